@@ -1,0 +1,122 @@
+"""The command line: its verbs, what each needs installed, and what each does.
+
+Only the standard library is imported here, because build.py reads the command line
+before the environment exists.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from d2lext.book.backends import IDS, backend_id
+from d2lext.book.errors import BookError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+VERBS = {
+    # verb: (what it does, example, extras it needs besides the frameworks it runs)
+    "all": ("run what is stale and write the site (the default)", "", {"book"}),
+    "setup": ("install what the book needs", "setup --backend torch", set()),
+    "notebooks": ("write the notebooks from the chapters", "notebooks", {"book"}),
+    "run": (
+        "execute notebooks and record them",
+        "run densenet --backend jax",
+        {"book"},
+    ),
+    "html": ("write the site from the recorded notebooks", "html", {"book"}),
+    "export": ("write the chapters' definitions to the library", "export", {"book"}),
+    "lab": ("open the notebooks in JupyterLab", "lab --backend torch", {"book", "lab"}),
+    "check": ("check style, chapters and what is stale", "check", {"book", "test"}),
+    "test": ("check everything", "test --quick", {"book", "test"}),
+}
+RUNS_FRAMEWORKS = {"run", "lab", "test"}
+
+
+def parser():
+    """The parser of `python build.py`."""
+    result = argparse.ArgumentParser(
+        prog="build.py",
+        description="Build and test the book. Without a verb: run what is stale, write "
+        "the site and say where it is.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Each verb has its own help: python build.py run --help",
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help=f"only this framework, may be repeated: {', '.join(IDS)} (pytorch, tf)",
+    )
+    length = argparse.ArgumentParser(add_help=False)
+    length.add_argument(
+        "--fast",
+        action="store_true",
+        help="train for a few steps only; the outputs say so, and `check` refuses them",
+    )
+    length.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="train for at most N epochs; the outputs say so",
+    )
+    verbs = result.add_subparsers(dest="verb", metavar="VERB")
+    for verb, (what, example, _) in VERBS.items():
+        parents = [common, length] if verb in ("all", "run") else [common]
+        sub = verbs.add_parser(
+            verb,
+            parents=parents,
+            help=what,
+            description=what.capitalize() + ".",
+            epilog=f"Example: python build.py {example}".rstrip(),
+        )
+        if verb in ("run", "notebooks"):
+            sub.add_argument(
+                "chapter", nargs="*", help="such as densenet (default: all)"
+            )
+        if verb == "test":
+            sub.add_argument(
+                "--quick", action="store_true", help="leave out what takes long"
+            )
+    return result
+
+
+def parse(argv):
+    """The parsed arguments, the verb `all` when none is given; backends as ids."""
+    argv = list(argv)
+    if not any(arg in VERBS or arg in ("-h", "--help") for arg in argv[:1]):
+        if not argv or argv[0].startswith("-"):
+            argv.insert(0, "all")
+    args = parser().parse_args(argv)
+    args.backend = list(dict.fromkeys(map(backend_id, args.backend or []))) or None
+    return args
+
+
+def needs(args):
+    """The extras that the verb needs before it starts."""
+    if args.verb == "setup":
+        everything = set() if args.backend else {"lab"}
+        return {"book", "test", *(args.backend or IDS), *everything}
+    extras = set(VERBS[args.verb][2])
+    if args.verb in RUNS_FRAMEWORKS:
+        extras |= set(args.backend or IDS)
+    return extras
+
+
+def main(argv=None):
+    """Run the command line; returns the exit status."""
+    try:
+        args = parse(sys.argv[1:] if argv is None else argv)
+        from d2lext.book import commands
+
+        return commands.run(args, ROOT) or 0
+    except BookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: what was recorded before is as it was", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

@@ -1,0 +1,125 @@
+"""What the verbs of the command line do."""
+
+import os
+import subprocess
+import sys
+
+from d2lext.book import check, export, merge, run as runner, site, split
+from d2lext.book.backends import IDS, TITLES
+from d2lext.book.book import Book
+from d2lext.book.errors import BookError
+
+
+def run(args, root):
+    """Carry out the verb in `args`; returns an exit status."""
+    if args.verb == "setup":
+        return print("ready") or 0
+    return globals()[f"_{args.verb}"](args, root)
+
+
+def _all(args, root):
+    """Export, run what is stale, write the other notebooks anew, write the site."""
+    book = Book(root)
+    _report_exports(export.write(book))
+    for chapter in book.chapters:
+        for backend in args.backend or IDS:
+            notebook = split.notebook(book, chapter, backend)
+            if not split.is_stale(notebook):
+                split.write(root, chapter, backend, notebook)
+                continue
+            print(
+                f"{chapter.stem} ({TITLES[backend]}) is stale: its code has changed since "
+                "it was recorded"
+            )
+            _install(backend)
+            runner.record(book, chapter, backend, fast=args.fast, epochs=args.epochs)
+    return _write_site(book)
+
+
+def _notebooks(args, root):
+    book = Book(root)
+    for chapter in _chapters(book, args):
+        for backend in args.backend or IDS:
+            notebook = split.notebook(book, chapter, backend)
+            if split.write(root, chapter, backend, notebook):
+                print(
+                    f"wrote {split.notebook_path(root, chapter, backend).relative_to(root)}"
+                )
+
+
+def _run(args, root):
+    book = Book(root)
+    chosen = _chapters(book, args)
+    _report_exports(export.write(book))
+    for chapter in chosen:
+        for backend in args.backend or IDS:
+            runner.record(book, chapter, backend, fast=args.fast, epochs=args.epochs)
+
+
+def _html(args, root):
+    book = Book(root)
+    for chapter, backend in check.stale_notebooks(book):
+        print(
+            f"{chapter.stem} ({TITLES[backend]}) is stale: python build.py run "
+            f"{chapter.name} --backend {backend}"
+        )
+    return _write_site(book)
+
+
+def _export(args, root):
+    _report_exports(export.write(Book(root), args.backend or IDS))
+
+
+def _lab(args, root):
+    folder = root / "notebooks" / (args.backend[0] if args.backend else "")
+    return subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder)])
+
+
+def _check(args, root):
+    problems = check.problems(root, args.backend or IDS)
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise BookError(
+            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found"
+        )
+    print("nothing to mend")
+
+
+def _test(args, root):
+    """pytest over the tests and, with nbval, over every notebook."""
+    backends = args.backend or IDS
+    environment = {
+        **os.environ,
+        "D2LEXT_FAST": "1",
+        "D2LEXT_BACKENDS": ",".join(backends),
+    }
+    if data := os.environ.get("D2LEXT_DATA"):
+        environment["D2LEXT_DATA"] = os.path.abspath(data)
+    command = [sys.executable, "-m", "pytest", "tests"]
+    if args.quick:
+        command += ["-m", "not slow"]
+    else:
+        command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
+        command += [f"notebooks/{backend}" for backend in backends]
+    return subprocess.call(command, cwd=root, env=environment)
+
+
+def _chapters(book, args):
+    return [book.find(name) for name in args.chapter] or book.chapters
+
+
+def _report_exports(paths):
+    for path in paths:
+        print(f"exported {path}")
+
+
+def _install(backend):
+    from d2lext.book import environment
+
+    environment.ensure({"book", backend})
+
+
+def _write_site(book):
+    page = site.build(book.root, book.root / "_build" / "html", merge.pages(book))
+    print(f"site: {page}")

@@ -1,0 +1,39 @@
+"""Write files so that an interruption leaves the old one or the new one, never half."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from d2lext.book.errors import BookError
+
+
+def write(path, text):
+    """Write `text` to `path` unless it is there already; return whether it changed."""
+    path = Path(path)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w",
+            encoding="utf-8",
+            dir=path.parent,
+            prefix=f".{path.name}.",
+            delete=False,
+        ) as file:
+            temporary = Path(file.name)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise BookError(
+            f"{path} could not be written ({error.strerror or error}); the file is as it "
+            "was before: make room, or allow writing there, and try again"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return True

@@ -1,0 +1,77 @@
+"""One notebook of the whole chapter for the site, from those of the four frameworks.
+
+What differs between frameworks becomes consecutive cells with a tag `tab-<backend>`;
+`sphinx_tabs` makes tabs of them.
+"""
+
+import nbformat
+
+from d2lext.book import split
+from d2lext.book.backends import IDS
+
+
+def merged(chapter, notebooks):
+    """The notebook of `chapter` in MyST, with the outputs of `notebooks` (by backend)."""
+    recorded = {backend: iter(nb.cells) for backend, nb in notebooks.items()}
+    cells = []
+    for i, cell in enumerate(chapter.cells):
+        own = {b: next(recorded[b]) for b in cell.backends if b in recorded}
+        backends = _tabs(cell, own)
+        for backend in backends:
+            tags = [tag for tag in cell.tags if tag not in IDS]
+            if backend:
+                tags.append(f"tab-{backend}")
+            cell_id = f"cell-{i}-{backend or 'all'}"
+            metadata = {"tags": tags}
+            if cell.kind == "markdown":
+                text = _wrapped(cell, backend)
+                new = nbformat.v4.new_markdown_cell(text, id=cell_id, metadata=metadata)
+            else:
+                if cell.alt:
+                    metadata["mystnb"] = {"image": {"alt": cell.alt}}
+                result = own.get(backend) or next(iter(own.values()), None)
+                new = nbformat.v4.new_code_cell(
+                    cell.source,
+                    id=cell_id,
+                    metadata=metadata,
+                    outputs=result.outputs if result else [],
+                    execution_count=result.execution_count if result else None,
+                )
+            cells.append(new)
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def pages(book):
+    """The merged notebook of each chapter, by the page's name."""
+    return {
+        chapter.stem: merged(
+            chapter, {b: split.notebook(book, chapter, b) for b in IDS}
+        )
+        for chapter in book.chapters
+    }
+
+
+def _tabs(cell, own):
+    """The backends that show a cell each in its own tab, or [None]: one for all."""
+    if not cell.for_all:
+        return cell.backends
+    shown = [_without_counts(result) for result in own.values()]
+    same = all(outputs == shown[0] for outputs in shown)
+    return [None] if cell.kind == "markdown" or same else list(own)
+
+
+def _without_counts(result):
+    outputs = [dict(output) for output in result.get("outputs", [])]
+    for output in outputs:
+        output.pop("execution_count", None)
+    return outputs
+
+
+def _wrapped(cell, backend):
+    """A prose cell's text, in a container of the classes that `sphinx_tabs` looks for."""
+    classes = [f"tab-{backend}"] if backend else []
+    classes += ["solution"] if "solution" in cell.tags else []
+    if not classes:
+        return cell.source
+    return f"::::::{{container}} {' '.join(classes)}\n{cell.source}\n::::::"

@@ -1,0 +1,166 @@
+"""Execute a notebook and record what it shows.
+
+An output that differs from what the author stated stops the run at that cell. The
+notebook's file is written at the end and in one piece: what an earlier run recorded
+stays until then.
+"""
+
+import asyncio
+import contextlib
+import copy
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from d2lext.book import split
+from d2lext.book.errors import BookError
+from d2lext.core import fashion_mnist
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def record(book, chapter, backend, fast=False, epochs=None, progress=print):
+    """Run the notebook of `chapter` for `backend` in full and write it with outputs.
+
+    With `fast` it trains for a few steps, with `epochs` at most so many: its outputs say
+    so. Raises BookError where a cell fails or shows another output than stated; the
+    notebook recorded before is then untouched.
+    """
+    notebook = split.notebook(book, chapter, backend)
+    name = f"{chapter.stem} ({backend})"
+    recorded = {"code": notebook.metadata[split.KEY]["code"]}
+    if fast:
+        recorded["fast"] = True
+    if "FashionMNIST" in chapter.text and fashion_mnist.load().origin != "real":
+        recorded["synthetic"] = True  # and a download shows its progress here
+    progress(f"running {name}")
+    start = time.perf_counter()
+    with _environment(fast, epochs):
+        execute(notebook, chapter, backend, book.root)
+    notebook.metadata[split.KEY]["recorded"] = recorded
+    split.write(book.root, chapter, backend, notebook)
+    progress(f"recorded {name} in {time.perf_counter() - start:.0f} s")
+
+
+def execute(notebook, chapter, backend, root):
+    """Fill in the outputs of `notebook`, checking them against the author's."""
+    cells = chapter.cells_for(backend)
+
+    def check(cell, cell_index, execute_reply):
+        if cell.cell_type == "code" and execute_reply["content"]["status"] == "ok":
+            _check_output(cell, cells[cell_index], chapter, backend)
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    folder = root / "notebooks" / backend
+    folder.mkdir(parents=True, exist_ok=True)
+    metadata = copy.deepcopy(notebook.metadata)
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_executed=check,
+        record_timing=False,
+        coalesce_streams=True,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # no word on its transport
+    )
+    try:
+        _run_to_end(client)
+    except CellExecutionError as error:
+        raise _cell_error(notebook, cells, chapter, backend, error) from error
+    except DeadKernelError as error:
+        raise BookError(
+            f"{chapter.path}: the {backend} kernel died, most often for want of memory; "
+            "the recorded notebook is as it was before"
+        ) from error
+    notebook.metadata = metadata  # without the kernel's own language_info
+
+
+def _run_to_end(client):
+    """Execute in a thread, so that Ctrl-C reaches us and not nbclient's own handler."""
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        running = worker.submit(asyncio.run, client.async_execute())
+        try:
+            running.result()
+        except KeyboardInterrupt:
+            if client.km is not None and client.km.has_kernel:
+                client.km.provisioner.process.kill()
+            with contextlib.suppress(Exception):  # the dead kernel is what we wanted
+                running.result()
+            raise
+
+
+def shown_text(outputs):
+    """What a cell shows as text: its printed lines and its last value."""
+    parts = []
+    for output in outputs:
+        if output.output_type == "stream" and output.name == "stdout":
+            parts.append(output.text)
+        elif output.output_type == "execute_result":
+            parts.append(output.data.get("text/plain", ""))
+    return "\n".join(part.rstrip("\n") for part in parts)
+
+
+def _check_output(cell, source_cell, chapter, backend):
+    expected = source_cell.expect.get(backend)
+    if expected is None:
+        return
+    shown = shown_text(cell.outputs)
+    if _words(shown) != _words(expected):
+        raise chapter.error(
+            source_cell.line,
+            f"the {backend} cell shows another output than its `expect:` states\n"
+            f"  stated: {expected.strip()}\n  shown:  {shown.strip()}\n"
+            "Correct the code or what is stated; the recorded notebook is as it was "
+            "before",
+        )
+
+
+def _words(text):
+    """Lines of words: white space inside a line does not count."""
+    return [line.split() for line in text.strip().splitlines()]
+
+
+def _cell_error(notebook, cells, chapter, backend, error):
+    """A BookError at the line of the chapter that raised."""
+    failed = next(
+        i
+        for i, cell in enumerate(notebook.cells)
+        if any(output.output_type == "error" for output in cell.get("outputs", []))
+    )
+    traceback = _ANSI.sub("", error.traceback)
+    frames = re.findall(
+        r"(?:Cell In\s?\[\d+\]|<ipython-input[^>]*>),? line (\d+)", traceback
+    )
+    line = cells[failed].line + (int(frames[0]) if frames else 1) - 1
+    detail = f"{error.ename}: {error.evalue}".strip()
+    remedy = "correct the cell; the recorded notebook is as it was before"
+    if error.ename in ("ModuleNotFoundError", "ImportError"):
+        remedy = (
+            f"install the framework with `python build.py setup --backend {backend}`"
+        )
+    return chapter.error(line, f"the {backend} cell raised {detail}\n{remedy}")
+
+
+@contextlib.contextmanager
+def _environment(fast, epochs):
+    """The kernel's environment: the modes asked for and no others."""
+    wanted = {"D2LEXT_FAST": "1" if fast else "", "D2LEXT_EPOCHS": str(epochs or "")}
+    if data := os.environ.get("D2LEXT_DATA"):
+        wanted["D2LEXT_DATA"] = os.path.abspath(data)  # the kernel runs elsewhere
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,92 @@
+"""A chapter's notebook for one framework: its cells, in plain Markdown and code.
+
+Recorded outputs stay while the code that produced them is the same.
+"""
+
+import hashlib
+from collections import defaultdict
+
+import nbformat
+
+from d2lext.book import files, markdown, stale
+from d2lext.book.backends import TITLES
+
+KEY = "d2lext"  # of the notebook's metadata that is ours
+
+
+def notebook_path(root, chapter, backend):
+    """Where the notebook of `chapter` for `backend` lies."""
+    return root / "notebooks" / backend / f"{chapter.stem}.ipynb"
+
+
+def notebook(book, chapter, backend):
+    """The notebook of `chapter` for `backend`, with its recorded outputs if any.
+
+    `metadata.d2lext.code` is the hash of its code now; `metadata.d2lext.recorded` says
+    how the outputs came about, including the hash that the code had then.
+    """
+    cells = []
+    for i, cell in enumerate(chapter.cells_for(backend)):
+        cell_id = hashlib.sha256(f"{i} {cell.source}".encode()).hexdigest()[:8]
+        tags = [tag for tag in cell.tags if tag not in TITLES]
+        if "train" in tags:
+            tags.append("nbval-ignore-output")
+        metadata = {"tags": tags} if tags else {}
+        if cell.kind == "markdown":
+            source = markdown.plain(cell, chapter, book)
+            new = nbformat.v4.new_markdown_cell(source, id=cell_id, metadata=metadata)
+        else:
+            new = nbformat.v4.new_code_cell(cell.source, id=cell_id, metadata=metadata)
+        cells.append(new)
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    result = nbformat.v4.new_notebook(
+        cells=cells,
+        metadata={
+            KEY: {
+                "generated": f"from {chapter.path.as_posix()} by build.py: edit that file",
+                "backend": backend,
+                "code": stale.code_hash(book.root, backend, sources),
+            },
+            "kernelspec": {
+                "display_name": "Python 3",
+                "language": "python",
+                "name": "python3",
+            },
+            "language_info": {"name": "python"},
+        },
+    )
+    _keep_outputs(result, notebook_path(book.root, chapter, backend))
+    return result
+
+
+def is_stale(notebook):
+    """Whether the notebook must run again: its outputs are from other code."""
+    own = notebook.metadata[KEY]
+    return own.get("recorded", {}).get("code") != own["code"]
+
+
+def write(root, chapter, backend, notebook):
+    """Write the notebook; return whether the file changed."""
+    text = nbformat.writes(notebook) + "\n"
+    return files.write(notebook_path(root, chapter, backend), text)
+
+
+def _keep_outputs(notebook, path):
+    """Give each cell the outputs that the same code had in the file at `path`."""
+    if not path.exists():
+        return
+    try:
+        old = nbformat.read(path, as_version=4)
+    except (ValueError, nbformat.reader.NotJSONError):
+        return  # a damaged notebook has no outputs worth keeping
+    recorded = defaultdict(list)
+    for cell in old.cells:
+        if cell.cell_type == "code":
+            recorded[stale.dump(cell.source)].append(cell)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and recorded[stale.dump(cell.source)]:
+            old_cell = recorded[stale.dump(cell.source)].pop(0)
+            cell.outputs = old_cell.outputs
+            cell.execution_count = old_cell.execution_count
+    if KEY in old.metadata and "recorded" in old.metadata[KEY]:
+        notebook.metadata[KEY]["recorded"] = old.metadata[KEY]["recorded"]

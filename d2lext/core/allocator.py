@@ -1,0 +1,24 @@
+"""Keep the pages of large buffers instead of returning them to the system.
+
+A training step allocates and frees the same large tensors again and again. By
+default glibc maps each of them afresh, and the system clears every page before the
+first write: about half the time of a step on a CPU. Where the C library is not
+glibc, nothing happens.
+"""
+
+import ctypes
+import functools
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+
+
+@functools.cache
+def keep_pages():
+    """Tell glibc's malloc to keep what it has; call it before large allocations."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # not glibc: macOS, musl
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_M_TOP_PAD, 2**28)

@@ -1,0 +1,41 @@
+"""Checks of what a caller passes in: the rule, the value, the remedy."""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+
+def check_positive(**values):
+    """Raise ValueError unless each value is an integer >= 1 or a sequence of such.
+
+    >>> check_positive(growth_rate=0)
+    Traceback (most recent call last):
+    ValueError: growth_rate must be an integer >= 1, got 0
+    """
+    for name, value in values.items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            good = len(value) > 0 and all(_is_positive(v) for v in value)
+            rule = "hold at least one integer, each >= 1"
+        else:
+            good = _is_positive(value)
+            rule = "be an integer >= 1"
+        if not good:
+            raise ValueError(f"{name} must {rule}, got {value!r}")
+
+
+def check_image_size(size, min_size, network):
+    """Raise ValueError if an image of `size` (height, width) vanishes in the network.
+
+    `min_size` is the smallest height and width, in pixels, that leaves at least
+    one pixel in front of the head.
+    """
+    if min(size) < min_size:
+        height, width = size
+        raise ValueError(
+            f"{network} needs images of at least {min_size}x{min_size} pixels, got "
+            f"{height}x{width}: enlarge them, for example with "
+            f"FashionMNIST(resize=(96, 96)), or use fewer blocks"
+        )
+
+
+def _is_positive(value):
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1

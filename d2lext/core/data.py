@@ -1,0 +1,100 @@
+"""Minibatches: which images are held out, their size, their order.
+
+All of it is NumPy and Pillow, so that equal seeds give equal batches in every
+framework.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from d2lext.core.checks import check_positive
+from d2lext.core.fashion_mnist import NUM_TRAIN
+
+NUM_HELD_OUT = 10_000
+_SPLIT_SEED = 2017  # never change it: a trained model would have seen what is held out
+
+
+def split(num_train=None, num_val=None):
+    """Indices of the images to train on and of those held out for validation.
+
+    Of one fixed permutation of the 60,000 the last 10,000 are held out, whatever the
+    seed of the training. `num_train` and `num_val` take the first ones of each part;
+    None means all.
+    """
+    order = np.random.Generator(np.random.PCG64(_SPLIT_SEED)).permutation(NUM_TRAIN)
+    train, val = order[:-NUM_HELD_OUT], order[-NUM_HELD_OUT:]
+    return _first(train, num_train=num_train), _first(val, num_val=num_val)
+
+
+def _first(index, **number):
+    [(name, value)] = number.items()
+    if value is None:
+        return index
+    check_positive(**number)
+    if value > len(index):
+        raise ValueError(
+            f"{name} must be <= {len(index)}, got {value}: choose fewer images, or "
+            "None for all"
+        )
+    return index[:value]
+
+
+def resize(images, size):
+    """Images (n, h, w), uint8, at another `size` (height, width); Pillow's bilinear."""
+    if images.shape[1:] == tuple(size):
+        return images
+    height, width = size
+    resized = np.empty((len(images), height, width), np.uint8)
+    for i, image in enumerate(images):
+        # Pillow counts width first.
+        larger = Image.fromarray(image).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
+        resized[i] = larger
+    return resized
+
+
+class Batches:
+    """Minibatches (X, y) of `images`, uint8 (n, h, w), and their `labels`.
+
+    X is float32 in [0, 1] of shape (n, 1, *resize), y is int64; both pass through
+    `convert(X, y)`, which makes tensors of them. The last batch may be smaller. Each
+    iteration is an epoch, and with `shuffle` the order of epoch e depends on `seed` and
+    e alone. One thread prepares the next batch while the current one is used.
+    """
+
+    def __init__(self, images, labels, batch_size, resize, shuffle, seed, convert):
+        check_positive(batch_size=batch_size, resize=tuple(resize))
+        self.images, self.labels = images, labels
+        self.batch_size, self.resize = batch_size, tuple(resize)
+        self.shuffle, self.seed, self.convert = shuffle, seed, convert
+        self.num_examples = len(labels)
+        self.epoch = 0  # of the next iteration
+
+    def __len__(self):
+        return -(-self.num_examples // self.batch_size)
+
+    def __iter__(self):
+        order = np.arange(self.num_examples)
+        if self.shuffle:
+            bits = np.random.PCG64([self.seed, self.epoch])
+            order = np.random.Generator(bits).permutation(self.num_examples)
+        self.epoch += 1
+        ends = np.arange(self.batch_size, self.num_examples, self.batch_size)
+        return self._prefetched(np.split(order, ends))
+
+    def _prefetched(self, indices):
+        # Leaving the block, also when a caller stops early, ends the thread.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as worker:
+            coming = worker.submit(self._prepare, indices[0])
+            for index in indices[1:]:
+                ready, coming = coming, worker.submit(self._prepare, index)
+                yield self.convert(*ready.result())
+            yield self.convert(*coming.result())
+
+    def _prepare(self, index):
+        X = resize(self.images[index], self.resize)[:, None].astype(np.float32)
+        X /= 255
+        return X, self.labels[index].astype(np.int64)  # (n, 1, h, w), (n,)

@@ -1,0 +1,120 @@
+"""Figures as SVG: the curve that grows during training, and rows of images.
+
+Matplotlib is imported at the first drawing, which keeps `import d2lext` quick.
+"""
+
+import io
+from collections import defaultdict
+
+from d2lext.core.hyperparameters import HyperParameters
+
+
+def use_svg_display():
+    """Show Matplotlib's figures as SVG in a notebook."""
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    set_matplotlib_formats("svg")
+
+
+def svg(fig):
+    """`fig` as SVG text that depends on nothing but the figure: no date, no random id."""
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": "d2lext"}):
+        fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def show_images(imgs, num_rows, num_cols, titles=None, scale=1.5):
+    """Plot grey images (n, h, w) in rows, with `titles` above them; return the axes."""
+    from matplotlib import pyplot as plt
+
+    _, axes = plt.subplots(
+        num_rows, num_cols, figsize=(num_cols * scale, num_rows * scale)
+    )
+    for i, (ax, img) in enumerate(zip(axes.flatten(), imgs, strict=False)):
+        ax.imshow(img, cmap="gray_r")
+        ax.set_axis_off()
+        if titles:
+            ax.set_title(titles[i])
+    return axes
+
+
+class ProgressBoard(HyperParameters):
+    """A plot whose lines grow while a model trains; in a notebook it is drawn anew.
+
+    Outside a notebook it keeps the points in `data` and shows nothing.
+    """
+
+    def __init__(
+        self,
+        xlabel=None,
+        ylabel=None,
+        xlim=None,
+        ylim=None,
+        xscale="linear",
+        yscale="linear",
+        ls=("-", "--", "-.", ":"),
+        colors=("C0", "C1", "C2", "C3"),
+        fig=None,
+        axes=None,
+        figsize=(5, 3.2),
+        display=True,
+    ):
+        self.save_hyperparameters()
+        self.data = defaultdict(list)
+        self._waiting = defaultdict(list)
+        self._handle = None
+
+    def draw(self, x, y, label, every_n=1):
+        """Add the point (x, y) to the line `label`.
+
+        `every_n` points are averaged into one; anything below 1 counts as 1.
+        """
+        waiting = self._waiting[label]
+        waiting.append((x, y))
+        if len(waiting) < every_n:
+            return
+        self.data[label].append(
+            tuple(sum(v) / len(v) for v in zip(*waiting, strict=True))
+        )
+        waiting.clear()
+        if self.display:
+            self._show()
+
+    def figure(self):
+        """The Matplotlib figure of the points so far."""
+        from matplotlib.figure import Figure
+
+        # Not pyplot's: a figure of ours is shown once, and is not left open.
+        fig = self.fig or Figure(figsize=self.figsize)
+        axes = self.axes or fig.gca()
+        axes.clear()
+        for i, (label, points) in enumerate(self.data.items()):
+            style = {
+                "ls": self.ls[i % len(self.ls)],
+                "c": self.colors[i % len(self.colors)],
+            }
+            marker = "o" if len(points) < 20 else None
+            axes.plot(
+                *zip(*points, strict=True), **style, marker=marker, ms=4, label=label
+            )
+        axes.set(xlabel=self.xlabel, ylabel=self.ylabel, xlim=self.xlim, ylim=self.ylim)
+        axes.set(xscale=self.xscale, yscale=self.yscale)
+        axes.grid(alpha=0.3)
+        axes.legend()
+        return fig
+
+    def _show(self):
+        from IPython import display, get_ipython
+
+        if get_ipython() is None:
+            return
+        picture = display.SVG(svg(self.figure()))
+        # One output that is updated: clear_output would make readers' pages
+        # flicker and wipe what the cell printed.
+        if self._handle is None:
+            self._handle = display.display(picture, display_id=True)
+        else:
+            self._handle.update(picture)

@@ -1,0 +1,244 @@
+"""The loop over epochs, and the record of what it measured.
+
+A backend adds how a batch reaches its device and what one step does.
+"""
+
+import itertools
+import math
+import time
+from collections import defaultdict
+
+from d2lext.core import provenance
+from d2lext.core.checks import check_positive
+from d2lext.core.hyperparameters import HyperParameters
+
+FAST_TRAIN_BATCHES, FAST_VAL_BATCHES = 3, 2
+
+
+class Averages:
+    """Means over examples of values that were measured batch by batch.
+
+    The last batch may be smaller, so each value counts as often as its batch has
+    examples. Values stay where they are (on a device, not yet computed) until
+    `means` is called.
+    """
+
+    def __init__(self):
+        self._values = defaultdict(list)
+
+    def add(self, values, num_examples):
+        """Add a batch's mean values, a dict of scalars."""
+        for key, value in values.items():
+            self._values[key].append((value, num_examples))
+
+    def means(self):
+        """The mean of each key over all examples so far, as floats."""
+        return {
+            key: sum(float(v) * n for v, n in pairs) / sum(n for _, n in pairs)
+            for key, pairs in self._values.items()
+        }
+
+
+class Trainer(HyperParameters):
+    """Fit a model to data for `max_epochs` passes over the training set.
+
+    With `num_gpus` >= 1 it trains on a GPU when there is one. `seed` fixes the order
+    of the examples, dropout, and the initial weights of a model that is not built yet.
+    After `fit`, `history` holds a dict for each epoch: epoch, train_loss, val_loss,
+    val_acc, train_seconds, val_seconds.
+    """
+
+    distributions = ()  # whose versions a result depends on
+
+    def __init__(self, max_epochs, num_gpus=0, gradient_clip_val=0, seed=0):
+        check_positive(max_epochs=max_epochs)
+        self.save_hyperparameters()
+        self.history = []
+        self.gpus = self.find_gpus(num_gpus)
+        self._logged = {}
+
+    # What a backend defines.
+
+    def find_gpus(self, num_gpus):
+        """At most `num_gpus` devices of the framework."""
+        raise NotImplementedError
+
+    def seed_framework(self):
+        """Seed the framework's own random numbers with `self.seed`."""
+        raise NotImplementedError
+
+    def train_step(self, batch):
+        """One step of the optimiser; returns what the model logged, a dict."""
+        raise NotImplementedError
+
+    def eval_step(self, batch):
+        """Validate on one batch; returns what the model logged, a dict."""
+        raise NotImplementedError
+
+    def device_name(self):
+        """The device as a reader would call it."""
+        raise NotImplementedError
+
+    # The hooks of d2l.
+
+    def prepare_data(self, data):
+        """Make the loaders, the training set's in the order that `seed` fixes."""
+        data.seed = self.seed
+        # Some layers have no weights before they have seen a batch. It comes from a
+        # loader of its own: taking it must not use up an epoch's order.
+        self.sample = next(iter(data.train_dataloader()))
+        self.train_dataloader = data.train_dataloader()
+        self.val_dataloader = data.val_dataloader()
+        self.num_train_batches = len(self.train_dataloader)
+        self.num_val_batches = (
+            len(self.val_dataloader) if self.val_dataloader is not None else 0
+        )
+
+    def prepare_model(self, model):
+        """Give the model its trainer."""
+        model.trainer = self
+        model.board.xlim = [0, self.num_epochs]
+        self.model = model
+
+    def prepare_optimizer(self):
+        """Make the optimiser, once the model has its parameters."""
+        self.optim = self.model.configure_optimizers()
+
+    def prepare_batch(self, batch):
+        """The batch on the device."""
+        return batch
+
+    def fit(self, model, data):
+        """Train `model` on `data` and print what produced the result."""
+        self._announce()
+        self.seed_framework()
+        self.prepare_data(data)
+        self.prepare_model(model)
+        self.prepare_optimizer()
+        self.epoch = self.train_batch_idx = self.val_batch_idx = 0
+        self.history = []
+        start = time.perf_counter()
+        for self.epoch in range(self.num_epochs):
+            self.fit_epoch()
+        self._report(data, time.perf_counter() - start)
+
+    def fit_epoch(self):
+        """One pass over the training set, then one over the validation set."""
+        start = time.perf_counter()
+        epoch, since_point = Averages(), Averages()
+        num_batches = self._num_batches(train=True)
+        per_point = max(1, math.ceil(num_batches / self.model.plot_train_per_epoch))
+        for i, batch in enumerate(self._first(self.train_dataloader, num_batches), 1):
+            logged = self.train_step(self.prepare_batch(batch))
+            self.train_batch_idx += 1
+            for averages in (epoch, since_point):
+                averages.add(logged, len(batch[-1]))
+            if i % per_point == 0 or i == num_batches:
+                self._draw(self.epoch + i / num_batches, since_point.means())
+                since_point = Averages()
+        entry = {"epoch": self.epoch + 1, **epoch.means()}
+        entry["train_seconds"] = time.perf_counter() - start
+        if self.val_dataloader is not None:
+            start = time.perf_counter()
+            values = self._evaluate(self.val_dataloader, self._num_batches(train=False))
+            self._draw(self.epoch + 1, values)
+            entry |= {**values, "val_seconds": time.perf_counter() - start}
+        self.history.append(entry)
+
+    def test(self, data):
+        """Print the loss and accuracy on the test set: once, when all is decided.
+
+        They are kept in `test_metrics`.
+        """
+        loader = data.test_dataloader()
+        num_batches = FAST_VAL_BATCHES if provenance.fast_mode() else len(loader)
+        values = self._evaluate(loader, num_batches)
+        self.test_metrics = {
+            key.replace("val_", "test_"): value for key, value in values.items()
+        }
+        num_examples = min(num_batches * loader.batch_size, loader.num_examples)
+        numbers = ", ".join(
+            f"{_words(key)} {value:.3f}" for key, value in self.test_metrics.items()
+        )
+        print(f"{numbers} on {num_examples:,} {_kind(data)}images")
+
+    def log(self, key, value, train):
+        """Keep a scalar of the current batch; called by a model through `plot`."""
+        self._logged[("train_" if train else "val_") + key] = value
+
+    def take_logged(self):
+        """What the model logged since the last call."""
+        logged, self._logged = self._logged, {}
+        return logged
+
+    @property
+    def num_epochs(self):
+        """The epochs that this run makes: fewer than `max_epochs` in short modes."""
+        limit = 1 if provenance.fast_mode() else provenance.epoch_limit()
+        return min(self.max_epochs, limit or self.max_epochs)
+
+    def _num_batches(self, train):
+        if provenance.fast_mode():
+            most = FAST_TRAIN_BATCHES if train else FAST_VAL_BATCHES
+        else:
+            most = math.inf
+        return min(most, self.num_train_batches if train else self.num_val_batches)
+
+    @staticmethod
+    def _first(loader, num_batches):
+        return itertools.islice(iter(loader), num_batches)
+
+    def _evaluate(self, loader, num_batches):
+        averages = Averages()
+        for batch in self._first(loader, num_batches):
+            averages.add(self.eval_step(self.prepare_batch(batch)), len(batch[-1]))
+            self.val_batch_idx += 1
+        return averages.means()
+
+    def _draw(self, x, values):
+        self.model.board.xlabel = "epoch"
+        for key, value in values.items():
+            self.model.board.draw(x, value, key)
+
+    def _announce(self):
+        if provenance.fast_mode():
+            print(
+                f"D2LEXT_FAST is set: {FAST_TRAIN_BATCHES} batches instead of "
+                f"{self.max_epochs} epochs. The numbers below mean nothing."
+            )
+        elif self.num_epochs < self.max_epochs:
+            print(
+                f"D2LEXT_EPOCHS={self.num_epochs}: training {self.num_epochs} of "
+                f"{self.max_epochs} epochs."
+            )
+        if self.num_gpus and not self.gpus:
+            print("No GPU found: training on the CPU, which takes longer.")
+
+    def _report(self, data, seconds):
+        last = ", ".join(
+            f"{_words(key)} {value:.3f}"
+            for key, value in self.history[-1].items()
+            if key.startswith(("train_", "val_")) and not key.endswith("seconds")
+        )
+        epochs = f"{self.num_epochs} epoch{'s' if self.num_epochs > 1 else ''}"
+        batches = self._num_batches(train=True)
+        images = min(
+            batches * self.train_dataloader.batch_size,
+            self.train_dataloader.num_examples,
+        )
+        print(
+            f"{last} after {epochs} of {images:,} {_kind(data)}images, {seconds:.0f} s"
+        )
+        print(f"{self.device_name()}; float32; seed {self.seed}")
+        print(provenance.versions(*self.distributions))
+
+
+def _words(key):
+    """`val_acc` as a reader says it."""
+    names = {"train": "training", "val": "validation", "acc": "accuracy"}
+    return " ".join(names.get(word, word) for word in key.split("_"))
+
+
+def _kind(data):
+    source = getattr(data, "source", None)
+    return "" if source is None or source.origin == "real" else f"{source.origin} "

@@ -1,0 +1,40 @@
+"""d2l for JAX: `from d2lext import jax as d2l`. Images are (n, h, w, c)."""
+
+from d2lext.jax import loading  # noqa: F401
+
+# isort: split
+from d2lext.core.checks import check_positive
+from d2lext.core.exports import EXPORTED, lookup
+from d2lext.core.hyperparameters import HyperParameters, add_to_class
+from d2lext.core.plotting import ProgressBoard, show_images, use_svg_display
+from d2lext.jax.data import DataModule, FashionMNIST
+from d2lext.jax.device import cpu, gpu, num_gpus, try_all_gpus, try_gpu
+from d2lext.jax.module import Classifier, Module, get_key, init_cnn, num_params
+from d2lext.jax.trainer import Trainer
+
+__all__ = [
+    "Classifier",
+    "DataModule",
+    "FashionMNIST",
+    "HyperParameters",
+    "Module",
+    "ProgressBoard",
+    "Trainer",
+    "add_to_class",
+    "check_positive",
+    "cpu",
+    "get_key",
+    "gpu",
+    "init_cnn",
+    "num_gpus",
+    "num_params",
+    "show_images",
+    "try_all_gpus",
+    "try_gpu",
+    "use_svg_display",
+    *EXPORTED,
+]
+
+
+def __getattr__(name):
+    return lookup(__name__, name)

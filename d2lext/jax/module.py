@@ -1,0 +1,159 @@
+"""Models in JAX: the base classes that a chapter's networks extend."""
+
+import random
+from dataclasses import field
+
+import jax
+import optax
+from flax import linen as nn
+from jax import numpy as jnp
+
+from d2lext.core.checks import check_image_size
+from d2lext.core.hyperparameters import HyperParameters
+from d2lext.core.plotting import ProgressBoard
+
+
+class Module(nn.Module, HyperParameters):
+    """Base of models: a network `net`, a loss and an optimiser.
+
+    A Flax module is its fields alone, and two with equal fields are equal. What
+    training changes is kept beside them, in `variables`.
+    """
+
+    plot_train_per_epoch = 5
+    plot_valid_per_epoch = 1
+    min_image_size = 1  # pixels; a network that shrinks its input says more
+    # With init=False Flax leaves a field out of equality and hash.
+    board: ProgressBoard = field(default_factory=ProgressBoard, init=False)
+    _variables = None
+
+    @property
+    def variables(self):
+        """Parameters and statistics, a dict of collections; None before they exist.
+
+        `apply_init`, `layer_summary` and `Trainer.fit` set them. Inside of `init`
+        and `apply` they are, as for any Flax module, those that are being applied.
+        """
+        return self._variables if self.scope is None else super().variables
+
+    @variables.setter
+    def variables(self, variables):
+        self._variables = variables
+
+    def loss(self, params, X, y, state):
+        """The mean loss of predictions for the inputs X, a tuple, against labels y."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define loss(params, X, y, state)"
+        )
+
+    def forward(self, X):
+        """The network's output for X."""
+        if X.ndim == 4:
+            check_image_size(X.shape[1:3], self.min_image_size, type(self).__name__)
+        return self.net(X)
+
+    def __call__(self, X):
+        return self.forward(X)
+
+    def evaluating(self):
+        """A copy for evaluation: no dropout, BatchNorm with its moving statistics.
+
+        `model.evaluating().apply(model.variables, X)` predicts.
+        """
+        return self.clone(training=False) if hasattr(self, "training") else self
+
+    def plot(self, key, value, train):
+        """Hand a scalar of this batch to the trainer, which averages and draws it."""
+        self.trainer.log(key, value, train)
+
+    def training_step(self, params, batch, state):
+        """The mean loss of a minibatch and its gradients."""
+        l, grads = jax.value_and_grad(self.loss)(params, batch[:-1], batch[-1], state)
+        self.plot("loss", l, train=True)
+        return l, grads
+
+    def validation_step(self, params, batch, state):
+        """Log the loss of a minibatch."""
+        l = self.loss(params, batch[:-1], batch[-1], state)
+        self.plot("loss", l, train=False)
+
+    def configure_optimizers(self):
+        """Minibatch stochastic gradient descent at the learning rate `self.lr`."""
+        return optax.sgd(self.lr)
+
+    def apply_init(self, dummy_input, key):
+        """Build the layers for inputs like `dummy_input`, a tuple; return `variables`."""
+        # Compiled, it computes no layer's output: the weights depend on shapes alone.
+        self.variables = jax.jit(self.init)(key, *dummy_input)
+        return self.variables
+
+
+class Classifier(Module):
+    """Base of classifiers: cross-entropy loss and accuracy."""
+
+    def training_step(self, params, batch, state):
+        """The mean loss of a minibatch with BatchNorm's statistics, and its gradients."""
+        grad = jax.value_and_grad(self.loss, has_aux=True)
+        (l, updates), grads = grad(params, batch[:-1], batch[-1], state)
+        self.plot("loss", l, train=True)
+        return (l, updates), grads
+
+    def validation_step(self, params, batch, state):
+        """Log the loss and the accuracy of a minibatch."""
+        # Compiled together, the two forward passes become one.
+        l, _ = self.loss(params, batch[:-1], batch[-1], state)
+        acc = self.accuracy(params, batch[:-1], batch[-1], state)
+        self.plot("loss", l, train=False)
+        self.plot("acc", acc, train=False)
+
+    def accuracy(self, params, X, Y, state, averaged=True):
+        """The share of correct predictions, or 0 and 1 for each if not `averaged`."""
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        Y_hat = state.apply_fn(variables, *X)
+        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
+        compare = (Y_hat.argmax(axis=1) == Y.reshape(-1)).astype(jnp.float32)
+        return compare.mean() if averaged else compare
+
+    def loss(self, params, X, Y, state, averaged=True):
+        """The cross-entropy of labels Y (n,), and BatchNorm's updated statistics."""
+        Y_hat, updates = state.apply_fn(
+            {"params": params, "batch_stats": state.batch_stats},
+            *X,
+            mutable=["batch_stats"],
+            rngs={"dropout": state.dropout_rng},
+        )
+        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
+        l = optax.softmax_cross_entropy_with_integer_labels(Y_hat, Y.reshape(-1))
+        return (l.mean() if averaged else l), updates
+
+    def layer_summary(self, X_shape, key=None):
+        """Print the output shape of each layer of `net` for an input of `X_shape`."""
+        X = jnp.zeros(X_shape)
+        if self.variables is None:
+            self.apply_init((X,), get_key() if key is None else key)
+
+        def print_shapes(variables, X):
+            for layer in self.evaluating().bind(variables).net.layers:
+                X = layer(X)
+                print(f"{type(layer).__name__:<16} {tuple(X.shape)}")
+
+        jax.eval_shape(print_shapes, self.variables, X)  # shapes, no arithmetic
+
+
+# Xavier-uniform weights, as a layer's kernel_init; Flax's biases start at zero.
+init_cnn = nn.initializers.xavier_uniform()
+
+
+def num_params(model):
+    """The number of trainable parameters of a built model."""
+    if model.variables is None:
+        raise ValueError(
+            f"{type(model).__name__} has no parameters before its first input: build "
+            "it with model.layer_summary(X_shape) or model.apply_init((X,), d2l.get_key())"
+        )
+    return sum(p.size for p in jax.tree.leaves(model.variables["params"]))
+
+
+def get_key():
+    """A new key for `jax.random`, from Python's random numbers."""
+    return jax.random.key(random.randrange(2**32))

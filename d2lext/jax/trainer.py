@@ -1,0 +1,108 @@
+"""The training loop's steps in JAX."""
+
+from typing import Any
+
+import jax
+import optax
+from flax.training import train_state
+
+from d2lext.core import provenance, trainer
+from d2lext.core.allocator import keep_pages
+from d2lext.jax import device
+
+
+class TrainState(train_state.TrainState):
+    """What a step changes: parameters, optimiser, BatchNorm's statistics, dropout."""
+
+    batch_stats: Any
+    dropout_rng: jax.Array
+
+
+class Trainer(trainer.Trainer):
+    """Fit a model on one GPU or on the CPU."""
+
+    distributions = ("jax", "flax", "optax")
+
+    def find_gpus(self, num_gpus):
+        """At most `num_gpus` GPUs."""
+        return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
+
+    def seed_framework(self):
+        """Make this run's keys: JAX has no global random numbers to seed."""
+        self._params_key, self._dropout_key = jax.random.split(jax.random.key(self.seed))
+
+    def prepare_model(self, model):
+        """Build the model if it is not, and the two functions that will be compiled."""
+        super().prepare_model(model)
+        if not self.gpus:
+            keep_pages()
+        self._device = self.gpus[0] if self.gpus else device.cpu()
+        X = self.sample[:-1]
+        if model.variables is None:
+            key = {"params": self._params_key, "dropout": self._dropout_key}
+            model.variables = model.apply_init(X, key)
+        self._eval_apply = model.evaluating().apply
+        # One compiled function a step; the old state's memory becomes the new one's.
+        self._compiled_train_step = jax.jit(self._train_step, donate_argnums=0)
+        self._compiled_eval_step = jax.jit(self._eval_step)
+
+    def prepare_optimizer(self):
+        """Make the optimiser and, of it and the model, the state on the device."""
+        super().prepare_optimizer()
+        state = TrainState.create(
+            apply_fn=self.model.apply,
+            params=self.model.variables["params"],
+            batch_stats=self.model.variables.get("batch_stats", {}),
+            dropout_rng=self._dropout_key,
+            tx=self.optim,
+        )
+        # A copy: the first step gives the memory of its arrays away.
+        self.state = jax.device_put(state, self._device, may_alias=False)
+
+    def prepare_batch(self, batch):
+        """The batch on the device."""
+        return jax.device_put(batch, self._device)
+
+    def train_step(self, batch):
+        """Forward, backward, one step of the optimiser."""
+        self.state, logged = self._compiled_train_step(self.state, batch)
+        self.model.variables = {
+            "params": self.state.params,
+            "batch_stats": self.state.batch_stats,
+        }
+        return logged
+
+    def eval_step(self, batch):
+        """Validate in evaluation mode, without gradients."""
+        return self._compiled_eval_step(self.state, batch)
+
+    def clip_gradients(self, grad_clip_val, grads):
+        """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
+        scale = grad_clip_val / optax.tree.norm(grads)
+        return jax.tree.map(lambda grad: grad * scale.clip(max=1), grads)
+
+    def device_name(self):
+        """The GPU's name, or the CPU's with its number of cores."""
+        if self.gpus:
+            return self._device.device_kind
+        return f"CPU: {provenance.cpu_name()}"
+
+    # Traced once for each shape of batch: what the model logs are symbols here, and
+    # only as results do they become numbers.
+
+    def _train_step(self, state, batch):
+        value, grads = self.model.training_step(state.params, batch, state)
+        updates = value[1] if isinstance(value, tuple) else {}  # of BatchNorm
+        if self.gradient_clip_val > 0:
+            grads = self.clip_gradients(self.gradient_clip_val, grads)
+        state = state.apply_gradients(
+            grads=grads,
+            batch_stats=updates.get("batch_stats", state.batch_stats),
+            dropout_rng=jax.random.split(state.dropout_rng)[0],
+        )
+        return state, self.take_logged()
+
+    def _eval_step(self, state, batch):
+        state = state.replace(apply_fn=self._eval_apply)
+        self.model.validation_step(state.params, batch, state)
+        return self.take_logged()

@@ -1,0 +1,16 @@
+"""Data sets as MXNet arrays."""
+
+from mxnet import np
+
+from d2lext.core import datamodule
+from d2lext.core.datamodule import DataModule
+
+__all__ = ["DataModule", "FashionMNIST"]
+
+
+class FashionMNIST(datamodule.FashionMNIST):
+    """Fashion-MNIST; minibatches are X (n, 1, h, w) float32 in [0, 1] and y (n,)."""
+
+    def to_tensors(self, X, y):
+        """Arrays from NumPy: X (n, 1, h, w), y (n,) as int32."""
+        return np.array(X, dtype=np.float32), np.array(y, dtype=np.int32)

@@ -1,0 +1,70 @@
+"""The training loop's steps in MXNet."""
+
+from mxnet import autograd, np, npx
+
+from d2lext.core import provenance, trainer
+from d2lext.core.allocator import keep_pages
+from d2lext.mxnet import device
+
+
+class Trainer(trainer.Trainer):
+    """Fit a model on one GPU or on the CPU."""
+
+    distributions = ("mxnet",)
+
+    def find_gpus(self, num_gpus):
+        """At most `num_gpus` GPUs."""
+        return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
+
+    def seed_framework(self):
+        """Seed MXNet's random numbers on all devices."""
+        npx.random.seed(self.seed)
+
+    def prepare_model(self, model):
+        """Move the model to the device, and compile its network."""
+        super().prepare_model(model)
+        if self.gpus:
+            model.collect_params().reset_ctx(self.gpus[0])
+            model.set_scratch_params_device(self.gpus[0])
+        else:
+            keep_pages()
+        self._device = self.gpus[0] if self.gpus else device.cpu()
+        # Blocks that cannot be compiled run as they are.
+        model.hybridize(static_alloc=True, static_shape=True)
+
+    def prepare_batch(self, batch):
+        """The batch on the device."""
+        return [a.as_in_ctx(self._device) for a in batch]
+
+    def train_step(self, batch):
+        """Forward, backward, one step of the optimiser."""
+        with autograd.record():
+            loss = self.model.training_step(batch)
+        loss.backward()
+        if self.gradient_clip_val > 0:
+            self.clip_gradients(self.gradient_clip_val, self.model)
+        self.optim.step(1)  # the loss is a mean already
+        return self.take_logged()
+
+    def eval_step(self, batch):
+        """Validate: outside of `record`, layers are in evaluation mode."""
+        self.model.validation_step(batch)
+        return self.take_logged()
+
+    def clip_gradients(self, grad_clip_val, model):
+        """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
+        params = model.parameters()
+        if isinstance(params, list):
+            grads = [p.grad for p in params]
+        else:
+            grads = [p.grad() for p in params.values() if p.grad_req != "null"]
+        norm = np.sqrt(sum((g**2).sum() for g in grads))
+        scale = np.minimum(1, grad_clip_val / (norm + 1e-6))
+        for grad in grads:
+            grad *= scale
+
+    def device_name(self):
+        """The GPU's number, or the CPU's name with its number of cores."""
+        if self.gpus:
+            return str(self.gpus[0])
+        return f"CPU: {provenance.cpu_name()}"

@@ -1,0 +1,110 @@
+"""The training loop's steps in TensorFlow."""
+
+import functools
+import random
+
+import keras
+import tensorflow as tf
+
+from d2lext.core import provenance, trainer
+from d2lext.tensorflow import device
+from d2lext.tensorflow.module import flatten
+
+
+class Trainer(trainer.Trainer):
+    """Fit a model on one GPU or on the CPU."""
+
+    distributions = ("tensorflow", "keras")
+
+    def find_gpus(self, num_gpus):
+        """At most `num_gpus` CUDA devices."""
+        return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
+
+    def seed_framework(self):
+        """Seed TensorFlow's random numbers, and Python's, where Keras takes seeds."""
+        keras.utils.set_random_seed(self.seed)
+
+    def prepare_model(self, model):
+        """Build the model on the device; its two steps are compiled when first made."""
+        super().prepare_model(model)
+        self._device = self.gpus[0] if self.gpus else device.cpu()
+        batch = self.sample
+        _seed_layers(model, self.seed)
+        with self._device:
+            model(*(a[:1] for a in batch[:-1]))
+        # Batches of any size: the last one is smaller.
+        self._specs = [tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in batch]
+        self._compiled = functools.cache(self._compile)
+
+    def prepare_optimizer(self):
+        """Make the optimiser, with its variables: a compiled step makes none."""
+        super().prepare_optimizer()
+        if isinstance(self.optim, keras.optimizers.Optimizer):
+            with self._device:
+                self.optim.build(self.model.trainable_variables)
+
+    def train_step(self, batch):
+        """Forward, backward, one step of the optimiser."""
+        with self._device:
+            return self._compiled(self._train)(*batch)
+
+    def eval_step(self, batch):
+        """Validate in evaluation mode, without gradients."""
+        with self._device:
+            return self._compiled(self._eval)(*batch)
+
+    def clip_gradients(self, grad_clip_val, grads):
+        """The gradients, scaled down to a joint norm of at most `grad_clip_val`."""
+        return tf.clip_by_global_norm(grads, grad_clip_val)[0]
+
+    def device_name(self):
+        """The GPU's name, or the CPU's with its number of cores."""
+        if self.gpus:
+            gpu = tf.config.get_visible_devices("GPU")[0]
+            return tf.config.experimental.get_device_details(gpu)["device_name"]
+        return f"CPU: {provenance.cpu_name()}"
+
+    def _compile(self, step):
+        # Without AutoGraph, as in Keras: errors then point to the author's lines. One
+        # concrete function, as TensorFlow warns of tracing when there are many fits.
+        function = tf.function(step, input_signature=self._specs, autograph=False)
+        return function.get_concrete_function()
+
+    # Traced once: what the model logs are symbols here, and numbers as results.
+
+    def _train(self, *batch):
+        self.model.training = True
+        try:
+            with tf.GradientTape() as tape:
+                loss = self.model.training_step(batch)
+        finally:
+            self.model.training = False
+        params = self.model.trainable_variables
+        grads = tape.gradient(loss, params)
+        if self.gradient_clip_val > 0:
+            grads = self.clip_gradients(self.gradient_clip_val, grads)
+        self.optim.apply_gradients(zip(grads, params, strict=True))
+        return self.take_logged()
+
+    def _eval(self, *batch):
+        self.model.validation_step(batch)
+        return self.take_logged()
+
+
+def _seed_layers(model, seed):
+    """Let `seed` decide the weights of layers that are not built yet, and dropout.
+
+    A layer of Keras draws the seeds of its initialisers when it is constructed, long
+    before a trainer sees it. Those that its author chose stay.
+    """
+    rng = random.Random(seed)
+    for layer in flatten(model):
+        for value in vars(layer).values():
+            if isinstance(value, keras.random.SeedGenerator) and _unseeded(value):
+                value.state.assign([rng.randrange(2**31), 0])
+            elif isinstance(value, keras.initializers.Initializer) and _unseeded(value):
+                value.seed = rng.randrange(2**31)
+
+
+def _unseeded(source):
+    return source.get_config().get("seed", "without one") is None

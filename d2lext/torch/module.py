@@ -1,0 +1,118 @@
+"""Models in PyTorch: the base classes that a chapter's networks extend."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from d2lext.core.checks import check_image_size
+from d2lext.core.hyperparameters import HyperParameters
+from d2lext.core.plotting import ProgressBoard
+
+
+class Module(nn.Module, HyperParameters):
+    """Base of models: a network `net`, a loss and an optimiser."""
+
+    min_image_size = 1  # pixels; a network that shrinks its input says more
+
+    def __init__(self, plot_train_per_epoch=5, plot_valid_per_epoch=1):
+        super().__init__()
+        self.save_hyperparameters()
+        self.board = ProgressBoard()
+
+    def loss(self, y_hat, y):
+        """The mean loss of predictions `y_hat` against labels `y`."""
+        raise NotImplementedError(f"{type(self).__name__} must define loss(y_hat, y)")
+
+    def forward(self, X):
+        """The network's output for X."""
+        if X.ndim == 4:
+            check_image_size(X.shape[2:], self.min_image_size, type(self).__name__)
+        return self.net(X)
+
+    def plot(self, key, value, train):
+        """Hand a scalar of this batch to the trainer, which averages and draws it."""
+        self.trainer.log(key, value.detach(), train)
+
+    def training_step(self, batch):
+        """The mean loss of a minibatch, to be differentiated."""
+        l = self.loss(self(*batch[:-1]), batch[-1])
+        self.plot("loss", l, train=True)
+        return l
+
+    def validation_step(self, batch):
+        """Log the loss of a minibatch."""
+        self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
+
+    def configure_optimizers(self):
+        """Minibatch stochastic gradient descent at the learning rate `self.lr`."""
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
+
+    def apply_init(self, inputs, init=None):
+        """Build lazy layers by a forward pass of `inputs`, then apply `init`."""
+        self.forward(*inputs)
+        if init is not None:
+            self.net.apply(init)
+
+
+class Classifier(Module):
+    """Base of classifiers: cross-entropy loss and accuracy."""
+
+    def validation_step(self, batch):
+        """Log the loss and the accuracy of a minibatch."""
+        Y_hat = self(*batch[:-1])
+        self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
+        self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
+
+    def accuracy(self, Y_hat, Y, averaged=True):
+        """The share of correct predictions, or 0 and 1 for each if not `averaged`."""
+        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
+        compare = (Y_hat.argmax(dim=1).type(Y.dtype) == Y.reshape(-1)).float()
+        return compare.mean() if averaged else compare
+
+    def loss(self, Y_hat, Y, averaged=True):
+        """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,)."""
+        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
+        return F.cross_entropy(
+            Y_hat, Y.reshape(-1), reduction="mean" if averaged else "none"
+        )
+
+    def layer_summary(self, X_shape):
+        """Print the output shape of each layer of `net` for an input of `X_shape`."""
+        X = torch.randn(*X_shape)
+        training = self.training
+        self.eval()  # a look at the shapes leaves BatchNorm's statistics alone
+        with torch.no_grad():
+            for layer in self.net:
+                X = layer(X)
+                print(f"{type(layer).__name__:<16} {tuple(X.shape)}")
+        self.train(training)
+
+
+def init_cnn(module):
+    """Xavier-uniform weights and zero biases for linear and convolutional layers.
+
+    Use it as `net.apply(init_cnn)`. A lazy layer has no weights yet: it is
+    initialised by its first forward pass, as soon as they exist.
+    """
+    if not isinstance(module, (nn.Linear, nn.Conv2d)):
+        return
+    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+        # Pre-hooks run in the order of registration: the layer's own one, which
+        # creates the weights, comes first.
+        hook = module.register_forward_pre_hook(
+            lambda module, _: (_init_xavier(module), hook.remove()) and None
+        )
+    else:
+        _init_xavier(module)
+
+
+def num_params(model):
+    """The number of trainable parameters of a built model."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _init_xavier(module):
+    nn.init.xavier_uniform_(module.weight)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)

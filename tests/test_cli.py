@@ -1,0 +1,68 @@
+"""The command line: verbs, help, what each verb needs, and its errors."""
+
+import subprocess
+import sys
+
+import pytest
+
+from d2lext.book import cli
+from d2lext.book.errors import BookError
+
+
+@pytest.mark.parametrize(
+    ("argv", "verb", "backend"),
+    [
+        ([], "all", None),
+        (["--backend", "tf"], "all", ["tensorflow"]),
+        (["run", "densenet", "--backend", "jax"], "run", ["jax"]),
+        (["test", "--quick"], "test", None),
+        (["html", "--backend", "pytorch", "--backend", "torch"], "html", ["torch"]),
+    ],
+)
+def test_parsing(argv, verb, backend):
+    args = cli.parse(argv)
+    assert (args.verb, args.backend) == (verb, backend)
+
+
+def test_each_verb_needs_what_it_runs():
+    def needs(*argv):
+        return cli.needs(cli.parse(argv))
+
+    assert needs() == needs("html") == {"book"}
+    assert needs("run", "--backend", "jax") == {"book", "jax"}
+    assert needs("test") == {"book", "test", "torch", "mxnet", "jax", "tensorflow"}
+    assert needs("setup", "--backend", "tf") == {"book", "test", "tensorflow"}
+    assert "lab" in needs("setup")
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_has_help_with_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.parse([verb, "--help"])
+    assert done.value.code == 0
+    assert "Example: python build.py" in capsys.readouterr().out
+
+
+def main(*argv):
+    command = [sys.executable, "-m", "d2lext.book", *argv]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_an_unknown_backend():
+    with pytest.raises(BookError, match="unknown backend 'theano': choose from torch"):
+        cli.parse(["run", "--backend", "theano"])
+    result = main("run", "--backend", "theano")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: unknown backend 'theano'")
+
+
+def test_an_unknown_chapter():
+    result = main("run", "densnet")
+    assert result.returncode == 1
+    assert result.stderr == "error: unknown chapter 'densnet': choose from densenet\n"
+
+
+def test_an_unknown_verb():
+    result = main("biuld")
+    assert result.returncode == 2
+    assert "choose from" in result.stderr

@@ -1,0 +1,337 @@
+"""From a chapter to recorded notebooks: split, run, keep, merge, export, staleness."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from d2lext.book import check, export, files, merge, run, split, stale
+from d2lext.book.backends import IDS
+from d2lext.book.book import Book
+from d2lext.book.errors import BookError
+
+CHAPTER = """\
+# Tiny {cite:p}`lin2014network`
+
+:::{figure} img/box.svg
+:name: fig-box
+:alt: A box.
+
+See {eq}`eq-sum`.
+:::
+
+$$a + b$$ (eq-sum)
+
+```{code-cell}
+---
+tags: [torch]
+---
+x = 1
+```
+
+```{code-cell}
+---
+tags: [mxnet, jax, tensorflow]
+---
+x = 2
+```
+
+```{code-cell}
+---
+expect: {torch: 1, mxnet: 2, jax: 2, tensorflow: 2}
+---
+print(x)
+```
+
+```{code-cell}
+---
+tags: [train]
+---
+6 * 7
+```
+
+```{code-cell}
+---
+tags: [torch, export]
+---
+def double(x):
+    return 2 * x
+```
+"""
+
+
+class Tiny:
+    """A book of one chapter, beside a copy of the library."""
+
+    def __init__(self, root, project):
+        self.root = root
+        (root / "chapters" / "img").mkdir(parents=True)
+        (root / "chapters" / "img" / "box.svg").write_text("<svg/>")
+        shutil.copy(project / "chapters" / "references.bib", root / "chapters")
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(project / "d2lext", root / "d2lext", ignore=ignore)
+        self.edit()
+
+    def edit(self, old="", new="", file="chapters/01-tiny.md"):
+        """Write the chapter, or replace `old` by `new` in a file."""
+        path = self.root / file
+        text = CHAPTER if file.endswith("tiny.md") and not path.exists() else None
+        text = text or path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1) if old else text)
+
+    @property
+    def book(self):
+        return Book(self.root)
+
+    def notebook(self, backend):
+        book = self.book
+        return split.notebook(book, book.chapters[0], backend)
+
+    def path(self, backend):
+        return self.root / "notebooks" / backend / "01-tiny.ipynb"
+
+    def record(self, *backends):
+        book = self.book
+        for backend in backends:
+            run.record(book, book.chapters[0], backend, progress=lambda line: None)
+
+    def stale(self):
+        return {backend for _, backend in check.stale_notebooks(self.book)}
+
+
+@pytest.fixture
+def tiny(tmp_path, root):
+    return Tiny(tmp_path, root)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory, root):
+    """A tiny book with all its notebooks recorded; copy it before you change it."""
+    tiny = Tiny(tmp_path_factory.mktemp("recorded"), root)
+    tiny.record(*IDS)
+    return tiny
+
+
+@pytest.fixture
+def copy(recorded, tmp_path):
+    """A copy of the recorded book, to be changed."""
+    result = object.__new__(Tiny)
+    result.root = tmp_path / "copy"
+    shutil.copytree(recorded.root, result.root)
+    return result
+
+
+def test_prose_is_plain_markdown(tiny):
+    prose = tiny.notebook("torch").cells[0].source
+    assert "# Tiny (Lin *et al.*, 2014)" in prose
+    assert "![A box.](../../chapters/img/box.svg)" in prose
+    assert "*Figure 1.1.* See (1.1)." in prose
+    assert r"\tag{1.1}" in prose
+    assert not re.search(r":::|\{(eq|ref|numref|cite:.)\}|\)=", prose)
+
+
+def test_each_framework_has_its_own_cells(tiny):
+    sources = {
+        b: [c.source for c in tiny.notebook(b).cells if c.cell_type == "code"]
+        for b in IDS
+    }
+    assert sources["torch"][0] == "x = 1"
+    assert sources["jax"][0] == "x = 2"
+    assert len(sources["torch"]) == 4
+    assert sources["mxnet"] == sources["jax"] == sources["tensorflow"]
+
+
+def test_recorded_notebooks_hold_outputs(recorded):
+    for backend, shown in zip(IDS, "1222", strict=True):
+        notebook = nbformat.read(recorded.path(backend), as_version=4)
+        nbformat.validate(notebook)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert run.shown_text(code[1].outputs) == shown
+        assert run.shown_text(code[2].outputs) == "42"
+        assert "nbval-ignore-output" in code[2].metadata.tags
+        assert not split.is_stale(recorded.notebook(backend))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale_then"),
+    [
+        ("chapters/01-tiny.md", "See ", "Look at ", set()),
+        ("chapters/01-tiny.md", "x = 1", "x = 1  # one", set()),
+        ("chapters/01-tiny.md", "x = 1", "x = 3", {"torch"}),
+        ("chapters/01-tiny.md", "6 * 7", "7 * 6", set(IDS)),
+        ("chapters/01-tiny.md", "x = 1", "x = d2l.cpu()", {"torch"}),
+        ("d2lext/jax/module.py", "def loss", "def lost", set()),
+    ],
+)
+def test_only_changed_code_is_stale(copy, file, old, new, stale_then):
+    copy.edit(old, new, file)
+    assert copy.stale() == stale_then
+
+
+def test_a_change_in_the_library_makes_its_users_stale(root, tmp_path):
+    shutil.copytree(root / "d2lext", tmp_path / "d2lext")
+    cells = ["from d2lext import jax as d2l", "d2l.Trainer(1)"]
+
+    def hashes():
+        return [stale.code_hash(tmp_path, backend, cells) for backend in IDS]
+
+    def edit(file, old, new):
+        path = tmp_path / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    before = hashes()
+    edit("d2lext/jax/trainer.py", '"""The training loop', '"""A training loop')
+    assert hashes() == before
+    edit("d2lext/jax/device.py", "i < num_gpus()", "i + 1 <= num_gpus()")
+    changed = [a != b for a, b in zip(before, hashes(), strict=True)]
+    assert changed == [False, False, True, False]
+    edit("d2lext/core/trainer.py", "FAST_VAL_BATCHES = 3, 2", "FAST_VAL_BATCHES = 4, 2")
+    assert all(a != b for a, b in zip(before, hashes(), strict=True))
+
+
+def test_prose_alone_runs_nothing_and_keeps_outputs(copy):
+    before = nbformat.read(copy.path("torch"), as_version=4)
+    copy.edit("See ", "Look at ")
+    notebook = copy.notebook("torch")
+    assert "Look at" in notebook.cells[0].source
+    for old, new in zip(before.cells[1:], notebook.cells[1:], strict=True):
+        assert old.get("outputs") == new.get("outputs")
+
+
+def test_an_output_that_differs_is_refused(copy):
+    before = copy.path("torch").read_bytes()
+    copy.edit("x = 1", "x = 5")
+    with pytest.raises(BookError, match=r"01-tiny.md:30: .*another output") as error:
+        copy.record("torch")
+    assert "stated: 1\n" in str(error.value)
+    assert "shown:  5\n" in str(error.value)
+    assert copy.path("torch").read_bytes() == before
+
+
+def test_a_cell_that_raises(copy):
+    before = copy.path("jax").read_bytes()
+    copy.edit("6 * 7", "y = 6\ny / 0")
+    with pytest.raises(
+        BookError, match=r"01-tiny.md:38: the jax cell raised ZeroDivis"
+    ):
+        copy.record("jax")
+    assert copy.path("jax").read_bytes() == before
+
+
+def test_a_missing_framework(copy):
+    copy.edit("x = 1", "import torch_is_not_here")
+    with pytest.raises(
+        BookError, match=r"(?s)ModuleNotFoundError.*setup --backend torch"
+    ):
+        copy.record("torch")
+
+
+def test_interrupting_a_run_loses_nothing(copy):
+    before = copy.path("torch").read_bytes()
+    copy.edit("6 * 7", "import time; open('started', 'w'); time.sleep(60)")
+    code = (
+        "import sys; from pathlib import Path; from d2lext.book import cli; "
+        "cli.ROOT = Path(sys.argv[1]); sys.exit(cli.main(['run', '--backend', 'torch']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(copy.root)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    started = copy.root / "notebooks" / "torch" / "started"
+    for _ in range(300):
+        if started.exists():
+            break
+        time.sleep(0.1)
+    assert started.exists()
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does, the kernel included
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "as it was" in errors
+    assert "Traceback" not in errors
+    assert copy.path("torch").read_bytes() == before
+    left = {path.name for path in copy.path("torch").parent.iterdir()}
+    assert left == {"01-tiny.ipynb", "started"}
+
+
+def test_a_damaged_notebook_is_written_anew(copy):
+    copy.path("torch").write_text('{"cells": [')
+    assert copy.stale() == {"torch"}
+
+
+def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    assert files.write(path, "old")
+    assert not files.write(path, "old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BookError, match="No space left.*as it was before"):
+        files.write(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_merging_makes_tabs_of_what_differs(recorded):
+    book = recorded.book
+    [page] = merge.pages(book).values()
+    tags = [cell.metadata.tags for cell in page.cells]
+    four = [[f"tab-{backend}"] for backend in IDS]
+    assert tags == [[], *four, *four, ["train"], ["export", "tab-torch"]]
+    shown = [run.shown_text(cell.outputs) for cell in page.cells if "outputs" in cell]
+    assert shown == ["", "", "", "", "1", "2", "2", "2", "42", ""]
+
+
+def test_export_writes_what_its_definitions_need(tiny):
+    tiny.edit("x = 1", "import math\nimport os.path\nfrom math import pi, e as euler")
+    tiny.edit("return 2 * x", "return math.pi * euler * x")
+    paths = export.write(tiny.book)
+    assert [path.name for path in paths] == ["tiny.py"]
+    text = paths[0].read_text()
+    assert "chapters/01-tiny.md" in text.splitlines()[0]
+    assert "import math\nfrom math import e as euler\n" in text
+    assert "os" not in text.split('"""')[2]
+    assert "# Tiny" in text
+    assert export.outdated(tiny.book) == []
+    tiny.edit("euler * x", "x")
+    assert [path.name for path in export.outdated(tiny.book)] == ["tiny.py"]
+
+
+def test_only_definitions_are_exported(tiny):
+    tiny.edit("    return 2 * x", "    return 2 * x\n\ny = double(1)")
+    with pytest.raises(
+        BookError, match=r"01-tiny.md:47: an exported cell holds classes"
+    ):
+        export.write(tiny.book)
+
+
+def test_check_finds_what_is_out_of_date(copy, monkeypatch):
+    monkeypatch.setattr(check, "_style", lambda root: [])
+    assert [p for p in check.problems(copy.root) if "tiny.ipynb" in p] == []
+    copy.edit("See ", "Look at ")
+    copy.edit("2 * x", "3 * x")
+    problems = "\n".join(check.problems(copy.root))
+    assert "d2lext/torch/tiny.py differs from its chapter" in problems
+    assert "notebooks/torch/01-tiny.ipynb was recorded from other code" in problems
+    assert "notebooks/jax/01-tiny.ipynb differs from its chapter" in problems
+
+
+def test_check_refuses_short_and_synthetic_runs(copy, monkeypatch):
+    monkeypatch.setattr(check, "_style", lambda root: [])
+    notebook = copy.notebook("jax")
+    notebook.metadata[split.KEY]["recorded"] |= {"fast": True, "synthetic": True}
+    split.write(copy.root, copy.book.chapters[0], "jax", notebook)
+    problems = "\n".join(check.problems(copy.root, ["jax"]))
+    assert "recorded in fast mode" in problems
+    assert "recorded in synthetic mode" in problems
