@@ -31,9 +31,6 @@ def main(argv):
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted; the same command again goes on from here\n")
         sys.exit(130)
-    if args.verb == "setup":
-        print(environment.summary(python, needs))
-        return
     # -P: in d2lext/ the current folder would offer its own torch and jax.
     command = [python, "-P", "-m", "d2lext.book"] + argv
     if os.name == "posix":

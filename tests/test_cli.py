@@ -66,3 +66,27 @@ def test_an_unknown_verb():
     result = main("biuld")
     assert result.returncode == 2
     assert "choose from" in result.stderr
+
+
+def test_only_a_complete_build_without_changes_is_left_alone(tmp_path):
+    for folder in ("chapters", "notebooks", "d2lext", "_build/html"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "constraints.txt").write_text("")
+    (tmp_path / "chapters" / "01-tiny.md").write_text("# Tiny")
+    assert not cli.unchanged(tmp_path)
+    (tmp_path / "_build" / "complete").write_text(cli.state(tmp_path))
+    assert not cli.unchanged(tmp_path), "there is no site yet"
+    cli.site(tmp_path).write_text("page")
+    assert cli.unchanged(tmp_path)
+    (tmp_path / "chapters" / "01-tiny.md").write_text("# Tiny!")
+    assert not cli.unchanged(tmp_path)
+
+
+def test_no_mxnet_where_it_has_no_wheels(monkeypatch):
+    from d2lext.book import commands
+
+    monkeypatch.setattr(commands.environment, "mxnet_has_wheels", lambda: False)
+    assert "mxnet" not in commands._backends(cli.parse(["test"]))
+    assert commands._backends(cli.parse(["test", "--backend", "mxnet"])) == ["mxnet"]
+    monkeypatch.setattr(commands.environment, "mxnet_has_wheels", lambda: True)
+    assert "mxnet" in commands._backends(cli.parse(["test"]))

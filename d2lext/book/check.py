@@ -37,7 +37,8 @@ def _style(root):
     """ruff's findings in the code of the project and in the cells of the notebooks."""
     findings = ["check", "--output-format=concise", "--quiet"]
     # An import may wait for its cell, and d2lext may have to come first.
-    cells = ["--select=E,F,W", "--ignore=E402", "--line-length=79"]
+    cells = ["--select=E,F,W", "--ignore=E402,E741"]
+    cells += ["--config=lint.pycodestyle.max-line-length=79"]
     commands = [
         [*findings, "."],
         ["format", "--check", "--quiet", "."],

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from d2lext.book import files
 from d2lext.book.backends import IDS, backend_id
 from d2lext.book.errors import BookError
 
@@ -85,9 +86,8 @@ def parser():
 def parse(argv):
     """The parsed arguments, the verb `all` when none is given; backends as ids."""
     argv = list(argv)
-    if not any(arg in VERBS or arg in ("-h", "--help") for arg in argv[:1]):
-        if not argv or argv[0].startswith("-"):
-            argv.insert(0, "all")
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        argv.insert(0, "all")
     args = parser().parse_args(argv)
     args.backend = list(dict.fromkeys(map(backend_id, args.backend or []))) or None
     return args
@@ -104,10 +104,30 @@ def needs(args):
     return extras
 
 
+def site(root):
+    """The first page of the site."""
+    return root / "_build" / "html" / "index.html"
+
+
+def unchanged(root):
+    """Whether the last complete build had the same chapters, notebooks and library."""
+    stamp = root / "_build" / "complete"
+    return site(root).exists() and stamp.exists() and stamp.read_text() == state(root)
+
+
+def state(root):
+    """A text that changes with anything that the site or a notebook is made from."""
+    names = ("chapters", "notebooks", "d2lext", "constraints.txt")
+    return files.fingerprint(*(root / name for name in names))
+
+
 def main(argv=None):
     """Run the command line; returns the exit status."""
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
+        if args.verb == "all" and unchanged(ROOT):
+            print(f"nothing has changed; site: {site(ROOT)}")
+            return 0
         from d2lext.book import commands
 
         return commands.run(args, ROOT) or 0

@@ -4,7 +4,18 @@ import os
 import subprocess
 import sys
 
-from d2lext.book import check, export, merge, run as runner, site, split
+from d2lext.book import (
+    check,
+    cli,
+    environment,
+    export,
+    files,
+    formulas,
+    merge,
+    site,
+    split,
+)
+from d2lext.book import run as runner
 from d2lext.book.backends import IDS, TITLES
 from d2lext.book.book import Book
 from d2lext.book.errors import BookError
@@ -12,9 +23,13 @@ from d2lext.book.errors import BookError
 
 def run(args, root):
     """Carry out the verb in `args`; returns an exit status."""
-    if args.verb == "setup":
-        return print("ready") or 0
     return globals()[f"_{args.verb}"](args, root)
+
+
+def _setup(args, root):
+    """Fetch what building needs beyond the packages; say what is there."""
+    formulas.files()
+    print(environment.summary(sys.executable, cli.needs(args)))
 
 
 def _all(args, root):
@@ -22,7 +37,7 @@ def _all(args, root):
     book = Book(root)
     _report_exports(export.write(book))
     for chapter in book.chapters:
-        for backend in args.backend or IDS:
+        for backend in _backends(args):
             notebook = split.notebook(book, chapter, backend)
             if not split.is_stale(notebook):
                 split.write(root, chapter, backend, notebook)
@@ -33,13 +48,15 @@ def _all(args, root):
             )
             _install(backend)
             runner.record(book, chapter, backend, fast=args.fast, epochs=args.epochs)
-    return _write_site(book)
+    _write_site(book)
+    if not args.backend:
+        files.write(root / "_build" / "complete", cli.state(root))
 
 
 def _notebooks(args, root):
     book = Book(root)
     for chapter in _chapters(book, args):
-        for backend in args.backend or IDS:
+        for backend in _backends(args):
             notebook = split.notebook(book, chapter, backend)
             if split.write(root, chapter, backend, notebook):
                 print(
@@ -52,7 +69,7 @@ def _run(args, root):
     chosen = _chapters(book, args)
     _report_exports(export.write(book))
     for chapter in chosen:
-        for backend in args.backend or IDS:
+        for backend in _backends(args):
             runner.record(book, chapter, backend, fast=args.fast, epochs=args.epochs)
 
 
@@ -67,7 +84,7 @@ def _html(args, root):
 
 
 def _export(args, root):
-    _report_exports(export.write(Book(root), args.backend or IDS))
+    _report_exports(export.write(Book(root), _backends(args)))
 
 
 def _lab(args, root):
@@ -76,7 +93,7 @@ def _lab(args, root):
 
 
 def _check(args, root):
-    problems = check.problems(root, args.backend or IDS)
+    problems = check.problems(root, _backends(args))
     for problem in problems:
         print(problem)
     if problems:
@@ -88,7 +105,7 @@ def _check(args, root):
 
 def _test(args, root):
     """pytest over the tests and, with nbval, over every notebook."""
-    backends = args.backend or IDS
+    backends = _backends(args)
     environment = {
         **os.environ,
         "D2LEXT_FAST": "1",
@@ -114,12 +131,20 @@ def _report_exports(paths):
         print(f"exported {path}")
 
 
-def _install(backend):
-    from d2lext.book import environment
+def _backends(args):
+    """The frameworks asked for, or all that this kind of machine can have."""
+    if args.backend:
+        return args.backend
+    return [name for name in IDS if name != "mxnet" or environment.mxnet_has_wheels()]
 
-    environment.ensure({"book", backend})
+
+def _install(backend):
+    """Set up a framework; go on in the environment that has it, if it is another."""
+    python = environment.ensure({"book", backend})
+    if python != sys.executable:
+        os.execv(python, [python, "-P", "-m", "d2lext.book", *sys.argv[1:]])
 
 
 def _write_site(book):
-    page = site.build(book.root, book.root / "_build" / "html", merge.pages(book))
+    page = site.build(book.root, cli.site(book.root).parent, merge.pages(book))
     print(f"site: {page}")

@@ -1,5 +1,9 @@
-"""Write files so that an interruption leaves the old one or the new one, never half."""
+"""Files: written so that an interruption leaves the old one or the new one, and compared.
 
+Standard library only, because the first look at whether anything changed is to be quick.
+"""
+
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -37,3 +41,15 @@ def write(path, text):
         if temporary is not None:
             temporary.unlink(missing_ok=True)
     return True
+
+
+def fingerprint(*paths):
+    """A text that changes with any file in `paths`, folders or files, and with its name."""
+    digest = hashlib.sha256()
+    for path in map(Path, paths):
+        found = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in found:
+            if file.is_file() and file.suffix != ".pyc":
+                digest.update(f"{file.relative_to(path.parent)}\0".encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -77,8 +77,8 @@ def _author_year(entry):
 
 def _bibliography(chapter, book):
     """The references that the chapter cites, in the order of their authors."""
-    from pybtex.plugin import find_plugin
     from pybtex.backends.plaintext import Backend
+    from pybtex.plugin import find_plugin
 
     keys = {
         key.strip()
