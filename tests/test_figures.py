@@ -45,7 +45,9 @@ def test_is_small_scalable_svg(path):
     root = parse(path)
     assert root.tag == f"{SVG}svg"
     x, y, width, height = map(float, root.attrib["viewBox"].split())
-    assert (x, y) == (0, 0) and width > 0 and height > 0
+    assert (x, y) == (0, 0)
+    assert width > 0
+    assert height > 0
     assert path.stat().st_size < MAX_BYTES
 
 
@@ -54,8 +56,10 @@ def test_describes_itself(path):
     root = parse(path)
     assert root.attrib["role"] == "img"
     title, description = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
-    assert title is not None and title.text.strip()
-    assert description is not None and description.text.strip()
+    assert title is not None
+    assert title.text.strip()
+    assert description is not None
+    assert description.text.strip()
     labels = root.attrib["aria-labelledby"].split()
     assert labels == [title.attrib["id"], description.attrib["id"]]
 
@@ -71,7 +75,8 @@ def test_needs_no_other_file_and_runs_nothing(path):
     attributes = {name for element in root.iter() for name in element.attrib}
     assert not {name for name in attributes if name.lower().startswith("on")}
     text = path.read_text(encoding="utf-8")
-    assert "<!DOCTYPE" not in text and "<?xml-stylesheet" not in text
+    assert "<!DOCTYPE" not in text
+    assert "<?xml-stylesheet" not in text
     assert all(reference.startswith("#") for reference in references(root))
 
 
@@ -97,7 +102,8 @@ def test_text_stays_readable_on_a_small_screen(path):
         for element in root.iter()
         if "font-size" in element.attrib
     ]
-    assert sizes and min(sizes) * 640 / width >= MIN_FONT_SIZE
+    assert sizes
+    assert min(sizes) * 640 / width >= MIN_FONT_SIZE
 
 
 @each_figure

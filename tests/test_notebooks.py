@@ -234,12 +234,21 @@ def test_a_missing_framework(copy):
         copy.record("torch")
 
 
+SLEEP = """
+import os, pathlib, time
+pathlib.Path("starting").write_text(str(os.getpid()))
+os.rename("starting", "started")
+time.sleep(60)
+"""
+
+
 def test_interrupting_a_run_loses_nothing(copy):
     before = copy.path("torch").read_bytes()
-    copy.edit("6 * 7", "import time; open('started', 'w'); time.sleep(60)")
+    copy.edit("6 * 7", SLEEP.strip())
     code = (
         "import sys; from pathlib import Path; from d2lext.book import cli; "
-        "cli.ROOT = Path(sys.argv[1]); sys.exit(cli.main(['run', '--backend', 'torch']))"
+        "cli.ROOT = Path(sys.argv[1]); "
+        "sys.exit(cli.main(['run', '--backend', 'torch']))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(copy.root)],
@@ -259,6 +268,8 @@ def test_interrupting_a_run_loses_nothing(copy):
     assert "as it was" in errors
     assert "Traceback" not in errors
     assert copy.path("torch").read_bytes() == before
+    with pytest.raises(ProcessLookupError):  # the kernel has gone, too
+        os.kill(int(started.read_text()), 0)
     left = {path.name for path in copy.path("torch").parent.iterdir()}
     assert left == {"01-tiny.ipynb", "started"}
 

@@ -169,9 +169,9 @@ def test_a_model_of_ones_own():
             self.net = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
 
         def training_step(self, batch):
-            l = 2 * self.loss(self(*batch[:-1]), batch[-1])
-            self.plot("double", l, train=True)
-            return l
+            double = 2 * self.loss(self(*batch[:-1]), batch[-1])
+            self.plot("double", double, train=True)
+            return double
 
     trainer = d2l.Trainer(max_epochs=1, gradient_clip_val=1)
     trainer.fit(Softmax(lr=0.1), Toy())

@@ -1,9 +1,11 @@
 """The names that NumPy 2 took away and MXNet 1.9.1 still asks for.
 
-MXNet was retired in 2023, before NumPy 2. Importing this module gives NumPy back
-the aliases that `import mxnet` reads, each only where it is missing; it changes
-no name that NumPy still has, no thread setting and no allocator.
+MXNet was retired in 2023, before NumPy 2. Importing this module gives NumPy back what
+MXNet reads, most of it while it is imported, and each name only where it is missing.
+It changes no name that NumPy still has, no thread setting and no allocator.
 """
+
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -13,32 +15,20 @@ _RENAMED = {
     "PINF": np.inf,
     "NINF": -np.inf,
     "Inf": np.inf,
-    "INF": np.inf,
-    "Infinity": np.inf,
-    "infty": np.inf,
     "NaN": np.nan,
     "NAN": np.nan,
-    "float_": np.float64,
-    "complex_": np.complex128,
-    "unicode_": np.str_,
-    "string_": np.bytes_,
     "alltrue": np.all,
     "sometrue": np.any,
     "product": np.prod,
-    "cumproduct": np.cumprod,
     "round_": np.round,
     "row_stack": np.vstack,
-    "int": int,
-    "float": float,
-    "object": object,
-    "complex": complex,
-    "str": str,
     "msort": lambda a: np.sort(a, axis=0),
-    "in1d": lambda a, b, **kwargs: np.isin(a, b, **kwargs).ravel(),
-    "trapz": getattr(np, "trapezoid", None),
+    "in1d": lambda a, b, **kwargs: np.isin(np.ravel(a), b, **kwargs),
+    "trapz": getattr(np, "trapezoid", None),  # NumPy 1 has it under the old name
+    "compat": SimpleNamespace(basestring=str),  # for mxnet.np.pad
 }
-# MXNet re-exports these at import, though NumPy moved them to numpy-financial in 2019.
-_MOVED = ["mirr", "npv", "ppmt", "pv", "rate", "pmt", "fv", "nper", "ipmt", "irr"]
+# MXNet re-exports these, though NumPy moved them to numpy-financial in 2019.
+_MOVED = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 
 
 def _moved(name):

@@ -97,9 +97,9 @@ class ProgressBoard(HyperParameters):
                 "c": self.colors[i % len(self.colors)],
             }
             marker = "o" if len(points) < 20 else None
-            axes.plot(
-                *zip(*points, strict=True), **style, marker=marker, ms=4, label=label
-            )
+            # Not clipped: the last point lies on the frame.
+            style |= {"marker": marker, "ms": 4, "clip_on": False, "zorder": 3}
+            axes.plot(*zip(*points, strict=True), **style, label=label)
         axes.set(xlabel=self.xlabel, ylabel=self.ylabel, xlim=self.xlim, ylim=self.ylim)
         axes.set(xscale=self.xscale, yscale=self.yscale)
         axes.grid(alpha=0.3)

@@ -118,7 +118,8 @@ class Trainer(HyperParameters):
         self.epoch = self.train_batch_idx = self.val_batch_idx = 0
         self.history = []
         start = time.perf_counter()
-        for self.epoch in range(self.num_epochs):
+        for epoch in range(self.num_epochs):
+            self.epoch = epoch
             self.fit_epoch()
         self._report(data, time.perf_counter() - start)
 
@@ -156,11 +157,8 @@ class Trainer(HyperParameters):
         self.test_metrics = {
             key.replace("val_", "test_"): value for key, value in values.items()
         }
-        num_examples = min(num_batches * loader.batch_size, loader.num_examples)
-        numbers = ", ".join(
-            f"{_words(key)} {value:.3f}" for key, value in self.test_metrics.items()
-        )
-        print(f"{numbers} on {num_examples:,} {_kind(data)}images")
+        images = self._images(loader, num_batches)
+        print(f"{_numbers(self.test_metrics)} on {images:,} {_kind(data)}images")
 
     def log(self, key, value, train):
         """Keep a scalar of the current batch; called by a model through `plot`."""
@@ -215,28 +213,26 @@ class Trainer(HyperParameters):
             print("No GPU found: training on the CPU, which takes longer.")
 
     def _report(self, data, seconds):
-        last = ", ".join(
-            f"{_words(key)} {value:.3f}"
-            for key, value in self.history[-1].items()
-            if key.startswith(("train_", "val_")) and not key.endswith("seconds")
-        )
         epochs = f"{self.num_epochs} epoch{'s' if self.num_epochs > 1 else ''}"
-        batches = self._num_batches(train=True)
-        images = min(
-            batches * self.train_dataloader.batch_size,
-            self.train_dataloader.num_examples,
-        )
-        print(
-            f"{last} after {epochs} of {images:,} {_kind(data)}images, {seconds:.0f} s"
-        )
+        images = self._images(self.train_dataloader, self._num_batches(train=True))
+        print(f"after {epochs} of {images:,} {_kind(data)}images, {seconds:.0f} s:")
+        print(_numbers(self.history[-1]))
         print(f"{self.device_name()}; float32; seed {self.seed}")
         print(provenance.versions(*self.distributions))
 
+    @staticmethod
+    def _images(loader, num_batches):
+        return min(num_batches * loader.batch_size, loader.num_examples)
 
-def _words(key):
-    """`val_acc` as a reader says it."""
+
+def _numbers(values):
+    """The losses and accuracies among `values`, as a reader says them."""
     names = {"train": "training", "val": "validation", "acc": "accuracy"}
-    return " ".join(names.get(word, word) for word in key.split("_"))
+    return ", ".join(
+        f"{' '.join(names.get(word, word) for word in key.split('_'))} {value:.3f}"
+        for key, value in values.items()
+        if "_" in key and not key.endswith("_seconds")
+    )
 
 
 def _kind(data):

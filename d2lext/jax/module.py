@@ -12,6 +12,8 @@ from d2lext.core.checks import check_image_size
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
 
+_COMPILE_QUICKLY = {"xla_backend_optimization_level": 0}
+
 
 class Module(nn.Module, HyperParameters):
     """Base of models: a network `net`, a loss and an optimiser.
@@ -82,9 +84,11 @@ class Module(nn.Module, HyperParameters):
         return optax.sgd(self.lr)
 
     def apply_init(self, dummy_input, key):
-        """Build the layers for inputs like `dummy_input`, a tuple; return `variables`."""
+        """Build layers for inputs like the tuple `dummy_input`; return `variables`."""
         # Compiled, it computes no layer's output: the weights depend on shapes alone.
-        self.variables = jax.jit(self.init)(key, *dummy_input)
+        # It runs once, so that time spent on optimising it would be lost.
+        init = jax.jit(self.init, compiler_options=_COMPILE_QUICKLY)
+        self.variables = init(key, *dummy_input)
         return self.variables
 
 
@@ -92,7 +96,7 @@ class Classifier(Module):
     """Base of classifiers: cross-entropy loss and accuracy."""
 
     def training_step(self, params, batch, state):
-        """The mean loss of a minibatch with BatchNorm's statistics, and its gradients."""
+        """The mean loss of a minibatch, BatchNorm's statistics, and the gradients."""
         grad = jax.value_and_grad(self.loss, has_aux=True)
         (l, updates), grads = grad(params, batch[:-1], batch[-1], state)
         self.plot("loss", l, train=True)
@@ -149,7 +153,7 @@ def num_params(model):
     if model.variables is None:
         raise ValueError(
             f"{type(model).__name__} has no parameters before its first input: build "
-            "it with model.layer_summary(X_shape) or model.apply_init((X,), d2l.get_key())"
+            "it with model.layer_summary(X_shape) or model.apply_init((X,), key)"
         )
     return sum(p.size for p in jax.tree.leaves(model.variables["params"]))
 

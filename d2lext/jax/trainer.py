@@ -1,5 +1,6 @@
 """The training loop's steps in JAX."""
 
+from collections import OrderedDict
 from typing import Any
 
 import jax
@@ -29,7 +30,8 @@ class Trainer(trainer.Trainer):
 
     def seed_framework(self):
         """Make this run's keys: JAX has no global random numbers to seed."""
-        self._params_key, self._dropout_key = jax.random.split(jax.random.key(self.seed))
+        key = jax.random.key(self.seed)
+        self._params_key, self._dropout_key = jax.random.split(key)
 
     def prepare_model(self, model):
         """Build the model if it is not, and the two functions that will be compiled."""
@@ -88,7 +90,7 @@ class Trainer(trainer.Trainer):
         return f"CPU: {provenance.cpu_name()}"
 
     # Traced once for each shape of batch: what the model logs are symbols here, and
-    # only as results do they become numbers.
+    # only as results do they become numbers. JAX sorts the keys of a plain dict.
 
     def _train_step(self, state, batch):
         value, grads = self.model.training_step(state.params, batch, state)
@@ -100,9 +102,9 @@ class Trainer(trainer.Trainer):
             batch_stats=updates.get("batch_stats", state.batch_stats),
             dropout_rng=jax.random.split(state.dropout_rng)[0],
         )
-        return state, self.take_logged()
+        return state, OrderedDict(self.take_logged())
 
     def _eval_step(self, state, batch):
         state = state.replace(apply_fn=self._eval_apply)
         self.model.validation_step(state.params, batch, state)
-        return self.take_logged()
+        return OrderedDict(self.take_logged())

@@ -8,40 +8,37 @@ import os
 import platform
 import warnings
 
-from d2lext.core import numpy1  # noqa: F401  MXNet asks for names that NumPy dropped
+from d2lext.core import numpy1  # noqa: F401  the names that NumPy 2 took away
+from d2lext.core.frameworks import needed_by
 
-
-def _usable_cores():
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count()
-
-
-def _remedy(error):
-    if platform.system() not in ("Linux", "Darwin") or platform.machine() != "x86_64":
-        return (
-            "it exists for Linux and macOS on x86-64 only, and this is "
-            f"{platform.system()} on {platform.machine()}. Use another backend: "
-            "torch, jax or tensorflow"
-        )
-    if isinstance(error, OSError):  # a library of the system that the wheel links
-        return f"{error}. On Debian and Ubuntu: sudo apt-get install libgomp1 libquadmath0"
-    return f"{error}. Install it: python build.py setup --backend mxnet"
-
-
-# MXNet counts two threads to a core and starts half as many, on virtual machines
-# too: training takes about twice as long. A value that is already set stays.
-os.environ.setdefault("OMP_NUM_THREADS", str(_usable_cores()))
+# MXNet expects two threads on each core and therefore starts half as many threads as
+# it counts, on machines without such pairs too. OMP_NUM_THREADS, if set, wins.
+_affinity = getattr(os, "sched_getaffinity", None)
+_cores = len(_affinity(0)) if _affinity else os.cpu_count()
+os.environ.setdefault("MXNET_OMP_MAX_THREADS", str(_cores))
 
 with warnings.catch_warnings():
-    # Of its own making: it calls distutils and has invalid escapes in its strings.
+    # Its own: it asks distutils for versions and has invalid escapes in strings.
     warnings.simplefilter("ignore", DeprecationWarning)
     warnings.simplefilter("ignore", SyntaxWarning)
     try:
-        from mxnet import npx
-    except (ImportError, OSError, RuntimeError) as error:
+        with needed_by("mxnet"):
+            from mxnet import npx
+    except ImportError as error:
+        if platform.machine() == "x86_64" and platform.system() in ("Linux", "Darwin"):
+            raise
         raise ImportError(
-            f"d2lext.mxnet needs MXNet 1.9.1: {_remedy(error)}", name="mxnet"
+            "MXNet exists for Linux and macOS on x86-64 only, and this is "
+            f"{platform.system()} on {platform.machine()}: import d2lext.torch, "
+            "d2lext.jax or d2lext.tensorflow instead",
+            name="mxnet",
+        ) from error
+    except OSError as error:  # a library of the system that MXNet's own one needs
+        raise ImportError(
+            f"MXNet does not load ({error}). On Debian and Ubuntu its libraries come "
+            "with: sudo apt-get install libgomp1 libquadmath0",
+            name="mxnet",
         ) from error
 
-# Arrays and shapes as NumPy has them, scalars included.
+# Arrays and shapes as NumPy has them; the chapters know no other kind.
 npx.set_np()

@@ -29,6 +29,7 @@ class Trainer(trainer.Trainer):
         else:
             keep_pages()
         self._device = self.gpus[0] if self.gpus else device.cpu()
+        self._unfinished = {}
         # Blocks that cannot be compiled run as they are.
         model.hybridize(static_alloc=True, static_shape=True)
 
@@ -50,6 +51,18 @@ class Trainer(trainer.Trainer):
         """Validate: outside of `record`, layers are in evaluation mode."""
         self.model.validation_step(batch)
         return self.take_logged()
+
+    def take_logged(self):
+        """What the model logged since the last call, after a wait for what it was then.
+
+        MXNet computes while Python goes on: without the wait, Python would prepare
+        batches by the hundred and keep them in memory. One batch ahead is enough.
+        """
+        logged = super().take_logged()
+        for value in self._unfinished.values():
+            value.wait_to_read()
+        self._unfinished = logged
+        return logged
 
     def clip_gradients(self, grad_clip_val, model):
         """Scale the gradients down to a joint norm of at most `grad_clip_val`."""

@@ -98,11 +98,14 @@ def init_cnn(module):
     if not isinstance(module, (nn.Linear, nn.Conv2d)):
         return
     if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+
+        def init_once(module, _):
+            hook.remove()
+            _init_xavier(module)
+
         # Pre-hooks run in the order of registration: the layer's own one, which
         # creates the weights, comes first.
-        hook = module.register_forward_pre_hook(
-            lambda module, _: (_init_xavier(module), hook.remove()) and None
-        )
+        hook = module.register_forward_pre_hook(init_once)
     else:
         _init_xavier(module)
 

@@ -1,0 +1,123 @@
+"""NumPy's old names, and MXNet beside the other frameworks in one process."""
+
+import importlib.util
+import itertools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from d2lext.book.backends import IDS
+from d2lext.core import numpy1
+
+BACKENDS = [name for name in os.environ.get("D2LEXT_BACKENDS", "").split(",") if name]
+
+
+def run(code):
+    """What a process of its own says to `code`."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_old_names_mean_what_they_meant():
+    assert (np.PINF, np.NINF, np.PZERO, np.NZERO) == (np.inf, -np.inf, 0, 0)
+    assert np.signbit(np.NZERO)
+    assert np.isnan(np.NaN)
+    a = np.array([[3, 1], [2, 5]])
+    assert np.msort(a).tolist() == [[2, 1], [3, 5]]
+    assert np.in1d(a, [1, 2]).tolist() == [False, True, True, False]
+    assert np.in1d(a, [1, 2], invert=True).tolist() == [True, False, False, True]
+    assert np.trapz([1, 2, 3]) == 4
+    assert (np.product([2, 3]), np.alltrue([1, 0]), np.sometrue([1, 0])) == (6, 0, 1)
+    assert np.row_stack(([1], [2])).tolist() == [[1], [2]]
+    assert np.round_(1.26, 1) == 1.3
+    with pytest.raises(NotImplementedError, match="numpy_financial.npv"):
+        np.npv(0.1, [1, 2])
+
+
+def test_nothing_else_of_numpy_changes():
+    code = (
+        "import os, numpy as np\n"
+        "before, environment = dict(vars(np)), dict(os.environ)\n"
+        "from d2lext.core import numpy1\n"
+        "now = dict(vars(np))\n"
+        "assert all(now[name] is value for name, value in before.items())\n"
+        "assert environment == dict(os.environ)\n"
+        "print(*sorted(set(now) - set(before)))"
+    )
+    result = run(code)
+    assert result.returncode == 0, result.stderr
+    added = result.stdout.split()
+    assert set(added) <= {*numpy1._RENAMED, *numpy1._MOVED}
+
+
+def test_a_name_that_numpy_has_stays():
+    code = (
+        "import numpy as np\n"
+        "np.in1d = 'as it was'\n"
+        "from d2lext.core import numpy1\n"
+        "print(np.in1d)"
+    )
+    assert run(code).stdout.strip() == "as it was"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*numpy1._RENAMED, *numpy1._MOVED])
+def test_mxnet_asks_for_each_name(name):
+    """A list that has grown longer than its reason would mislead other libraries."""
+    if importlib.util.find_spec("mxnet") is None:
+        pytest.skip("MXNet is not installed")
+    code = (
+        "import warnings\n"
+        "warnings.simplefilter('ignore')\n"
+        "import numpy as np\n"
+        "from d2lext.core import numpy1\n"
+        f"del np.{name}\n"
+        "from mxnet import np as mnp\n"
+        "import mxnet.gluon.contrib.estimator\n"
+        "mnp.pad(mnp.ones((1, 1)), ((1, 1), (1, 1)), mode='constant')"
+    )
+    assert name in run(code).stderr.splitlines()[-1]
+
+
+# Each framework comes before and after each other one.
+ORDERS = [IDS, IDS[::-1], [*IDS[2:], *IDS[:2]], [*IDS[1::-1], *IDS[:1:-1]]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ORDERS, ids=">".join)
+def test_all_frameworks_in_one_process(order):
+    missing = [
+        name
+        for name in IDS
+        if importlib.util.find_spec(name) is None or (BACKENDS and name not in BACKENDS)
+    ]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed, or not under test")
+    lines = [f"from d2lext import {name} as {name}_d2l" for name in order]
+    lines += [f"assert {name}_d2l.DenseBlock" for name in order]
+    lines += [_AGREE, "print('well')"]
+    result = run("\n".join(lines))
+    assert (result.returncode, result.stdout) == (0, "well\n"), result.stderr
+
+
+_AGREE = """
+import numpy
+import jax.numpy, mxnet, tensorflow, torch
+a = numpy.random.default_rng(0).random((64, 64), dtype=numpy.float32)
+b = mxnet.np.array(a, dtype=a.dtype)
+products = [
+    torch.from_numpy(a) @ torch.from_numpy(a),
+    mxnet.np.dot(b, b).asnumpy(),
+    jax.numpy.matmul(a, a, precision="highest"),
+    tensorflow.matmul(a, a),
+]
+for product in products:
+    numpy.testing.assert_allclose(numpy.asarray(product), a @ a, rtol=1e-4)
+"""
+
+
+def test_the_orders_cover_every_pair():
+    pairs = {pair for order in ORDERS for pair in itertools.combinations(order, 2)}
+    assert pairs == set(itertools.permutations(IDS, 2))
