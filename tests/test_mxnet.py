@@ -107,18 +107,21 @@ def test_layer_summary_changes_nothing(capsys):
     model = small()
     model.layer_summary((1, 1, 96, 96))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["HybridSequential", "(1,", "8,", "24,", "24)"]
-    assert lines[-1].split() == ["HybridSequential", "(1,", "10)"]
+    assert lines[0].split() == ["Conv2D", "(1,", "8,", "48,", "48)"]
+    assert lines[4].split() == ["DenseBlock", "(1,", "16,", "24,", "24)"]
+    assert lines[-1].split() == ["Dense", "(1,", "10)"]
     for norm in layers(model, nn.BatchNorm):
         assert not norm.running_mean.data().any()
 
 
 def test_padding_is_explicit_and_symmetric():
-    X = np.zeros((1, 1, 96, 96))
-    model = d2l.DenseNet()
-    assert model.net[0](X).shape == (1, 64, 24, 24)
-    stem, _, _, pool = model.net[0]
-    assert (stem._kwargs["pad"], pool._kwargs["pad"]) == ((3, 3), (1, 1))
+    conv, _, _, pool = d2l.DenseNet().stem()
+    assert (conv._kwargs["pad"], pool._kwargs["pad"]) == ((3, 3), (1, 1))
+    conv.initialize(init.One())
+    Y = conv(np.ones((1, 1, 96, 96)))[0, 0].asnumpy()
+    # 7x7 ones on an image of ones count its pixels; 3 of 7 lie outside at the top
+    # and left, 2 at the bottom and right.
+    assert (Y[0, 0], Y[0, 1], Y[-1, -1], Y[1, -2]) == (16, 24, 25, 42)
 
 
 def test_initialisation_is_xavier_although_layers_are_deferred():
@@ -212,7 +215,7 @@ def gradient_free(model):
 def test_compiled_is_not_compiled(sizes):
     """Outputs, gradients and moving statistics, with batches that change their size."""
     plain, compiled = built(), built()
-    compiled.hybridize(static_alloc=True, static_shape=True)
+    d2l.Trainer(max_epochs=1).prepare_model(compiled)
     optimizers = [model.configure_optimizers() for model in (plain, compiled)]
     outputs = {plain: [], compiled: []}
     for seed, size in enumerate(sizes):
@@ -232,6 +235,18 @@ def test_compiled_is_not_compiled(sizes):
     for kind in (weights, gradients):
         for got, expected in zip(kind(compiled), kind(plain), strict=True):
             numpy.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_modes_do_not_mix():
+    """Python goes on while MXNet computes: a mode must stay with its own step."""
+    model = built(lr=0.1)
+    d2l.Trainer(max_epochs=1).prepare_model(model)
+    X, _ = batch(64)
+    for _ in range(20):
+        with autograd.train_mode():
+            in_training = model(X)
+        in_evaluation = model(X)
+        assert abs(in_training - in_evaluation).max() > 1e-3
 
 
 def test_fit_compiles_the_network_as_one():
@@ -379,7 +394,7 @@ def test_batches_of_garments():
     )
     assert 0 <= float(X.min()) < float(X.max()) <= 1
     axes = data.visualize([X, y])
-    assert axes[0].get_title() in data.text_labels(range(10))
+    assert axes.flatten()[0].get_title() in data.text_labels(range(10))
 
 
 @pytest.mark.parametrize(
@@ -404,7 +419,7 @@ def test_a_process_that_trains_prints_nothing_and_ends_well():
         "from d2lext import mxnet as d2l\n"
         "from mxnet import autograd, np\n"
         "model = d2l.DenseNet(8, 4, (1, 1))\n"
-        "model.hybridize(static_alloc=True, static_shape=True)\n"
+        "model.hybridize(static_alloc=True)\n"
         "with autograd.record():\n"
         "    loss = model.loss(model(np.zeros((2, 1, 16, 16))), np.array([0, 1]))\n"
         "loss.backward()\n"

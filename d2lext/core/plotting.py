@@ -31,7 +31,7 @@ def show_images(imgs, num_rows, num_cols, titles=None, scale=1.5):
     from matplotlib import pyplot as plt
 
     _, axes = plt.subplots(
-        num_rows, num_cols, figsize=(num_cols * scale, num_rows * scale)
+        num_rows, num_cols, figsize=(num_cols * scale, num_rows * scale), squeeze=False
     )
     for i, (ax, img) in enumerate(zip(axes.flatten(), imgs, strict=False)):
         ax.imshow(img, cmap="gray_r")
@@ -63,6 +63,10 @@ class ProgressBoard(HyperParameters):
         display=True,
     ):
         self.save_hyperparameters()
+        self.reset()
+
+    def reset(self):
+        """Forget all points; the next drawing is a new output."""
         self.data = defaultdict(list)
         self._waiting = defaultdict(list)
         self._handle = None

@@ -25,9 +25,11 @@ class Averages:
 
     def __init__(self):
         self._values = defaultdict(list)
+        self.num_examples = 0
 
     def add(self, values, num_examples):
         """Add a batch's mean values, a dict of scalars."""
+        self.num_examples += num_examples
         for key, value in values.items():
             self._values[key].append((value, num_examples))
 
@@ -95,8 +97,9 @@ class Trainer(HyperParameters):
         )
 
     def prepare_model(self, model):
-        """Give the model its trainer."""
+        """Give the model its trainer and an empty plot."""
         model.trainer = self
+        model.board.reset()
         model.board.xlim = [0, self.num_epochs]
         self.model = model
 
@@ -139,9 +142,11 @@ class Trainer(HyperParameters):
                 since_point = Averages()
         entry = {"epoch": self.epoch + 1, **epoch.means()}
         entry["train_seconds"] = time.perf_counter() - start
+        self._num_train_examples = epoch.num_examples
         if self.val_dataloader is not None:
             start = time.perf_counter()
-            values = self._evaluate(self.val_dataloader, self._num_batches(train=False))
+            num_batches = self._num_batches(train=False)
+            values = self._evaluate(self.val_dataloader, num_batches).means()
             self._draw(self.epoch + 1, values)
             entry |= {**values, "val_seconds": time.perf_counter() - start}
         self.history.append(entry)
@@ -153,12 +158,13 @@ class Trainer(HyperParameters):
         """
         loader = data.test_dataloader()
         num_batches = FAST_VAL_BATCHES if provenance.fast_mode() else len(loader)
-        values = self._evaluate(loader, num_batches)
+        averages = self._evaluate(loader, num_batches)
         self.test_metrics = {
-            key.replace("val_", "test_"): value for key, value in values.items()
+            key.replace("val_", "test_"): value
+            for key, value in averages.means().items()
         }
-        images = self._images(loader, num_batches)
-        print(f"{_numbers(self.test_metrics)} on {images:,} {_kind(data)}images")
+        examples = f"{averages.num_examples:,} {_kind(data)}"
+        print(f"{_numbers(self.test_metrics)} on {examples}")
 
     def log(self, key, value, train):
         """Keep a scalar of the current batch; called by a model through `plot`."""
@@ -191,7 +197,7 @@ class Trainer(HyperParameters):
         for batch in self._first(loader, num_batches):
             averages.add(self.eval_step(self.prepare_batch(batch)), len(batch[-1]))
             self.val_batch_idx += 1
-        return averages.means()
+        return averages
 
     def _draw(self, x, values):
         self.model.board.xlabel = "epoch"
@@ -214,15 +220,11 @@ class Trainer(HyperParameters):
 
     def _report(self, data, seconds):
         epochs = f"{self.num_epochs} epoch{'s' if self.num_epochs > 1 else ''}"
-        images = self._images(self.train_dataloader, self._num_batches(train=True))
-        print(f"after {epochs} of {images:,} {_kind(data)}images, {seconds:.0f} s:")
+        examples = f"{self._num_train_examples:,} {_kind(data)}"
+        print(f"after {epochs} of {examples}, {seconds:.0f} s:")
         print(_numbers(self.history[-1]))
         print(f"{self.device_name()}; float32; seed {self.seed}")
         print(provenance.versions(*self.distributions))
-
-    @staticmethod
-    def _images(loader, num_batches):
-        return min(num_batches * loader.batch_size, loader.num_examples)
 
 
 def _numbers(values):
@@ -236,5 +238,6 @@ def _numbers(values):
 
 
 def _kind(data):
-    source = getattr(data, "source", None)
-    return "" if source is None or source.origin == "real" else f"{source.origin} "
+    """What the examples of `data` are called, synthetic ones by that name."""
+    origin = getattr(getattr(data, "source", None), "origin", None)
+    return {None: "examples", "real": "images"}.get(origin, f"{origin} images")

@@ -83,9 +83,13 @@ class DenseNet(d2l.Classifier):
         )
         super().__post_init__()
 
+    @property
+    def min_image_size(self):
+        # Smaller images vanish before the head: 29 pixels for four blocks.
+        return 2 ** (len(self.arch) + 1) - 3
+
     def setup(self):
-        self.min_image_size = 2 ** (len(self.arch) + 1) - 3
-        num_channels, layers = self.num_channels, [self.stem()]
+        num_channels, layers = self.num_channels, self.stem()
         for i, num_convs in enumerate(self.arch, 1):
             layers.append(
                 DenseBlock(num_convs, self.growth_rate, self.training)
@@ -94,11 +98,15 @@ class DenseNet(d2l.Classifier):
             if i < len(self.arch):
                 num_channels //= 2
                 layers.append(TransitionBlock(num_channels, self.training))
-        layers.append(self.head())
+        layers += self.head()
         self.net = nn.Sequential(layers)
 
     def stem(self):
-        return nn.Sequential([
+        def max_pool(X):
+            padding = ((1, 1), (1, 1))
+            return nn.max_pool(X, (3, 3), strides=(2, 2), padding=padding)
+
+        return [
             nn.Conv(
                 self.num_channels,
                 kernel_size=(7, 7),
@@ -112,22 +120,20 @@ class DenseNet(d2l.Classifier):
                 epsilon=1e-5,
             ),
             nn.relu,
-            lambda X: nn.max_pool(
-                X,
-                window_shape=(3, 3),
-                strides=(2, 2),
-                padding=((1, 1), (1, 1)),
-            ),
-        ])
+            max_pool,
+        ]
 
     def head(self):
-        return nn.Sequential([
+        def global_avg_pool(X):
+            return X.mean(axis=(1, 2))  # (n, h, w, c) -> (n, c)
+
+        return [
             nn.BatchNorm(
                 use_running_average=not self.training,
                 momentum=0.9,
                 epsilon=1e-5,
             ),
             nn.relu,
-            lambda X: X.mean(axis=(1, 2)),  # (n, h, w, c) -> (n, c)
+            global_avg_pool,
             nn.Dense(self.num_classes, kernel_init=d2l.init_cnn),
-        ])
+        ]

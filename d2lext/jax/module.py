@@ -139,7 +139,9 @@ class Classifier(Module):
         def print_shapes(variables, X):
             for layer in self.evaluating().bind(variables).net.layers:
                 X = layer(X)
-                print(f"{type(layer).__name__:<16} {tuple(X.shape)}")
+                # Layers without weights may be plain functions.
+                name = getattr(layer, "__name__", type(layer).__name__)
+                print(f"{name:<23} {tuple(X.shape)}")
 
         jax.eval_shape(print_shapes, self.variables, X)  # shapes, no arithmetic
 

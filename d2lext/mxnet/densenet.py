@@ -77,35 +77,33 @@ class DenseNet(d2l.Classifier):
         d2l.check_positive(
             num_channels=num_channels, growth_rate=growth_rate, arch=arch
         )
+        # Smaller images vanish before the head: 29 pixels for four blocks.
         self.min_image_size = 2 ** (len(arch) + 1) - 3
-        self.net = nn.HybridSequential()
-        self.net.add(self.stem())
+        layers = self.stem()
         for i, num_convs in enumerate(arch, 1):
-            self.net.add(DenseBlock(num_convs, growth_rate))
+            layers.append(DenseBlock(num_convs, growth_rate))
             num_channels += num_convs * growth_rate
             if i < len(arch):
                 num_channels //= 2
-                self.net.add(TransitionBlock(num_channels))
-        self.net.add(self.head())
+                layers.append(TransitionBlock(num_channels))
+        layers += self.head()
+        self.net = nn.HybridSequential()
+        self.net.add(*layers)
         self.net.initialize(init.Xavier())
 
     def stem(self):
-        net = nn.HybridSequential()
-        net.add(
+        return [
             nn.Conv2D(self.num_channels, kernel_size=7, strides=2, padding=3),
             nn.BatchNorm(),
             nn.Activation("relu"),
             nn.MaxPool2D(pool_size=3, strides=2, padding=1),
-        )
-        return net
+        ]
 
     def head(self):
-        net = nn.HybridSequential()
-        net.add(
+        return [
             nn.BatchNorm(),
             nn.Activation("relu"),
             nn.GlobalAvgPool2D(),
             nn.Flatten(),
             nn.Dense(self.num_classes),
-        )
-        return net
+        ]

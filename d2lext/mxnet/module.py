@@ -112,7 +112,7 @@ class Classifier(Module):
         X = np.random.randn(*X_shape)
         for layer in self.net:
             X = layer(X)
-            print(f"{type(layer).__name__:<16} {tuple(X.shape)}")
+            print(f"{type(layer).__name__:<23} {tuple(X.shape)}")
 
 
 def init_cnn(block):

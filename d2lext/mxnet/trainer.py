@@ -30,8 +30,10 @@ class Trainer(trainer.Trainer):
             keep_pages()
         self._device = self.gpus[0] if self.gpus else device.cpu()
         self._unfinished = {}
-        # Blocks that cannot be compiled run as they are.
-        model.hybridize(static_alloc=True, static_shape=True)
+        # Blocks that cannot be compiled run as they are. No static_shape: it is no
+        # faster here, and a step that still runs would switch between training and
+        # evaluation mode together with the next one.
+        model.hybridize(static_alloc=True)
 
     def prepare_batch(self, batch):
         """The batch on the device."""

@@ -74,31 +74,33 @@ class DenseNet(d2l.Classifier):
         d2l.check_positive(
             num_channels=num_channels, growth_rate=growth_rate, arch=arch
         )
+        # Smaller images vanish before the head: 29 pixels for four blocks.
         self.min_image_size = 2 ** (len(arch) + 1) - 3
-        self.net = keras.Sequential([self.stem()])
+        net = self.stem()
         for i, num_convs in enumerate(arch, 1):
-            self.net.add(DenseBlock(num_convs, growth_rate))
+            net.append(DenseBlock(num_convs, growth_rate))
             num_channels += num_convs * growth_rate
             if i < len(arch):
                 num_channels //= 2
-                self.net.add(TransitionBlock(num_channels))
-        self.net.add(self.head())
+                net.append(TransitionBlock(num_channels))
+        net += self.head()
+        self.net = keras.Sequential(net)
 
     def stem(self):
         # Explicit padding: "same" pads a stride of 2 on one side more.
-        return keras.Sequential([
+        return [
             layers.ZeroPadding2D(3),
             layers.Conv2D(self.num_channels, kernel_size=7, strides=2),
             layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
             layers.ReLU(),
-            layers.ZeroPadding2D(1),
+            layers.ZeroPadding2D(1),  # nothing is below zero after ReLU
             layers.MaxPooling2D(pool_size=3, strides=2),
-        ])
+        ]
 
     def head(self):
-        return keras.Sequential([
+        return [
             layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
             layers.ReLU(),
             layers.GlobalAveragePooling2D(),
             layers.Dense(self.num_classes),
-        ])
+        ]

@@ -101,7 +101,7 @@ class Classifier(Module):
         X = tf.random.normal(X_shape)
         for layer in self.net.layers:
             X = layer(X)
-            print(f"{type(layer).__name__:<16} {tuple(X.shape)}")
+            print(f"{type(layer).__name__:<23} {tuple(X.shape)}")
 
 
 def init_cnn(layer):

@@ -75,32 +75,35 @@ class DenseNet(d2l.Classifier):
         d2l.check_positive(
             num_channels=num_channels, growth_rate=growth_rate, arch=arch
         )
+        # Smaller images vanish before the head: 29 pixels for four blocks.
         self.min_image_size = 2 ** (len(arch) + 1) - 3
-        self.net = nn.Sequential(self.stem())
+        layers = self.stem()
         for i, num_convs in enumerate(arch, 1):
-            self.net.append(DenseBlock(num_convs, growth_rate))
+            layers.append(DenseBlock(num_convs, growth_rate))
             num_channels += num_convs * growth_rate
             if i < len(arch):
                 num_channels //= 2
-                self.net.append(TransitionBlock(num_channels))
-        self.net.append(self.head())
+                layers.append(TransitionBlock(num_channels))
+        layers += self.head()
+        self.net = nn.Sequential(*layers)
+        # It waits for the first input, which gives lazy layers their weights.
         self.net.apply(d2l.init_cnn)
 
     def stem(self):
-        return nn.Sequential(
+        return [
             nn.LazyConv2d(
                 self.num_channels, kernel_size=7, stride=2, padding=3
             ),
             nn.LazyBatchNorm2d(),
             nn.ReLU(),
             nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
-        )
+        ]
 
     def head(self):
-        return nn.Sequential(
+        return [
             nn.LazyBatchNorm2d(),
             nn.ReLU(),
             nn.AdaptiveAvgPool2d((1, 1)),
             nn.Flatten(),
             nn.LazyLinear(self.num_classes),
-        )
+        ]

@@ -79,13 +79,14 @@ class Classifier(Module):
 
     def layer_summary(self, X_shape):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
-        X = torch.randn(*X_shape)
+        device = next((p.device for p in self.parameters()), None)
+        X = torch.randn(*X_shape, device=device)
         training = self.training
         self.eval()  # a look at the shapes leaves BatchNorm's statistics alone
         with torch.no_grad():
             for layer in self.net:
                 X = layer(X)
-                print(f"{type(layer).__name__:<16} {tuple(X.shape)}")
+                print(f"{type(layer).__name__:<23} {tuple(X.shape)}")
         self.train(training)
 
 

@@ -1,6 +1,7 @@
 """The training loop's steps in PyTorch."""
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from d2lext.core import provenance, trainer
 from d2lext.core.allocator import keep_pages
@@ -26,10 +27,11 @@ class Trainer(trainer.Trainer):
         if not self.gpus:
             keep_pages()
         self._device = self.gpus[0] if self.gpus else device.cpu()
-        # Lazy layers need a batch before they have anything to move.
-        model.eval()
-        with torch.no_grad():
-            model(*self.sample[:-1])
+        if any(is_lazy(param) for param in model.parameters()):
+            # Built on the CPU, weights do not depend on the device.
+            model.eval()
+            with torch.no_grad():
+                model(*self.sample[:-1])
         # channels_last: convolutions are about twice as fast on CPUs.
         model.to(self._device, memory_format=torch.channels_last)
 
@@ -57,8 +59,7 @@ class Trainer(trainer.Trainer):
 
     def clip_gradients(self, grad_clip_val, model):
         """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
-        nn_params = [p for p in model.parameters() if p.requires_grad]
-        torch.nn.utils.clip_grad_norm_(nn_params, grad_clip_val)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip_val)
 
     def device_name(self):
         """The GPU's name, or the CPU's with its number of cores."""
