@@ -25,13 +25,6 @@ def root():
     return ROOT
 
 
-@pytest.fixture(scope="session", params=BACKENDS or IDS)
-def backend(request):
-    """Each framework under test; skips where it is not installed."""
-    pytest.importorskip(request.param, reason=f"{request.param} is not installed")
-    return request.param
-
-
 @pytest.fixture(scope="session")
 def built_site(tmp_path_factory):
     """The folder of the site, written from the recorded notebooks."""

@@ -1,5 +1,6 @@
 """The command line: verbs, help, what each verb needs, and its errors."""
 
+import os
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from d2lext.book.errors import BookError
         (["--backend", "tf"], "all", ["tensorflow"]),
         (["run", "densenet", "--backend", "jax"], "run", ["jax"]),
         (["test", "--quick"], "test", None),
-        (["html", "--backend", "pytorch", "--backend", "torch"], "html", ["torch"]),
+        (["lab", "--backend", "pytorch", "--backend", "torch"], "lab", ["torch"]),
     ],
 )
 def test_parsing(argv, verb, backend):
@@ -43,9 +44,10 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
     assert "Example: python build.py" in capsys.readouterr().out
 
 
-def main(*argv):
+def main(*argv, env=()):
     command = [sys.executable, "-m", "d2lext.book", *argv]
-    return subprocess.run(command, capture_output=True, text=True)
+    env = {**os.environ, **dict(env)}
+    return subprocess.run(command, capture_output=True, text=True, env=env)
 
 
 def test_an_unknown_backend():
@@ -60,6 +62,19 @@ def test_an_unknown_chapter():
     result = main("run", "densnet")
     assert result.returncode == 1
     assert result.stderr == "error: unknown chapter 'densnet': choose from densenet\n"
+
+
+def test_epochs_must_be_positive():
+    result = main("run", "--epochs", "0")
+    assert result.returncode == 2
+    assert "must be an integer >= 1, got '0'" in result.stderr
+
+
+def test_data_that_is_not_there():
+    result = main("run", "--backend", "jax", env={"D2LEXT_DATA": "/nonexistent"})
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: D2LEXT_DATA must name a folder")
+    assert "Traceback" not in result.stderr
 
 
 def test_an_unknown_verb():

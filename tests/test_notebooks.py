@@ -10,6 +10,7 @@ import time
 
 import nbformat
 import pytest
+from nbformat.v4 import new_output
 
 from d2lext.book import check, export, files, merge, run, split, stale
 from d2lext.book.backends import IDS
@@ -226,8 +227,15 @@ def test_a_cell_that_raises(copy):
     assert copy.path("jax").read_bytes() == before
 
 
+def test_a_line_may_arrive_in_pieces():
+    streams = [new_output("stream", text=text) for text in ("201", " 20013928\n264\n")]
+    result = new_output("execute_result", data={"text/plain": "7"})
+    assert run.shown_text([*streams, result]) == "201 20013928\n264\n7"
+    assert run.shown_text([result]) == "7"
+
+
 def test_a_missing_framework(copy):
-    copy.edit("x = 1", "import torch_is_not_here")
+    copy.edit("x = 1", "import d2lext.not_here")
     with pytest.raises(
         BookError, match=r"(?s)ModuleNotFoundError.*setup --backend torch"
     ):
@@ -346,3 +354,16 @@ def test_check_refuses_short_and_synthetic_runs(copy, monkeypatch):
     problems = "\n".join(check.problems(copy.root, ["jax"]))
     assert "recorded in fast mode" in problems
     assert "recorded in synthetic mode" in problems
+
+
+@pytest.mark.parametrize("place", ["chapter", "notebook"])
+def test_check_compares_what_is_recorded_with_what_is_stated(copy, monkeypatch, place):
+    monkeypatch.setattr(check, "_style", lambda root: [])
+    if place == "chapter":
+        copy.edit("{torch: 1,", "{torch: 9,")
+    else:
+        text = copy.path("torch").read_text()
+        assert text.count('"1\\n"') == 1
+        copy.path("torch").write_text(text.replace('"1\\n"', '"9\\n"'))
+    problems = "\n".join(check.problems(copy.root, ["torch"]))
+    assert "01-tiny.md:30: the torch cell shows another output" in problems

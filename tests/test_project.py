@@ -82,14 +82,6 @@ def test_page_and_notebooks_have_the_same_numbers(root, built_site):
     assert captions == set(re.findall(r"^\*Figure (\d+\.\d+)\.\*", text, re.M)) != set()
 
 
-def test_four_notebooks_show_the_same_prose(root):
-    def prose(name):
-        cells = recorded(root, name)["cells"]
-        return [c["source"] for c in cells if c["cell_type"] == "markdown"]
-
-    assert all(prose(name) == prose("torch") for name in IDS)
-
-
 def test_no_framework_is_needed_for_the_site(root):
     code = (
         "import sys\n"

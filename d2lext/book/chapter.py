@@ -1,7 +1,7 @@
-"""Read a chapter: its cells with their lines, tags and options, its labels.
+"""Read a chapter: its cells with their lines, tags and options.
 
-Everything that can be wrong in a chapter is found here or in `labels`, so that what
-comes later works on chapters that are right.
+Everything that can be wrong in a chapter is found here or, where it takes the whole
+book to know, in `book`: what comes later works on chapters that are right.
 """
 
 import re

@@ -5,7 +5,7 @@ import sys
 
 import nbformat
 
-from d2lext.book import export, split
+from d2lext.book import export, run, split
 from d2lext.book.backends import IDS
 from d2lext.book.book import Book
 
@@ -80,6 +80,7 @@ def _notebooks(book, backends):
                 found.append(
                     f"{shown} differs from its chapter: python build.py notebooks"
                 )
+            found += map(str, run.differences(notebook, chapter, backend))
             for mode in ("fast", "synthetic"):
                 if notebook.metadata[split.KEY]["recorded"].get(mode):
                     found.append(f"{shown} was recorded in {mode} mode: {again}")

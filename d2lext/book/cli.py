@@ -58,13 +58,14 @@ def parser():
     )
     length.add_argument(
         "--epochs",
-        type=int,
+        type=_positive,
         metavar="N",
         help="train for at most N epochs; the outputs say so",
     )
     verbs = result.add_subparsers(dest="verb", metavar="VERB")
     for verb, (what, example, _) in VERBS.items():
-        parents = [common, length] if verb in ("all", "run") else [common]
+        parents = [] if verb == "html" else [common]
+        parents += [length] if verb in ("all", "run") else []
         sub = verbs.add_parser(
             verb,
             parents=parents,
@@ -83,13 +84,20 @@ def parser():
     return result
 
 
+def _positive(text):
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer >= 1, got {text!r}")
+    return int(text)
+
+
 def parse(argv):
     """The parsed arguments, the verb `all` when none is given; backends as ids."""
     argv = list(argv)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         argv.insert(0, "all")
     args = parser().parse_args(argv)
-    args.backend = list(dict.fromkeys(map(backend_id, args.backend or []))) or None
+    names = getattr(args, "backend", None) or []
+    args.backend = list(dict.fromkeys(map(backend_id, names))) or None
     return args
 
 

@@ -88,8 +88,10 @@ def _export(args, root):
 
 
 def _lab(args, root):
-    folder = root / "notebooks" / (args.backend[0] if args.backend else "")
-    return subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder)])
+    folder = root / "notebooks"
+    if args.backend and len(args.backend) == 1:
+        folder /= args.backend[0]
+    return subprocess.call([sys.executable, "-P", "-m", "jupyter", "lab", str(folder)])
 
 
 def _check(args, root):

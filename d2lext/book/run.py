@@ -19,7 +19,14 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from d2lext.book import split
 from d2lext.book.errors import BookError
 from d2lext.core import fashion_mnist
+from d2lext.core.download import DataError
 
+FRAMEWORK_MODULES = {
+    "torch": ("torch",),
+    "mxnet": ("mxnet",),
+    "jax": ("jax", "flax", "optax"),
+    "tensorflow": ("tensorflow", "keras"),
+}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -35,8 +42,8 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     recorded = {"code": notebook.metadata[split.KEY]["code"]}
     if fast:
         recorded["fast"] = True
-    if "FashionMNIST" in chapter.text and fashion_mnist.load().origin != "real":
-        recorded["synthetic"] = True  # and a download shows its progress here
+    if "FashionMNIST" in chapter.text and not _has_real_images():
+        recorded["synthetic"] = True
     progress(f"running {name}")
     start = time.perf_counter()
     with _environment(fast, epochs):
@@ -44,6 +51,14 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     notebook.metadata[split.KEY]["recorded"] = recorded
     split.write(book.root, chapter, backend, notebook)
     progress(f"recorded {name} in {time.perf_counter() - start:.0f} s")
+
+
+def _has_real_images():
+    # A download happens here, where its progress is seen, and not in a cell's output.
+    try:
+        return fashion_mnist.load().origin == "real"
+    except DataError as error:
+        raise BookError(str(error)) from error
 
 
 def execute(notebook, chapter, backend, root):
@@ -98,13 +113,28 @@ def _run_to_end(client):
 
 def shown_text(outputs):
     """What a cell shows as text: its printed lines and its last value."""
-    parts = []
+    text = ""
     for output in outputs:
         if output.output_type == "stream" and output.name == "stdout":
-            parts.append(output.text)
+            text += output.text  # in pieces that may end within a line
         elif output.output_type == "execute_result":
-            parts.append(output.data.get("text/plain", ""))
-    return "\n".join(part.rstrip("\n") for part in parts)
+            text = text and text.rstrip("\n") + "\n"
+            text += output.data.get("text/plain", "")
+    return text.rstrip("\n")
+
+
+def differences(notebook, chapter, backend):
+    """A BookError for each cell of `notebook` that shows other than its author states."""
+    found = []
+    cells = chapter.cells_for(backend)
+    for cell, source_cell in zip(notebook.cells, cells, strict=True):
+        if cell.cell_type != "code" or backend not in source_cell.expect:
+            continue
+        try:
+            _check_output(cell, source_cell, chapter, backend)
+        except BookError as error:
+            found.append(error)
+    return found
 
 
 def _check_output(cell, source_cell, chapter, backend):
@@ -117,8 +147,7 @@ def _check_output(cell, source_cell, chapter, backend):
             source_cell.line,
             f"the {backend} cell shows another output than its `expect:` states\n"
             f"  stated: {expected.strip()}\n  shown:  {shown.strip()}\n"
-            "Correct the code or what is stated; the recorded notebook is as it was "
-            "before",
+            "Correct the code or what is stated",
         )
 
 
@@ -140,11 +169,11 @@ def _cell_error(notebook, cells, chapter, backend, error):
     )
     line = cells[failed].line + (int(frames[0]) if frames else 1) - 1
     detail = f"{error.ename}: {error.evalue}".strip()
-    remedy = "correct the cell; the recorded notebook is as it was before"
-    if error.ename in ("ModuleNotFoundError", "ImportError"):
-        remedy = (
-            f"install the framework with `python build.py setup --backend {backend}`"
-        )
+    missing = re.match(r"No module named '(\w+)", error.evalue)
+    if missing and missing[1] in ("d2lext", *FRAMEWORK_MODULES[backend]):
+        remedy = f"Install it: python build.py setup --backend {backend}"
+    else:
+        remedy = "Correct the cell; the recorded notebook is as it was before"
     return chapter.error(line, f"the {backend} cell raised {detail}\n{remedy}")
 
 
