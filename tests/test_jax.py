@@ -149,15 +149,21 @@ def test_layer_summary(capsys, densenet):
     variables = densenet.variables
     densenet.layer_summary((1, 96, 96, 1))
     assert capsys.readouterr().out.splitlines() == [
-        "Sequential       (1, 24, 24, 64)",
-        "DenseBlock       (1, 24, 24, 192)",
-        "TransitionBlock  (1, 12, 12, 96)",
-        "DenseBlock       (1, 12, 12, 224)",
-        "TransitionBlock  (1, 6, 6, 112)",
-        "DenseBlock       (1, 6, 6, 240)",
-        "TransitionBlock  (1, 3, 3, 120)",
-        "DenseBlock       (1, 3, 3, 248)",
-        "Sequential       (1, 10)",
+        "Conv                    (1, 48, 48, 64)",
+        "BatchNorm               (1, 48, 48, 64)",
+        "relu                    (1, 48, 48, 64)",
+        "max_pool                (1, 24, 24, 64)",
+        "DenseBlock              (1, 24, 24, 192)",
+        "TransitionBlock         (1, 12, 12, 96)",
+        "DenseBlock              (1, 12, 12, 224)",
+        "TransitionBlock         (1, 6, 6, 112)",
+        "DenseBlock              (1, 6, 6, 240)",
+        "TransitionBlock         (1, 3, 3, 120)",
+        "DenseBlock              (1, 3, 3, 248)",
+        "BatchNorm               (1, 3, 3, 248)",
+        "relu                    (1, 3, 3, 248)",
+        "global_avg_pool         (1, 248)",
+        "Dense                   (1, 10)",
     ]
     assert densenet.variables is variables
 
@@ -182,10 +188,12 @@ def test_padding_of_the_stem():
     # 3 pixels of padding before stride 2, and 1 before the pool, the corner of the
     # first window of the pool is pixel (2, 2); "same" would give another one.
     model = build(d2l.DenseNet(num_channels=1, training=False, arch=(1,)))
-    stem = model.variables["params"]["net"]["layers_0"]
-    stem["layers_0"]["kernel"] = jnp.eye(49)[24].reshape(7, 7, 1, 1)
+    conv = model.variables["params"]["net"]["layers_0"]
+    conv["kernel"] = jnp.eye(49)[24].reshape(7, 7, 1, 1)
     X = np.arange(1, 96 * 96 + 1, dtype=np.float32).reshape(1, 96, 96, 1)
-    Y = model.bind(model.variables).net.layers[0](X)
+    Y = X
+    for layer in model.bind(model.variables).net.layers[:4]:
+        Y = layer(Y)
     expected = X[:, 2::4, 2::4] / math.sqrt(1 + 1e-5)
     np.testing.assert_allclose(Y, expected, rtol=1e-6)
 
@@ -290,11 +298,11 @@ def test_evaluating():
 
 def test_batch_norm_learns_its_statistics():
     model, data = build(small(lr=0)), Data(batch_size=20)
-    conv = model.clone(training=False).bind(model.variables).net.layers[0].layers[0]
+    conv, *_ = model.bind(model.variables).net.layers
     before = np.asarray(conv(data.X[:20]))
     fit(model, data)
     stats = model.variables["batch_stats"]
-    stem = stats["net"]["layers_0"]["layers_1"]
+    stem = stats["net"]["layers_1"]
     mean, variance = before.mean(axis=(0, 1, 2)), before.var(axis=(0, 1, 2))
     np.testing.assert_allclose(stem["mean"], 0.1 * mean, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(stem["var"], 0.9 + 0.1 * variance, rtol=1e-4)
@@ -545,7 +553,7 @@ def test_visualize(monkeypatch):
     data = object.__new__(d2l.FashionMNIST)
     batch = data.to_tensors(np.zeros((2, 1, 28, 28), np.float32), np.array([1, 9]))
     axes = data.visualize(batch, ncols=2)
-    assert [ax.get_title() for ax in axes] == ["trouser", "ankle boot"]
+    assert [ax.get_title() for ax in axes.flatten()] == ["trouser", "ankle boot"]
 
 
 def test_devices():

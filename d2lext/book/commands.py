@@ -23,6 +23,8 @@ from d2lext.book.errors import BookError
 
 def run(args, root):
     """Carry out the verb in `args`; returns an exit status."""
+    if data := os.environ.get("D2LEXT_DATA"):
+        os.environ["D2LEXT_DATA"] = os.path.abspath(data)  # kernels run elsewhere
     return globals()[f"_{args.verb}"](args, root)
 
 
@@ -91,7 +93,10 @@ def _lab(args, root):
     folder = root / "notebooks"
     if args.backend and len(args.backend) == 1:
         folder /= args.backend[0]
-    return subprocess.call([sys.executable, "-P", "-m", "jupyter", "lab", str(folder)])
+    # Jupyter refuses to run as root, which in a container is all that there is.
+    root_too = ["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []
+    command = [sys.executable, "-P", "-m", "jupyter", "lab", *root_too, str(folder)]
+    return subprocess.call(command)
 
 
 def _check(args, root):
@@ -108,20 +113,18 @@ def _check(args, root):
 def _test(args, root):
     """pytest over the tests and, with nbval, over every notebook."""
     backends = _backends(args)
-    environment = {
+    variables = {
         **os.environ,
         "D2LEXT_FAST": "1",
         "D2LEXT_BACKENDS": ",".join(backends),
     }
-    if data := os.environ.get("D2LEXT_DATA"):
-        environment["D2LEXT_DATA"] = os.path.abspath(data)
     command = [sys.executable, "-m", "pytest", "tests"]
     if args.quick:
         command += ["-m", "not slow"]
     else:
         command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
         command += [f"notebooks/{backend}" for backend in backends]
-    return subprocess.call(command, cwd=root, env=environment)
+    return subprocess.call(command, cwd=root, env=variables)
 
 
 def _chapters(book, args):

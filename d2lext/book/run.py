@@ -181,8 +181,6 @@ def _cell_error(notebook, cells, chapter, backend, error):
 def _environment(fast, epochs):
     """The kernel's environment: the modes asked for and no others."""
     wanted = {"D2LEXT_FAST": "1" if fast else "", "D2LEXT_EPOCHS": str(epochs or "")}
-    if data := os.environ.get("D2LEXT_DATA"):
-        wanted["D2LEXT_DATA"] = os.path.abspath(data)  # the kernel runs elsewhere
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
