@@ -1,11 +1,9 @@
 """What all tests share: short training, the real data where they lie, the book's site.
 
-`python build.py test --backend torch` leaves the other frameworks' files out; the
-summary counts how many cells of the notebooks were compared.
+`python build.py test --backend torch` leaves the other frameworks' files out.
 """
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -33,34 +31,3 @@ def built_site(tmp_path_factory):
 
     out = tmp_path_factory.mktemp("site") / "html"
     return site.build(ROOT, out, merge.pages(Book(ROOT))).parent
-
-
-def pytest_runtest_logreport(report):
-    """Count the cells that nbval ran, by what it did with their output."""
-    if report.when == "call" and hasattr(report, "nbval_kind"):
-        _cells[report.nbval_kind] += 1
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item):
-    """Say of each notebook cell whether its output is compared."""
-    outcome = yield
-    if type(item).__name__ != "IPyNbCell":
-        return
-    if "nbval-skip" in item.cell.metadata.get("tags", []):
-        kind = "skipped"
-    elif "nbval-ignore-output" in item.cell.metadata.get("tags", []):
-        kind = "run, exempt from comparison"
-    else:
-        kind = "compared"
-    outcome.get_result().nbval_kind = kind
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Print the counts of notebook cells."""
-    if _cells:
-        counts = ", ".join(f"{n} {kind}" for kind, n in sorted(_cells.items()))
-        terminalreporter.write_line(f"notebook cells: {counts}")
-
-
-_cells = Counter()

@@ -74,7 +74,7 @@ def test_layer_summary_changes_nothing(capsys):
     model = small()
     model.layer_summary((1, 1, 96, 96))
     assert capsys.readouterr().out.splitlines()[-1].split() == [
-        "Sequential",
+        "Linear",
         "(1,",
         "10)",
     ]
