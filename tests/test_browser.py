@@ -41,7 +41,10 @@ def sample_site(tmp_path_factory):
     return writer.build(root, html, sample_book.write(root)).parent
 
 
-@pytest.fixture(scope="module", params=SITES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("sample_site", marks=pytest.mark.slow), "built_site"],
+)
 def site(request):
     """The address of a site, and its page with tab sets."""
     folder = request.getfixturevalue(request.param)

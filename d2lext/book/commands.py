@@ -118,7 +118,7 @@ def _test(args, root):
         "D2LEXT_FAST": "1",
         "D2LEXT_BACKENDS": ",".join(backends),
     }
-    command = [sys.executable, "-m", "pytest", "tests"]
+    command = [sys.executable, "-m", "pytest", "-rs", "tests"]
     if args.quick:
         command += ["-m", "not slow"]
     else:
