@@ -176,6 +176,16 @@ def test_only_changed_code_is_stale(copy, file, old, new, stale_then):
     assert copy.stale() == stale_then
 
 
+def test_what_counts_is_the_same_in_every_python():
+    code = 'def f(x, y=None):\n    """Doc."""\n    return f"{x:.0%}"  # why'
+    assert stale.dump(code) == (
+        "Module(body=[FunctionDef(name='f', args=arguments(args=[arg(arg='x'), "
+        "arg(arg='y')], defaults=[Constant()]), body=[Return(value=JoinedStr(values="
+        "[FormattedValue(value=Name(id='x', ctx=Load()), conversion=-1, format_spec="
+        "JoinedStr(values=[Constant(value='.0%')]))]))])])"
+    )
+
+
 def test_a_change_in_the_library_makes_its_users_stale(root, tmp_path):
     shutil.copytree(root / "d2lext", tmp_path / "d2lext")
     cells = ["from d2lext import jax as d2l", "d2l.Trainer(1)"]

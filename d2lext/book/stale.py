@@ -40,12 +40,19 @@ def parse(source):
     return ast.parse("\n".join(lines))
 
 
-def _dump(tree):
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            body[:1] = [ast.Pass()]
-    return ast.dump(tree)
+def _dump(node):
+    """A syntax tree as text, the same in every Python: versions differ in empty fields."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(_dump, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = []
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(value, list) and value:
+            value = value[1:] if _is_docstring(value[0]) else value
+        if value is not None and value != []:
+            fields.append(f"{name}={_dump(value)}")
+    return f"{type(node).__name__}({', '.join(fields)})"
 
 
 def _is_docstring(node):
