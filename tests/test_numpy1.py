@@ -79,6 +79,7 @@ def test_mxnet_asks_for_each_name():
         "np.__getattr__ = ask\n"
         "from mxnet import np as mnp\n"
         "mnp.pad(mnp.ones((1, 1)), ((1, 1), (1, 1)), mode='constant')\n"
+        "unasked.pop('row_stack', None)  # asked for on some Pythons, not on 3.12\n"
         "print(sorted(unasked))"
     )
     result = run(code)
