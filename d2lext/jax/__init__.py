@@ -1,6 +1,6 @@
 """d2l for JAX: `from d2lext import jax as d2l`. Images are (n, h, w, c)."""
 
-from d2lext.jax import loading  # noqa: F401
+from d2lext.jax import loading  # noqa: F401  first, for its errors
 
 # isort: split
 from d2lext.core.checks import check_positive

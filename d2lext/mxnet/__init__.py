@@ -3,7 +3,7 @@
 Import it before `mxnet` itself, which does not find its way in NumPy 2 alone.
 """
 
-from d2lext.mxnet import loading  # noqa: F401
+from d2lext.mxnet import loading  # noqa: F401  first, for its errors
 
 # isort: split
 from d2lext.core.checks import check_positive

@@ -8,7 +8,7 @@ import os
 import platform
 import warnings
 
-from d2lext.core import numpy1  # noqa: F401  the names that NumPy 2 took away
+from d2lext.core import numpy1  # noqa: F401  gives back what NumPy 2 took away
 from d2lext.core.frameworks import needed_by
 
 # MXNet expects two threads on each core and therefore starts half as many threads as

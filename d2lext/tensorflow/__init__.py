@@ -4,7 +4,7 @@ Import it before TensorFlow and Keras: it chooses Keras' backend and keeps the l
 TensorFlow's start-up out of a notebook.
 """
 
-from d2lext.tensorflow import loading  # noqa: F401
+from d2lext.tensorflow import loading  # noqa: F401  first, for its errors
 
 # isort: split
 from d2lext.core.checks import check_positive

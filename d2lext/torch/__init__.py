@@ -1,6 +1,6 @@
 """d2l for PyTorch: `from d2lext import torch as d2l`. Images are (n, c, h, w)."""
 
-from d2lext.torch import loading  # noqa: F401
+from d2lext.torch import loading  # noqa: F401  first, for its errors
 
 # isort: split
 from d2lext.core.checks import check_positive
