@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import random_images
 
 from d2lext.core.quiet import quiet_stderr
 
@@ -27,28 +28,8 @@ from keras import layers
 from d2lext.tensorflow.module import flatten
 
 
-class Batches(list):
-    """Minibatches of `batch_size` out of (X, y), in order."""
-
-    def __init__(self, X, y, batch_size):
-        starts = range(0, len(y), batch_size)
-        super().__init__((X[i : i + batch_size], y[i : i + batch_size]) for i in starts)
-        self.batch_size, self.num_examples = batch_size, len(y)
-
-
-class Data(d2l.DataModule):
-    """Random images, 20 for training, 12 for validation: the last batch is smaller."""
-
-    def __init__(self, shape=(16, 16, 1), classes=10, batch_size=8):
-        super().__init__()
-        rng = np.random.default_rng(0)
-        X = rng.uniform(-1, 2, size=(32, *shape)).astype(np.float32)
-        self.X, self.y = tf.constant(X), tf.constant(rng.integers(classes, size=32))
-        self.batch_size = batch_size
-
-    def get_dataloader(self, train):
-        part = slice(None, 20) if train else slice(20, None)
-        return Batches(self.X[part], self.y[part], self.batch_size)
+class Data(random_images.Data):
+    to_tensor = staticmethod(tf.constant)
 
 
 class Linear(d2l.Classifier):

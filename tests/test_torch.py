@@ -18,20 +18,13 @@ class Toy(d2l.DataModule):
 
     def get_dataloader(self, train):
         generator = torch.Generator().manual_seed(int(train))
-        return Loader(
-            [
-                (
-                    torch.rand(self.batch_size, 1, 32, 32, generator=generator),
-                    torch.randint(10, (self.batch_size,), generator=generator),
-                )
-                for _ in range(self.num_batches)
-            ]
-        )
-
-
-class Loader(list):
-    batch_size = 8
-    num_examples = 16
+        return [
+            (
+                torch.rand(self.batch_size, 1, 32, 32, generator=generator),
+                torch.randint(10, (self.batch_size,), generator=generator),
+            )
+            for _ in range(self.num_batches)
+        ]
 
 
 def small(**kwargs):

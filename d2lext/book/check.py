@@ -66,16 +66,15 @@ def _exports(book, backends):
 
 def _notebooks(book, backends):
     found = []
-    stale = stale_notebooks(book, backends)
     for chapter in book.chapters:
         for backend in backends:
             path = split.notebook_path(book.root, chapter, backend)
             shown = path.relative_to(book.root).as_posix()
             again = f"python build.py run {chapter.name} --backend {backend}"
-            if (chapter, backend) in stale:
+            notebook = split.notebook(book, chapter, backend)
+            if split.is_stale(notebook):
                 found.append(f"{shown} was recorded from other code: {again}")
                 continue
-            notebook = split.notebook(book, chapter, backend)
             if path.read_text(encoding="utf-8") != nbformat.writes(notebook) + "\n":
                 found.append(
                     f"{shown} differs from its chapter: python build.py notebooks"
