@@ -56,21 +56,17 @@ def resize(images, size):
     return resized
 
 
-class Batches:
-    """Minibatches (X, y) of `images`, uint8 (n, h, w), and their `labels`.
+class Minibatches:
+    """An epoch's minibatches each time it is iterated; the last one may be smaller.
 
-    X is float32 in [0, 1] of shape (n, 1, *resize), y is int64; both pass through
-    `convert(X, y)`, which makes tensors of them. The last batch may be smaller. Each
-    iteration is an epoch, and with `shuffle` the order of epoch e depends on `seed` and
-    e alone. One thread prepares the next batch while the current one is used.
+    With `shuffle` the order of epoch e depends on `seed` and e alone. A subclass makes
+    the batches of their examples' indices, in `batches(indices)`.
     """
 
-    def __init__(self, images, labels, batch_size, resize, shuffle, seed, convert):
-        check_positive(batch_size=batch_size, resize=tuple(resize))
-        self.images, self.labels = images, labels
-        self.batch_size, self.resize = batch_size, tuple(resize)
-        self.shuffle, self.seed, self.convert = shuffle, seed, convert
-        self.num_examples = len(labels)
+    def __init__(self, num_examples, batch_size, shuffle, seed):
+        check_positive(num_examples=num_examples, batch_size=batch_size)
+        self.num_examples, self.batch_size = num_examples, batch_size
+        self.shuffle, self.seed = shuffle, seed
         self.epoch = 0  # of the next iteration
 
     def __len__(self):
@@ -83,9 +79,45 @@ class Batches:
             order = np.random.Generator(bits).permutation(self.num_examples)
         self.epoch += 1
         ends = np.arange(self.batch_size, self.num_examples, self.batch_size)
-        return self._prefetched(np.split(order, ends))
+        return self.batches(np.split(order, ends))
 
-    def _prefetched(self, indices):
+    def batches(self, indices):
+        """The batches of the examples `indices`, an array for each batch."""
+        raise NotImplementedError
+
+
+class TensorBatches(Minibatches):
+    """Minibatches of `tensors` that share their first axis: the examples `index`.
+
+    `take(tensor, indices)` picks examples of a tensor.
+    """
+
+    def __init__(self, tensors, index, batch_size, shuffle, seed, take):
+        super().__init__(len(index), batch_size, shuffle, seed)
+        self.tensors, self.index, self.take = tensors, index, take
+
+    def batches(self, indices):
+        """Tuples of the framework's own tensors."""
+        for i in indices:
+            yield tuple(self.take(tensor, self.index[i]) for tensor in self.tensors)
+
+
+class Batches(Minibatches):
+    """Minibatches (X, y) of `images`, uint8 (n, h, w), and their `labels`.
+
+    X is float32 in [0, 1] of shape (n, 1, *resize), y is int64; both pass through
+    `convert(X, y)`, which makes tensors of them. One thread prepares the next batch
+    while the current one is used.
+    """
+
+    def __init__(self, images, labels, batch_size, resize, shuffle, seed, convert):
+        super().__init__(len(labels), batch_size, shuffle, seed)
+        check_positive(resize=tuple(resize))
+        self.images, self.labels = images, labels
+        self.resize, self.convert = tuple(resize), convert
+
+    def batches(self, indices):
+        """Each batch after `convert`."""
         # Leaving the block, also when a caller stops early, ends the thread.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as worker:
             coming = worker.submit(self._prepare, indices[0])

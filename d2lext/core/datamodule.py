@@ -1,5 +1,7 @@
 """Data sets as d2l's chapters use them; a backend adds only its kind of tensor."""
 
+import numpy as np
+
 from d2lext.core import data, fashion_mnist, plotting
 from d2lext.core.checks import check_positive
 from d2lext.core.hyperparameters import HyperParameters
@@ -24,6 +26,24 @@ class DataModule(HyperParameters):
     def val_dataloader(self):
         """The loader of the validation set."""
         return self.get_dataloader(train=False)
+
+    def get_tensorloader(self, tensors, train, indices=slice(0, None)):
+        """Minibatches of `batch_size` examples out of `tensors`, shuffled if `train`.
+
+        The tensors share their first axis, and `indices` says which examples of it.
+        """
+        return data.TensorBatches(
+            tensors,
+            np.arange(len(tensors[0]))[indices],
+            batch_size=self.batch_size,
+            shuffle=train,
+            seed=self.seed,
+            take=self.take,
+        )
+
+    def take(self, tensor, indices):
+        """The examples `indices`, a NumPy array, of a tensor."""
+        return tensor[indices]
 
 
 class FashionMNIST(DataModule):

@@ -1,19 +1,79 @@
-"""Figures as SVG: the curve that grows during training, and rows of images.
+"""Figures as SVG: the curve that grows during training, lines, and rows of images.
 
 Matplotlib is imported at the first drawing, which keeps `import d2lext` quick.
 """
 
 import io
+import itertools
 from collections import defaultdict
+
+import numpy as np
 
 from d2lext.core.hyperparameters import HyperParameters
 
 
 def use_svg_display():
     """Show Matplotlib's figures as SVG in a notebook."""
+    from IPython import get_ipython
     from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-    set_matplotlib_formats("svg")
+    # Outside a notebook it would start a shell.
+    if get_ipython() is not None:
+        set_matplotlib_formats("svg")
+
+
+def set_figsize(figsize=(3.5, 2.5)):
+    """Make the figures that follow `figsize` (width, height) inches large."""
+    from matplotlib import rcParams
+
+    use_svg_display()
+    rcParams["figure.figsize"] = figsize
+
+
+def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend):
+    """Label and scale Matplotlib's `axes`; `legend` holds a name for each line."""
+    # Scales first: setting one forgets the limits.
+    axes.set(xscale=xscale, yscale=yscale)
+    axes.set(xlabel=xlabel, ylabel=ylabel, xlim=xlim, ylim=ylim)
+    if legend:
+        axes.legend(legend)
+    axes.grid()
+
+
+def plot(
+    X,
+    Y=None,
+    xlabel=None,
+    ylabel=None,
+    legend=(),
+    xlim=None,
+    ylim=None,
+    xscale="linear",
+    yscale="linear",
+    fmts=("-", "m--", "g-.", "r:"),
+    figsize=(3.5, 2.5),
+    axes=None,
+):
+    """Draw lines through the points (x, y) of X and Y, each one line or several.
+
+    A line is a sequence of numbers or a tensor with one axis. Several lines in Y may
+    share one in X; without Y, X holds the heights above 0, 1, 2 and so on.
+    """
+    from matplotlib import pyplot as plt
+
+    set_figsize(figsize)
+    axes = plt.gca() if axes is None else axes
+    axes.cla()
+    X = _lines(X)
+    if Y is None:
+        X, Y = [np.arange(len(y)) for y in X], X
+    else:
+        Y = _lines(Y)
+    if len(X) == 1:
+        X = X * len(Y)
+    for x, y, fmt in zip(X, Y, itertools.cycle(fmts), strict=False):
+        axes.plot(x, y, fmt)
+    set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend)
 
 
 def svg(fig):
@@ -27,18 +87,39 @@ def svg(fig):
 
 
 def show_images(imgs, num_rows, num_cols, titles=None, scale=1.5):
-    """Plot grey images (n, h, w) in rows, with `titles` above them; return the axes."""
+    """Plot images (h, w) or (h, w, 3) in rows; return the axes, a flat array.
+
+    `imgs` holds arrays, tensors or Pillow's images, `titles` what stands above them.
+    """
     from matplotlib import pyplot as plt
 
     _, axes = plt.subplots(
         num_rows, num_cols, figsize=(num_cols * scale, num_rows * scale), squeeze=False
     )
-    for i, (ax, img) in enumerate(zip(axes.flatten(), imgs, strict=False)):
-        ax.imshow(img, cmap="gray_r")
+    axes = axes.flatten()
+    for i, (ax, img) in enumerate(zip(axes, imgs, strict=False)):
+        ax.imshow(_to_numpy(img), cmap="gray_r")  # of grey images only
         ax.set_axis_off()
         if titles:
             ax.set_title(titles[i])
     return axes
+
+
+def _lines(values):
+    """The lines in what `plot` was given, a list of arrays."""
+    if isinstance(values, (list, tuple)) and np.ndim(_to_numpy(values[0])) > 0:
+        return [_to_numpy(line) for line in values]
+    values = _to_numpy(values)
+    return [values] if values.ndim == 1 else list(values)
+
+
+def _to_numpy(tensor):
+    """A NumPy array of anything like an array, on whatever device it is."""
+    if hasattr(tensor, "asnumpy"):  # MXNet
+        return tensor.asnumpy()
+    if hasattr(tensor, "detach"):  # PyTorch
+        tensor = tensor.detach().cpu()
+    return np.asarray(tensor)
 
 
 class ProgressBoard(HyperParameters):

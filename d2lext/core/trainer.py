@@ -5,8 +5,10 @@ A backend adds how a batch reaches its device and what one step does.
 
 import itertools
 import math
+import operator
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 
 from d2lext.core import provenance
 from d2lext.core.checks import check_positive
@@ -88,13 +90,17 @@ class Trainer(HyperParameters):
         data.seed = self.seed
         # Some layers have no weights before they have seen a batch. It comes from a
         # loader of its own: taking it must not use up an epoch's order.
-        self.sample = next(iter(data.train_dataloader()))
-        self.train_dataloader = data.train_dataloader()
-        self.val_dataloader = data.val_dataloader()
-        self.num_train_batches = len(self.train_dataloader)
-        self.num_val_batches = (
-            len(self.val_dataloader) if self.val_dataloader is not None else 0
-        )
+        self.sample = next(iter(data.train_dataloader()), None)
+        if self.sample is None:
+            raise ValueError(
+                "the training set must hold at least one batch, got none from "
+                f"{type(data).__name__}.train_dataloader()"
+            )
+        self.train_dataloader = _rereadable(data.train_dataloader)
+        self.val_dataloader = _rereadable(data.val_dataloader)
+        # 0 where a loader does not know.
+        self.num_train_batches = operator.length_hint(self.train_dataloader)
+        self.num_val_batches = operator.length_hint(self.val_dataloader)
 
     def prepare_model(self, model):
         """Give the model its trainer and an empty plot."""
@@ -130,23 +136,26 @@ class Trainer(HyperParameters):
         """One pass over the training set, then one over the validation set."""
         start = time.perf_counter()
         epoch, since_point = Averages(), Averages()
-        num_batches = self._num_batches(train=True)
-        per_point = max(1, math.ceil(num_batches / self.model.plot_train_per_epoch))
-        for i, batch in enumerate(self._first(self.train_dataloader, num_batches), 1):
+        most = self._most(train=True)
+        expected = min(filter(None, (most, self.num_train_batches)), default=0)
+        per_point = math.ceil(expected / self.model.plot_train_per_epoch)
+        batches = itertools.islice(self.train_dataloader, most)
+        for i, batch in enumerate(batches, 1):
             logged = self.train_step(self.prepare_batch(batch))
             self.train_batch_idx += 1
             for averages in (epoch, since_point):
                 averages.add(logged, len(batch[-1]))
-            if i % per_point == 0 or i == num_batches:
-                self._draw(self.epoch + i / num_batches, since_point.means())
+            if expected and i % per_point == 0:
+                self._draw(self.epoch + min(1, i / expected), since_point.means())
                 since_point = Averages()
+        if since_point.num_examples:
+            self._draw(self.epoch + 1, since_point.means())
         entry = {"epoch": self.epoch + 1, **epoch.means()}
         entry["train_seconds"] = time.perf_counter() - start
         self._num_train_examples = epoch.num_examples
         if self.val_dataloader is not None:
             start = time.perf_counter()
-            num_batches = self._num_batches(train=False)
-            values = self._evaluate(self.val_dataloader, num_batches).means()
+            values = self._evaluate(self.val_dataloader).means()
             self._draw(self.epoch + 1, values)
             entry |= {**values, "val_seconds": time.perf_counter() - start}
         self.history.append(entry)
@@ -156,9 +165,7 @@ class Trainer(HyperParameters):
 
         They are kept in `test_metrics`.
         """
-        loader = data.test_dataloader()
-        num_batches = FAST_VAL_BATCHES if provenance.fast_mode() else len(loader)
-        averages = self._evaluate(loader, num_batches)
+        averages = self._evaluate(data.test_dataloader())
         self.test_metrics = {
             key.replace("val_", "test_"): value
             for key, value in averages.means().items()
@@ -181,20 +188,16 @@ class Trainer(HyperParameters):
         limit = 1 if provenance.fast_mode() else provenance.epoch_limit()
         return min(self.max_epochs, limit or self.max_epochs)
 
-    def _num_batches(self, train):
-        if provenance.fast_mode():
-            most = FAST_TRAIN_BATCHES if train else FAST_VAL_BATCHES
-        else:
-            most = math.inf
-        return min(most, self.num_train_batches if train else self.num_val_batches)
-
     @staticmethod
-    def _first(loader, num_batches):
-        return itertools.islice(iter(loader), num_batches)
+    def _most(train):
+        """How many batches to take of a loader at most; None means all."""
+        if not provenance.fast_mode():
+            return None
+        return FAST_TRAIN_BATCHES if train else FAST_VAL_BATCHES
 
-    def _evaluate(self, loader, num_batches):
+    def _evaluate(self, loader):
         averages = Averages()
-        for batch in self._first(loader, num_batches):
+        for batch in itertools.islice(loader, self._most(train=False)):
             averages.add(self.eval_step(self.prepare_batch(batch)), len(batch[-1]))
             self.val_batch_idx += 1
         return averages
@@ -219,12 +222,29 @@ class Trainer(HyperParameters):
             print("No GPU found: training on the CPU, which takes longer.")
 
     def _report(self, data, seconds):
-        epochs = f"{self.num_epochs} epoch{'s' if self.num_epochs > 1 else ''}"
-        examples = f"{self._num_train_examples:,} {_kind(data)}"
-        print(f"after {epochs} of {examples}, {seconds:.0f} s:")
-        print(_numbers(self.history[-1]))
+        if self.history:  # a notebook's own fit_epoch may keep none
+            epochs = f"{self.num_epochs} epoch{'s' if self.num_epochs > 1 else ''}"
+            examples = f"{self._num_train_examples:,} {_kind(data)}"
+            print(f"after {epochs} of {examples}, {seconds:.0f} s:")
+            print(_numbers(self.history[-1]))
         print(f"{self.device_name()}; float32; seed {self.seed}")
         print(provenance.versions(*self.distributions))
+
+
+class _Reread:
+    """Batches that can be read only once, such as a generator's, made anew each time."""
+
+    def __init__(self, make):
+        self._make = make
+
+    def __iter__(self):
+        return self._make()
+
+
+def _rereadable(make_loader):
+    """The loader, to be read once an epoch; None where there is none."""
+    loader = make_loader()
+    return _Reread(make_loader) if isinstance(loader, Iterator) else loader
 
 
 def _numbers(values):

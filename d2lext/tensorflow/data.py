@@ -3,12 +3,17 @@
 import tensorflow as tf
 
 from d2lext.core import datamodule
-from d2lext.core.datamodule import DataModule
-
-__all__ = ["DataModule", "FashionMNIST"]
 
 
-class FashionMNIST(datamodule.FashionMNIST):
+class DataModule(datamodule.DataModule):
+    """Base of data sets: a loader for training and one for validation."""
+
+    def take(self, tensor, indices):
+        """The examples `indices`, a NumPy array, of a tensor."""
+        return tf.gather(tensor, indices)  # its brackets take no arrays
+
+
+class FashionMNIST(datamodule.FashionMNIST, DataModule):
     """Fashion-MNIST; minibatches are X (n, h, w, 1) float32 in [0, 1] and y (n,)."""
 
     def to_tensors(self, X, y):

@@ -1,6 +1,7 @@
 """Devices of TensorFlow, each for use as `with device:`."""
 
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 
 def cpu():
@@ -11,6 +12,12 @@ def cpu():
 def gpu(i=0):
     """The `i`-th GPU, whether or not it exists."""
     return tf.device(f"/GPU:{i}")
+
+
+def entered():
+    """The device of the surrounding `with device:`, or None outside of any."""
+    name = context.context().device_name  # TensorFlow has no public way to ask
+    return tf.device(name) if name else None
 
 
 def num_gpus():

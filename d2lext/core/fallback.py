@@ -1,0 +1,118 @@
+"""The names of d2l 1.0.3 that d2lext does not define, from the installed package.
+
+Dive into Deep Learning has many chapters; d2lext redoes what the convolutional ones
+need. For everything else `d2l.<backend>` is loaded at the first such name, with what
+has changed since its release put right in the loaded code, not in the frameworks.
+"""
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+import random
+import sys
+import threading
+import types
+import warnings
+
+# d2l imports these at its top and needs them in few places: they are imported there.
+_LATE = (
+    "pandas",
+    "scipy.spatial",
+    "tensorflow",
+    "tensorflow_datasets",
+    "torchvision",
+)
+_REPAIRS = {
+    # JAX has dropped the old name.
+    "jax.random.PRNGKeyArray": "jax.Array",
+    # Python 3.12 takes no floats.
+    "random.randint(0, 1e6)": "random.randint(0, 10**6)",
+}
+_lock = threading.RLock()
+
+
+def lookup(package, name):
+    """`name` of the d2l that belongs to the backend `package`, as "d2lext.torch".
+
+    Raises AttributeError when d2l is not installed, does not load, or lacks the name.
+    """
+    lacking = f"module {package!r} has no attribute {name!r}"
+    # No public name of d2l starts so; Python and IPython ask for many that do.
+    if name.startswith("_"):
+        raise AttributeError(lacking)
+    original = f"d2l.{package.rpartition('.')[2]}"
+    try:
+        module = _load(original)
+    except ImportError as error:
+        if error.name in ("d2l", original):
+            remedy = "pip install --no-deps d2l==1.0.3 would provide d2l's further ones"
+        else:
+            remedy = f"{original}, which may have it, does not load ({error})"
+        message = f"{lacking}: it is not one of d2lext's names, and {remedy}"
+        raise AttributeError(message) from error
+    if name in vars(module):
+        return vars(module)[name]
+    ours = getattr(sys.modules.get(package), "__all__", ())
+    close = difflib.get_close_matches(name, {*ours, *vars(module)})
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise AttributeError(f"{lacking}, nor has {original}{hint}")
+
+
+def _load(original):
+    """The module `original`, as "d2l.torch", loaded once."""
+    with _lock:
+        if original in sys.modules:
+            return sys.modules[original]
+        spec = importlib.util.find_spec(original)
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {original!r}", name=original)
+        # What d2l draws with, first: it must not meet a stand-in.
+        importlib.import_module("matplotlib.pyplot")
+        importlib.import_module("IPython.display")
+        source = spec.loader.get_source(original)
+        for old, new in _REPAIRS.items():
+            source = source.replace(old, new)
+        module = importlib.util.module_from_spec(spec)
+        standins = [_Late(late) for late in _LATE if late not in sys.modules]
+        state = random.getstate()  # d2l.jax draws a number
+        sys.modules.update({s.__name__: s for s in [*standins, module]})
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of escapes in d2l's strings
+                exec(compile(source, spec.origin, "exec"), vars(module))
+        except BaseException:
+            del sys.modules[original]
+            raise
+        finally:
+            random.setstate(state)
+            for standin in standins:
+                del sys.modules[standin.__name__]
+        setattr(sys.modules["d2l"], original.removeprefix("d2l."), module)
+        return module
+
+
+class _Late(types.ModuleType):
+    """Stands for a module, or for something in it, until it is used."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        # While d2l is loaded: what it imports from this module is late, too.
+        if sys.modules.get(self.__name__) is self:
+            return _Late(f"{self.__name__}.{name}")
+        return getattr(self._import(), name)
+
+    def __call__(self, *args, **kwargs):
+        return self._import()(*args, **kwargs)
+
+    def _import(self):
+        library = self.__name__.partition(".")[0]
+        try:
+            return pkgutil.resolve_name(self.__name__)
+        # Built for another version of its framework it raises what it likes.
+        except Exception as error:
+            raise ImportError(
+                f"this part of d2l needs {library} ({error}): pip install {library}",
+                name=library,
+            ) from error
