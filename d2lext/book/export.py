@@ -1,13 +1,16 @@
 """Write the definitions that a chapter marks with `export` into the library.
 
 `chapters/01-densenet.md` becomes `d2lext/<backend>/densenet.py` with the imports that
-the definitions need, each with the heading it comes from.
+the definitions need, each with the heading it comes from. What is for every framework
+becomes `d2lext/core/<chapter>.py`, once.
 """
 
 import ast
 
 from d2lext.book import files
 from d2lext.book.backends import IDS
+
+CORE = "core"
 
 HEADER = '''"""{title}, from {path}.
 
@@ -17,9 +20,14 @@ Written by `python build.py export`: edit the chapter, not this file.
 
 
 def exported(chapter, backend):
-    """The text of the module that `chapter` exports for `backend`, or None."""
+    """The text of the module that `chapter` exports, or None.
+
+    `backend` may be CORE: for the cells that are for every framework.
+    """
     imports, parts, heading = {}, [], chapter.title
-    for cell in chapter.cells_for(backend):
+    for cell in chapter.cells:
+        if not (cell.for_all or backend in cell.backends):
+            continue
         if cell.kind == "markdown":
             for line in cell.source.splitlines():
                 if line.startswith("#"):
@@ -29,7 +37,7 @@ def exported(chapter, backend):
         for node in tree.body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 imports |= _imports(node)
-        if "export" in cell.tags:
+        if "export" in cell.tags and cell.for_all == (backend == CORE):
             _check_definitions(tree, cell, chapter)
             parts.append((heading, cell.source.strip(), tree))
     if not parts:
@@ -42,7 +50,8 @@ def exported(chapter, backend):
     }
     needed = [text for name, text in imports.items() if name in used]
     text = HEADER.format(title=chapter.title, path=chapter.path.as_posix())
-    text += "\n" + "\n".join(dict.fromkeys(needed)) + "\n"
+    if needed:
+        text += "\n" + "\n".join(dict.fromkeys(needed)) + "\n"
     for heading, source, _ in parts:
         text += f"\n\n# {heading}\n{source}\n"
     return text
@@ -75,7 +84,7 @@ def outdated(book, backends=IDS):
 
 def _modules(book, backends):
     for chapter in book.chapters:
-        for backend in backends:
+        for backend in (CORE, *backends):
             text = exported(chapter, backend)
             if text is not None:
                 yield chapter, backend, text
@@ -93,9 +102,14 @@ def _imports(node):
 
 def _check_definitions(tree, cell, chapter):
     for node in tree.body:
-        if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        if isinstance(node, ast.Assign):
+            names = [getattr(target, "id", "") for target in node.targets]
+        else:
+            names = []
+        is_constant = names and all(name.isupper() for name in names)
+        if not (is_constant or isinstance(node, (ast.ClassDef, ast.FunctionDef))):
             raise chapter.error(
                 cell.line + node.lineno - 1,
-                "an exported cell holds classes and functions alone: move this to a cell "
-                "without the tag export",
+                "an exported cell holds classes, functions and CONSTANTS alone: move "
+                "this to a cell without the tag export",
             )

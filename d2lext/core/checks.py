@@ -1,7 +1,7 @@
 """Checks of what a caller passes in: the rule, the value, the remedy."""
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 
 
 def check_positive(**values):
@@ -20,6 +20,13 @@ def check_positive(**values):
             rule = "be an integer >= 1"
         if not good:
             raise ValueError(f"{name} must {rule}, got {value!r}")
+
+
+def check_share(**values):
+    """Raise ValueError unless each value is a number > 0 and <= 1."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or not 0 < value <= 1:
+            raise ValueError(f"{name} must be a number > 0 and <= 1, got {value!r}")
 
 
 def check_image_size(size, min_size, network):

@@ -4,10 +4,12 @@ import random
 from dataclasses import field
 
 import jax
+import numpy as np
 import optax
 from flax import linen as nn
 from jax import numpy as jnp
 
+from d2lext.core import initializers
 from d2lext.core.checks import check_image_size
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
@@ -48,14 +50,14 @@ class Module(nn.Module, HyperParameters):
             f"{type(self).__name__} must define loss(params, X, y, state)"
         )
 
-    def forward(self, X):
+    def forward(self, X, *args, **kwargs):
         """The network's output for X."""
         if X.ndim == 4:
             check_image_size(X.shape[1:3], self.min_image_size, type(self).__name__)
-        return self.net(X)
+        return self.net(X, *args, **kwargs)
 
-    def __call__(self, X):
-        return self.forward(X)
+    def __call__(self, X, *args, **kwargs):
+        return self.forward(X, *args, **kwargs)
 
     def evaluating(self):
         """A copy for evaluation: no dropout, BatchNorm with its moving statistics.
@@ -80,14 +82,24 @@ class Module(nn.Module, HyperParameters):
         self.plot("loss", l, train=False)
 
     def configure_optimizers(self):
-        """Minibatch stochastic gradient descent at the learning rate `self.lr`."""
-        return optax.sgd(self.lr)
+        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
+
+        With `self.momentum` and `self.weight_decay` where the model has them; the
+        latter times a weight is added to its gradient.
+        """
+        return optax.chain(
+            optax.add_decayed_weights(getattr(self, "weight_decay", 0)),
+            optax.sgd(self.lr, getattr(self, "momentum", 0) or None),
+        )
 
     def apply_init(self, dummy_input, key):
         """Build layers for inputs like the tuple `dummy_input`; return `variables`."""
         # Compiled, it computes no layer's output: the weights depend on shapes alone.
         # It runs once, so that time spent on optimising it would be lost.
-        init = jax.jit(self.init, compiler_options=_COMPILE_QUICKLY)
+        # A new function, for JAX to trace it: weights may follow a trainer's seed.
+        init = jax.jit(
+            lambda key, *X: self.init(key, *X), compiler_options=_COMPILE_QUICKLY
+        )
         self.variables = init(key, *dummy_input)
         return self.variables
 
@@ -137,7 +149,10 @@ class Classifier(Module):
             self.apply_init((X,), get_key() if key is None else key)
 
         def print_shapes(variables, X):
-            for layer in self.evaluating().bind(variables).net.layers:
+            # Mutable, for a BatchNorm that is not told of evaluation: as it does not
+            # see `variables` themselves, they stay as they are.
+            model = self.evaluating().bind(variables, mutable=["batch_stats"])
+            for layer in model.net.layers:
                 X = layer(X)
                 # Layers without weights may be plain functions.
                 name = getattr(layer, "__name__", type(layer).__name__)
@@ -146,8 +161,29 @@ class Classifier(Module):
         jax.eval_shape(print_shapes, self.variables, X)  # shapes, no arithmetic
 
 
-# Xavier-uniform weights, as a layer's kernel_init; Flax's biases start at zero.
-init_cnn = nn.initializers.xavier_uniform()
+def init_cnn(key, shape, dtype=jnp.float32):
+    """Xavier-uniform weights, as a layer's kernel_init; Flax's biases start at zero.
+
+    `shape` is (h, w, in, out) or (in, out). While a trainer builds a model, its seed
+    decides the weights, the same ones in every framework.
+    """
+    otherwise = nn.initializers.xavier_uniform()
+    return _init(initializers.xavier_uniform, otherwise, key, shape, dtype)
+
+
+def init_he(key, shape, dtype=jnp.float32):
+    """As `init_cnn`, but from He's normal distribution, meant for convolutions."""
+    otherwise = nn.initializers.variance_scaling(2, "fan_in", "normal")
+    return _init(initializers.he_normal, otherwise, key, shape, dtype)
+
+
+def _init(draw, otherwise, key, shape, dtype):
+    rng = initializers.generator()
+    if rng is None:
+        return otherwise(key, shape, dtype)
+    *window, c_in, c_out = shape
+    weights = draw((c_out, c_in, *window), rng)
+    return jnp.asarray(np.moveaxis(weights, (1, 0), (-2, -1)), dtype)
 
 
 def num_params(model):

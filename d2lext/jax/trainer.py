@@ -1,5 +1,6 @@
 """The training loop's steps in JAX."""
 
+import contextlib
 from collections import OrderedDict
 from typing import Any
 
@@ -9,6 +10,7 @@ from flax.training import train_state
 
 from d2lext.core import provenance, trainer
 from d2lext.core.allocator import keep_pages
+from d2lext.core.initializers import seeded
 from d2lext.jax import device
 
 
@@ -23,14 +25,20 @@ class Trainer(trainer.Trainer):
     """Fit a model on one GPU or on the CPU."""
 
     distributions = ("jax", "flax", "optax")
+    _key = None
 
     def find_gpus(self, num_gpus):
         """At most `num_gpus` GPUs."""
         return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
 
+    def fit(self, model, data, key=None):
+        """Train `model` on `data`; weights and dropout follow `key` if it is given."""
+        self._key = key
+        super().fit(model, data)
+
     def seed_framework(self):
         """Make this run's keys: JAX has no global random numbers to seed."""
-        key = jax.random.key(self.seed)
+        key = jax.random.key(self.seed) if self._key is None else self._key
         self._params_key, self._dropout_key = jax.random.split(key)
 
     def prepare_model(self, model):
@@ -42,7 +50,13 @@ class Trainer(trainer.Trainer):
         X = self.sample[:-1]
         if model.variables is None:
             key = {"params": self._params_key, "dropout": self._dropout_key}
-            model.variables = model.apply_init(X, key)
+            # A key of the reader's decides the weights; else the seed, as in all
+            # frameworks.
+            drawn = (
+                contextlib.nullcontext() if self._key is not None else seeded(self.seed)
+            )
+            with drawn:
+                model.variables = model.apply_init(X, key)
         self._eval_apply = model.evaluating().apply
         # One compiled function a step; the old state's memory becomes the new one's.
         self._compiled_train_step = jax.jit(self._train_step, donate_argnums=0)

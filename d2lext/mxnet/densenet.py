@@ -4,7 +4,6 @@ Written by `python build.py export`: edit the chapter, not this file.
 """
 
 from d2lext import mxnet as d2l
-from mxnet import init
 from mxnet.gluon import nn
 
 
@@ -89,7 +88,7 @@ class DenseNet(d2l.Classifier):
         layers += self.head()
         self.net = nn.HybridSequential()
         self.net.add(*layers)
-        self.net.initialize(init.Xavier())
+        self.net.apply(d2l.init_cnn)
 
     def stem(self):
         return [

@@ -6,6 +6,7 @@ from mxnet import gluon, init, np
 from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 
+from d2lext.core import initializers
 from d2lext.core.checks import check_image_size
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
@@ -46,12 +47,21 @@ class Module(nn.Block, HyperParameters):
         self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
 
     def configure_optimizers(self):
-        """Minibatch stochastic gradient descent at the learning rate `self.lr`."""
+        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
+
+        With `self.momentum` and `self.weight_decay` where the model has them; the
+        latter times a weight is added to its gradient.
+        """
         params = self.parameters()
         if isinstance(params, list):
             return SGD(params, self.lr)
         # One device has no gradients to share, so it needs no store for them.
-        return gluon.Trainer(params, "sgd", {"learning_rate": self.lr}, kvstore=None)
+        settings = {
+            "learning_rate": self.lr,
+            "momentum": getattr(self, "momentum", 0),
+            "wd": getattr(self, "weight_decay", 0),
+        }
+        return gluon.Trainer(params, "sgd", settings, kvstore=None)
 
     def apply_init(self, inputs, init=None):
         """Apply `init`, then draw the weights by a forward pass of `inputs`."""
@@ -118,10 +128,17 @@ class Classifier(Module):
 def init_cnn(block):
     """Xavier-uniform weights, zero biases; normalization starts as the identity.
 
-    Use it as `net.apply(init_cnn)`. A layer that does not know its input yet draws
-    its weights in its first forward pass.
+    Use it as `net.apply(init_cnn)`. A layer that does not know its input yet draws its
+    weights in its first forward pass. While a trainer builds a model, its seed decides
+    the weights, the same ones in every framework.
     """
-    block.params.initialize(init.Xavier(), force_reinit=True)
+    block.params.initialize(_Xavier(), force_reinit=True)
+
+
+def init_he(block):
+    """As `init_cnn`, but with He's normal distribution for convolutions."""
+    is_conv = isinstance(block, nn.Conv2D)
+    block.params.initialize(_He() if is_conv else _Xavier(), force_reinit=True)
 
 
 def num_params(model):
@@ -145,3 +162,25 @@ class SGD(HyperParameters):
         """Move each array against its gradient."""
         for param in self.params:
             param -= self.lr * param.grad
+
+
+class _Drawn:
+    """An initialiser whose weights follow a trainer's seed while one is in force."""
+
+    def _init_weight(self, name, arr):
+        rng = initializers.generator()
+        if rng is None:
+            super()._init_weight(name, arr)
+        else:
+            arr[:] = self.draw(arr.shape, rng)
+
+
+class _Xavier(_Drawn, init.Xavier):
+    draw = staticmethod(initializers.xavier_uniform)
+
+
+class _He(_Drawn, init.Xavier):
+    draw = staticmethod(initializers.he_normal)
+
+    def __init__(self):
+        super().__init__("gaussian", factor_type="in", magnitude=2)

@@ -1,8 +1,11 @@
 """The training loop's steps in MXNet."""
 
-from mxnet import autograd, np, npx
+import warnings
 
-from d2lext.core import provenance, trainer
+from mxnet import autograd, np, npx
+from mxnet.gluon.utils import shape_is_known
+
+from d2lext.core import initializers, provenance, trainer
 from d2lext.core.allocator import keep_pages
 from d2lext.mxnet import device
 
@@ -30,10 +33,17 @@ class Trainer(trainer.Trainer):
             keep_pages()
         self._device = self.gpus[0] if self.gpus else device.cpu()
         self._unfinished = {}
+        if not all(shape_is_known(p.shape) for p in model.collect_params().values()):
+            first = [a[:1] for a in self.prepare_batch(self.sample)]
+            with initializers.seeded(self.seed):
+                model(*first[:-1])
         # Blocks that cannot be compiled run as they are. No static_shape: it is no
         # faster here, and a step that still runs would switch between training and
         # evaluation mode together with the next one.
-        model.hybridize(static_alloc=True)
+        with warnings.catch_warnings():
+            # It would ask for HybridSequential where nobody asked for compilation.
+            warnings.filterwarnings("ignore", message="All children of this Sequential")
+            model.hybridize(static_alloc=True)
 
     def prepare_batch(self, batch):
         """The batch on the device."""

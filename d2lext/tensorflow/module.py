@@ -3,9 +3,11 @@
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import initializers, layers
 
+from d2lext.core import initializers as core
 from d2lext.core.checks import check_image_size
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
@@ -15,7 +17,7 @@ class Module(keras.Model, HyperParameters):
     """Base of models: a network `net`, a loss and an optimiser."""
 
     min_image_size = 1  # pixels; a network that shrinks its input says more
-    training = False  # True while the trainer records a training step
+    training = False  # True in a training step, and in model(X, training=True)
 
     def __init__(self, plot_train_per_epoch=5, plot_valid_per_epoch=1):
         super().__init__()
@@ -39,8 +41,15 @@ class Module(keras.Model, HyperParameters):
         """Nothing: the layers build themselves in the first call, as in PyTorch."""
 
     def call(self, X, *args, training=None):
-        """`forward`; Keras hands `training` on to the layers in it."""
-        return self.forward(X, *args)
+        """`forward`, in which `self.training` says whether it is for training.
+
+        Keras hands `training` on to the layers in it, modules included.
+        """
+        before, self.training = self.training, bool(training)
+        try:
+            return self.forward(X, *args)
+        finally:
+            self.training = before
 
     def forward(self, X):
         """The network's output for X."""
@@ -61,8 +70,13 @@ class Module(keras.Model, HyperParameters):
         self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
 
     def configure_optimizers(self):
-        """Minibatch stochastic gradient descent at the learning rate `self.lr`."""
-        return keras.optimizers.SGD(float(self.lr))  # Keras takes no integer
+        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
+
+        With `self.momentum` and `self.weight_decay` where the model has them; the
+        latter times a weight is added to its gradient.
+        """
+        momentum = float(getattr(self, "momentum", 0))
+        return _SGD(float(self.lr), momentum, getattr(self, "weight_decay", 0))
 
     def apply_init(self, inputs, init=None):
         """Build the layers by a forward pass of `inputs`, then apply `init` to each."""
@@ -104,20 +118,83 @@ class Classifier(Module):
             print(f"{type(layer).__name__:<23} {tuple(X.shape)}")
 
 
+class GlorotUniform(initializers.GlorotUniform):
+    """Xavier's uniform distribution; while a trainer builds a model, from its seed.
+
+    The same seed gives the same weights in every framework.
+    """
+
+    def __call__(self, shape, dtype=None):
+        return _drawn(core.xavier_uniform, shape, dtype, super().__call__)
+
+
+class HeNormal(initializers.VarianceScaling):
+    """As `GlorotUniform`, but He's normal distribution, meant for convolutions."""
+
+    def __init__(self):
+        # Not Keras' HeNormal, which cuts the distribution off.
+        super().__init__(2.0, "fan_in", "untruncated_normal")
+
+    def get_config(self):
+        """Nothing: it has no options."""
+        return {}
+
+    def __call__(self, shape, dtype=None):
+        return _drawn(core.he_normal, shape, dtype, super().__call__)
+
+
 def init_cnn(layer):
     """Xavier-uniform weights and zero biases for a dense or convolutional layer.
 
     Use it as `model.apply_init(inputs, init_cnn)`. Layers of Keras start like this
     unless they are told otherwise.
     """
-    if not isinstance(layer, (layers.Dense, layers.Conv2D)):
-        return
-    layer.kernel_initializer = initializers.GlorotUniform()
+    if isinstance(layer, (layers.Dense, layers.Conv2D)):
+        _init(layer, GlorotUniform())
+
+
+def init_he(layer):
+    """As `init_cnn`, but with He's normal distribution for convolutions."""
+    if isinstance(layer, layers.Conv2D):
+        _init(layer, HeNormal())
+    else:
+        init_cnn(layer)
+
+
+class _SGD(keras.optimizers.SGD):
+    """Keras' SGD with the weight decay of the other frameworks.
+
+    Keras' own shrinks weights apart from the gradient, hence without momentum.
+    """
+
+    def __init__(self, learning_rate, momentum, l2):
+        # Keras makes a name of the class's, whose underscore TensorFlow rejects.
+        super().__init__(learning_rate, momentum, name="sgd")
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.l2:
+            gradient = gradient + self.l2 * variable
+        super().update_step(gradient, variable, learning_rate)
+
+
+def _init(layer, initializer):
+    layer.kernel_initializer = initializer
     layer.bias_initializer = initializers.Zeros()
     if layer.built:
         layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
         if layer.use_bias:
             layer.bias.assign(layer.bias_initializer(layer.bias.shape))
+
+
+def _drawn(draw, shape, dtype, otherwise):
+    """Weights (h, w, in, out) or (in, out) from the seed that is in force, if any."""
+    rng = core.generator()
+    if rng is None:
+        return otherwise(shape, dtype)
+    *window, c_in, c_out = shape
+    weights = draw((c_out, c_in, *window), rng)
+    return tf.constant(np.moveaxis(weights, (1, 0), (-2, -1)), dtype or "float32")
 
 
 def num_params(model):

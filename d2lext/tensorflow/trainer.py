@@ -6,9 +6,9 @@ import random
 import keras
 import tensorflow as tf
 
-from d2lext.core import provenance, trainer
+from d2lext.core import initializers, provenance, trainer
 from d2lext.tensorflow import device
-from d2lext.tensorflow.module import flatten
+from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 
 
 class Trainer(trainer.Trainer):
@@ -25,19 +25,26 @@ class Trainer(trainer.Trainer):
         keras.utils.set_random_seed(self.seed)
 
     def prepare_model(self, model):
-        """Build the model on the device; its two steps are compiled when first made."""
+        """Build the model on the device; its two steps are compiled when first made.
+
+        The device is a GPU that the trainer was asked for, else that of the
+        surrounding `with device:`, else the CPU.
+        """
         super().prepare_model(model)
-        self._device = self.gpus[0] if self.gpus else device.cpu()
+        self._device = self.gpus[0] if self.gpus else device.entered() or device.cpu()
         batch = self.sample
-        _seed_layers(model, self.seed)
+        drawn = _seed_layers(model, self.seed)
         with self._device:
             model(*(a[:1] for a in batch[:-1]))
-        # Batches of any size: the last one is smaller.
-        self._specs = [tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in batch]
+            with initializers.seeded(self.seed):
+                # Keras calls an initialiser more than once, in an order of its own.
+                for layer in drawn:
+                    layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
         self._compiled = functools.cache(self._compile)
 
     def prepare_optimizer(self):
         """Make the optimiser, with its variables: a compiled step makes none."""
+        _check_variables(self.model)
         super().prepare_optimizer()
         if isinstance(self.optim, keras.optimizers.Optimizer):
             with self._device:
@@ -46,12 +53,12 @@ class Trainer(trainer.Trainer):
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
         with self._device:
-            return self._compiled(self._train)(*batch)
+            return self._compiled(self._train, _specs(batch))(*batch)
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
         with self._device:
-            return self._compiled(self._eval)(*batch)
+            return self._compiled(self._eval, _specs(batch))(*batch)
 
     def clip_gradients(self, grad_clip_val, grads):
         """The gradients, scaled down to a joint norm of at most `grad_clip_val`."""
@@ -59,18 +66,20 @@ class Trainer(trainer.Trainer):
 
     def device_name(self):
         """The GPU's name, or the CPU's with its number of cores."""
-        if self.gpus:
-            gpu = tf.config.get_visible_devices("GPU")[0]
+        with self._device:
+            spec = tf.DeviceSpec.from_string(tf.zeros(()).device)
+        if spec.device_type == "GPU":
+            gpu = tf.config.get_visible_devices("GPU")[spec.device_index]
             return tf.config.experimental.get_device_details(gpu)["device_name"]
         return f"CPU: {provenance.cpu_name()}"
 
-    def _compile(self, step):
+    def _compile(self, step, specs):
         # Without AutoGraph, as in Keras: errors then point to the author's lines. One
         # concrete function, as TensorFlow warns of tracing when there are many fits.
-        function = tf.function(step, input_signature=self._specs, autograph=False)
+        function = tf.function(step, input_signature=specs, autograph=False)
         return function.get_concrete_function()
 
-    # Traced once: what the model logs are symbols here, and numbers as results.
+    # Traced once for a shape: what the model logs are symbols here, numbers as results.
 
     def _train(self, *batch):
         self.model.training = True
@@ -95,16 +104,42 @@ def _seed_layers(model, seed):
     """Let `seed` decide the weights of layers that are not built yet, and dropout.
 
     A layer of Keras draws the seeds of its initialisers when it is constructed, long
-    before a trainer sees it. Those that its author chose stay.
+    before a trainer sees it. Those that its author chose stay. Returns the layers whose
+    weights all frameworks draw alike, in the order of the forward pass.
     """
     rng = random.Random(seed)
+    drawn = []
     for layer in flatten(model):
+        default = getattr(layer, "kernel_initializer", None)
+        if type(default) is keras.initializers.GlorotUniform and _unseeded(default):
+            layer.kernel_initializer = GlorotUniform()
         for value in vars(layer).values():
             if isinstance(value, keras.random.SeedGenerator) and _unseeded(value):
                 value.state.assign([rng.randrange(2**31), 0])
             elif isinstance(value, keras.initializers.Initializer) and _unseeded(value):
                 value.seed = rng.randrange(2**31)
+        default = getattr(layer, "kernel_initializer", None)
+        if isinstance(default, (GlorotUniform, HeNormal)) and not layer.built:
+            drawn.append(layer)
+    return drawn[::-1]  # Keras begins with the last layer
 
 
 def _unseeded(source):
     return source.get_config().get("seed", "without one") is None
+
+
+def _specs(batch):
+    # With the number of examples, which a notebook may read as X.shape[0]; the last
+    # batch is smaller and has a step of its own.
+    return tuple(tf.TensorSpec(a.shape, a.dtype) for a in batch)
+
+
+def _check_variables(model):
+    for layer in flatten(model):
+        for name, value in vars(layer).items():
+            if isinstance(value, tf.Variable) and value.trainable:
+                raise ValueError(
+                    "parameters must be Keras' variables, which alone it trains, got "
+                    f"a tf.Variable as {type(layer).__name__}.{name}: make it with "
+                    "keras.Variable(value), or with trainable=False"
+                )

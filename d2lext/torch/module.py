@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from d2lext.core import initializers
 from d2lext.core.checks import check_image_size
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
@@ -45,8 +46,17 @@ class Module(nn.Module, HyperParameters):
         self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
 
     def configure_optimizers(self):
-        """Minibatch stochastic gradient descent at the learning rate `self.lr`."""
-        return torch.optim.SGD(self.parameters(), lr=self.lr)
+        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
+
+        With `self.momentum` and `self.weight_decay` where the model has them; the
+        latter times a weight is added to its gradient.
+        """
+        return torch.optim.SGD(
+            self.parameters(),
+            lr=self.lr,
+            momentum=getattr(self, "momentum", 0),
+            weight_decay=getattr(self, "weight_decay", 0),
+        )
 
     def apply_init(self, inputs, init=None):
         """Build lazy layers by a forward pass of `inputs`, then apply `init`."""
@@ -94,21 +104,19 @@ def init_cnn(module):
     """Xavier-uniform weights and zero biases for linear and convolutional layers.
 
     Use it as `net.apply(init_cnn)`. A lazy layer has no weights yet: it is
-    initialised by its first forward pass, as soon as they exist.
+    initialised by its first forward pass, as soon as they exist. While a trainer builds
+    a model, its seed decides the weights, the same ones in every framework.
     """
-    if not isinstance(module, (nn.Linear, nn.Conv2d)):
-        return
-    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+    if isinstance(module, (nn.Linear, nn.Conv2d)):
+        _init(module, initializers.xavier_uniform, nn.init.xavier_uniform_)
 
-        def init_once(module, _):
-            hook.remove()
-            _init_xavier(module)
 
-        # Pre-hooks run in the order of registration: the layer's own one, which
-        # creates the weights, comes first.
-        hook = module.register_forward_pre_hook(init_once)
+def init_he(module):
+    """As `init_cnn`, but with He's normal distribution for convolutions."""
+    if isinstance(module, nn.Conv2d):
+        _init(module, initializers.he_normal, nn.init.kaiming_normal_)
     else:
-        _init_xavier(module)
+        init_cnn(module)
 
 
 def num_params(model):
@@ -116,7 +124,23 @@ def num_params(model):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def _init_xavier(module):
-    nn.init.xavier_uniform_(module.weight)
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
+def _init(module, draw, otherwise):
+    """Initialise a layer, a lazy one after the forward pass that gives it its shape."""
+    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+
+        def init_once(module, _):
+            hook.remove()
+            _init(module, draw, otherwise)
+
+        # Pre-hooks run in the order of registration: the layer's own one, which
+        # creates the weights, comes first.
+        hook = module.register_forward_pre_hook(init_once)
+        return
+    rng = initializers.generator()
+    with torch.no_grad():
+        if rng is None:
+            otherwise(module.weight)
+        else:
+            module.weight.copy_(torch.from_numpy(draw(module.weight.shape, rng)))
+        if module.bias is not None:
+            module.bias.zero_()

@@ -1,11 +1,15 @@
 """The training loop's steps in PyTorch."""
 
+import functools
+
 import torch
 from torch.nn.parameter import is_lazy
 
-from d2lext.core import provenance, trainer
+from d2lext.core import initializers, provenance, trainer
 from d2lext.core.allocator import keep_pages
+from d2lext.core.plotting import ProgressBoard
 from d2lext.torch import device
+from d2lext.torch.module import Module
 
 
 class Trainer(trainer.Trainer):
@@ -23,6 +27,10 @@ class Trainer(trainer.Trainer):
 
     def prepare_model(self, model):
         """Move the model to the device, with channels last in memory."""
+        if not isinstance(model, Module):
+            # One of d2l's own: it then reports here, and draws on a board of ours.
+            model.board = ProgressBoard()
+            model.plot = functools.partial(Module.plot, model)
         super().prepare_model(model)
         if not self.gpus:
             keep_pages()
@@ -30,7 +38,7 @@ class Trainer(trainer.Trainer):
         if any(is_lazy(param) for param in model.parameters()):
             # Built on the CPU, weights do not depend on the device.
             model.eval()
-            with torch.no_grad():
+            with torch.no_grad(), initializers.seeded(self.seed):
                 model(*self.sample[:-1])
         # channels_last: convolutions are about twice as fast on CPUs.
         model.to(self._device, memory_format=torch.channels_last)
@@ -45,9 +53,10 @@ class Trainer(trainer.Trainer):
         loss = self.model.training_step(batch)
         self.optim.zero_grad()
         loss.backward()
-        if self.gradient_clip_val > 0:
-            self.clip_gradients(self.gradient_clip_val, self.model)
-        self.optim.step()
+        with torch.no_grad():  # an optimiser of one's own need not say so
+            if self.gradient_clip_val > 0:
+                self.clip_gradients(self.gradient_clip_val, self.model)
+            self.optim.step()
         return self.take_logged()
 
     def eval_step(self, batch):

@@ -1,0 +1,146 @@
+"""What a DenseNet consists of: the names and shapes of its layers, from its options.
+
+Names and layouts are those of torchvision, in which weights travel between the
+frameworks: convolutions (out, in, height, width), linear layers (out, in).
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields
+
+from d2lext.core.checks import check_positive, check_share
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer with weights. `kind` is conv, norm or linear; `shape` its weight's."""
+
+    name: str
+    kind: str
+    shape: tuple
+    bias: bool
+
+    def tensors(self):
+        """The names and shapes of the layer's tensors, running statistics included."""
+        shapes = {"weight": self.shape}
+        if self.bias:
+            shapes["bias"] = self.shape[:1]
+        if self.kind == "norm":
+            shapes |= {"running_mean": self.shape, "running_var": self.shape}
+        return {f"{self.name}.{key}": shape for key, shape in shapes.items()}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The options that decide a DenseNet's weights (Huang et al., 2017, Sections 3, 4).
+
+    The defaults are those of the first chapter's network: no bottleneck, a bias in each
+    convolution. `small_images` stands for the stem of the networks for CIFAR.
+    """
+
+    arch: tuple = (4, 4, 4, 4)
+    growth_rate: int = 32
+    num_channels: int = 64
+    bottleneck_size: int | None = None
+    compression: float = 0.5
+    small_images: bool = False
+    bias: bool = True
+    num_classes: int = 10
+    in_channels: int = 1
+
+    def __post_init__(self):
+        check_positive(
+            arch=self.arch,
+            growth_rate=self.growth_rate,
+            num_channels=self.num_channels,
+            num_classes=self.num_classes,
+            in_channels=self.in_channels,
+        )
+        if self.bottleneck_size is not None:
+            check_positive(bottleneck_size=self.bottleneck_size)
+        check_share(compression=self.compression)
+        object.__setattr__(self, "arch", tuple(self.arch))
+
+    @classmethod
+    def of(cls, model, in_channels=1):
+        """The architecture that a model's hyperparameters describe.
+
+        Raises ValueError for values that no DenseNet can have, dropout's included, and
+        TypeError for other kinds of models.
+        """
+        missing = [
+            name
+            for name in ("arch", "growth_rate", "num_channels", "num_classes")
+            if not hasattr(model, name)
+        ]
+        if missing:
+            raise TypeError(
+                f"{type(model).__name__} is no DenseNet of this library (it has no "
+                f"{missing[0]}): build one with create_model, DenseNet or DenseNetBC, "
+                "or save other networks as their framework does"
+            )
+        options = {
+            field.name: getattr(model, field.name, field.default)
+            for field in fields(cls)
+        }
+        dropout = getattr(model, "dropout", 0)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be >= 0 and < 1, got {dropout!r}")
+        return cls(**options | {"in_channels": in_channels})
+
+    @property
+    def min_image_size(self):
+        """The smallest height and width, in pixels, that reach the head."""
+        halvings = len(self.arch) - 1
+        # A 3x3 pooling at stride 2 leaves n pixels of 2n - 1, and so does the stem.
+        return 2**halvings if self.small_images else 2 ** (halvings + 2) - 3
+
+    def layers(self):
+        """The layers with weights, in the order of the forward pass."""
+        c, k = self.num_channels, self.growth_rate
+        size = 3 if self.small_images else 7
+        layers = [self._conv("features.conv0", self.in_channels, c, size)]
+        if not self.small_images:
+            layers.append(_norm("features.norm0", c))
+        for i, num_convs in enumerate(self.arch, 1):
+            for j in range(1, num_convs + 1):
+                name, width = f"features.denseblock{i}.denselayer{j}", c
+                layers.append(_norm(f"{name}.norm1", c))
+                if self.bottleneck_size:
+                    width = self.bottleneck_size * k
+                    layers.append(self._conv(f"{name}.conv1", c, width, 1))
+                    layers.append(_norm(f"{name}.norm2", width))
+                last = "conv2" if self.bottleneck_size else "conv1"
+                layers.append(self._conv(f"{name}.{last}", width, k, 3))
+                c += k
+            if i < len(self.arch):
+                name, width = f"features.transition{i}", int(c * self.compression)
+                layers.append(_norm(f"{name}.norm", c))
+                layers.append(self._conv(f"{name}.conv", c, width, 1))
+                c = width
+        # torchvision's name for the last one, however many blocks there are.
+        layers.append(_norm("features.norm5", c))
+        return [*layers, Layer("classifier", "linear", (self.num_classes, c), True)]
+
+    def tensors(self):
+        """The names and shapes of all tensors, in order."""
+        return {n: s for layer in self.layers() for n, s in layer.tensors().items()}
+
+    @property
+    def num_params(self):
+        """The number of trainable parameters."""
+        return sum(
+            math.prod(shape)
+            for name, shape in self.tensors().items()
+            if not name.endswith(("running_mean", "running_var"))
+        )
+
+    def options(self):
+        """The options as a dict that JSON can hold."""
+        return asdict(self) | {"arch": list(self.arch)}
+
+    def _conv(self, name, c_in, c_out, size):
+        return Layer(name, "conv", (c_out, c_in, size, size), self.bias)
+
+
+def _norm(name, c):
+    return Layer(name, "norm", (c,), True)

@@ -1,0 +1,172 @@
+"""The DenseNet Family, from chapters/03-family.md.
+
+Written by `python build.py export`: edit the chapter, not this file.
+"""
+
+from flax import linen as nn
+from jax import numpy as jnp
+from d2lext import jax as d2l
+
+
+# Convolutions with a Bottleneck
+class NormReluConv(nn.Module):
+    """Batch normalization, ReLU, convolution, and dropout where it is asked for."""
+
+    num_channels: int
+    kernel_size: int
+    dropout: float = 0
+    bias: bool = False
+    training: bool = True
+
+    @nn.compact
+    def __call__(self, X):
+        X = nn.BatchNorm(
+            use_running_average=not self.training, momentum=0.9, epsilon=1e-5
+        )(X)
+        X = nn.Conv(
+            self.num_channels,
+            kernel_size=(self.kernel_size, self.kernel_size),
+            padding=self.kernel_size // 2,
+            use_bias=self.bias,
+            kernel_init=d2l.init_he,
+        )(nn.relu(X))
+        return nn.Dropout(self.dropout, deterministic=not self.training)(X)
+
+
+# Convolutions with a Bottleneck
+class ConvBlockBC(nn.Module):
+    """New features alone, found behind a bottleneck where there is one."""
+
+    num_channels: int
+    bottleneck_size: int | None = 4
+    dropout: float = 0
+    bias: bool = False
+    training: bool = True
+
+    @nn.compact
+    def __call__(self, X):
+        options = (self.dropout, self.bias, self.training)
+        if self.bottleneck_size:
+            width = self.bottleneck_size * self.num_channels
+            X = NormReluConv(width, 1, *options)(X)
+        return NormReluConv(self.num_channels, 3, *options)(X)
+
+
+class DenseBlockBC(nn.Module):
+    """Convolution blocks, each of which sees the output of all before it."""
+
+    num_convs: int
+    num_channels: int
+    bottleneck_size: int | None = 4
+    dropout: float = 0
+    bias: bool = False
+    training: bool = True
+
+    @nn.compact
+    def __call__(self, X):
+        for _ in range(self.num_convs):
+            Y = ConvBlockBC(
+                self.num_channels,
+                self.bottleneck_size,
+                self.dropout,
+                self.bias,
+                self.training,
+            )(X)
+            X = jnp.concatenate((X, Y), axis=-1)  # (n, h, w, c + num_channels)
+        return X
+
+
+# Transitions That Compress
+class TransitionBlockBC(nn.Module):
+    """A 1x1 convolution to `num_channels`, pooling for half the size."""
+
+    num_channels: int
+    dropout: float = 0
+    bias: bool = False
+    training: bool = True
+
+    @nn.compact
+    def __call__(self, X):
+        X = NormReluConv(
+            self.num_channels, 1, self.dropout, self.bias, self.training
+        )(X)
+        return nn.avg_pool(X, window_shape=(2, 2), strides=(2, 2))
+
+
+# The Network
+class DenseNetBC(d2l.Classifier):
+    """The network of the paper, with bottlenecks and compression or without."""
+
+    arch: tuple = (6, 12, 24, 16)
+    growth_rate: int = 32
+    num_channels: int = 64
+    bottleneck_size: int | None = 4
+    compression: float = 0.5
+    dropout: float = 0
+    small_images: bool = False
+    bias: bool = False
+    memory_efficient: bool = False
+    lr: float = 0.1
+    momentum: float = 0
+    weight_decay: float = 0
+    num_classes: int = 1000
+    training: bool = True
+
+    def __post_init__(self):
+        d2l.Architecture.of(self)  # checks the options
+        super().__post_init__()
+
+    @property
+    def min_image_size(self):
+        return d2l.Architecture.of(self).min_image_size
+
+    def setup(self):
+        num_channels, net = self.num_channels, self.stem()
+        options = (self.dropout, self.bias, self.training)
+        for i, num_convs in enumerate(self.arch, 1):
+            net.append(
+                DenseBlockBC(
+                    num_convs, self.growth_rate, self.bottleneck_size, *options
+                )
+            )
+            num_channels += num_convs * self.growth_rate
+            if i < len(self.arch):
+                num_channels = int(num_channels * self.compression)
+                net.append(TransitionBlockBC(num_channels, *options))
+        net += self.head()
+        self.net = nn.Sequential(net)
+
+    def stem(self):
+        def conv(size, stride):
+            return nn.Conv(
+                self.num_channels,
+                kernel_size=(size, size),
+                strides=(stride, stride),
+                padding=size // 2,
+                use_bias=self.bias,
+                kernel_init=d2l.init_he,
+            )
+
+        def max_pool(X):
+            padding = ((1, 1), (1, 1))
+            return nn.max_pool(X, (3, 3), strides=(2, 2), padding=padding)
+
+        if self.small_images:
+            return [conv(size=3, stride=1)]
+        return [conv(size=7, stride=2), self.norm(), nn.relu, max_pool]
+
+    def head(self):
+        def global_avg_pool(X):
+            return X.mean(axis=(1, 2))  # (n, h, w, c) -> (n, c)
+
+        return [
+            self.norm(),
+            nn.relu,
+            global_avg_pool,
+            nn.Dense(self.num_classes, kernel_init=d2l.init_cnn),
+        ]
+
+    def norm(self):
+        return nn.BatchNorm(
+            use_running_average=not self.training, momentum=0.9, epsilon=1e-5
+        )

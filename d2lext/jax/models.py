@@ -1,0 +1,88 @@
+"""The networks by name, what they predict, and what one training step computes."""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from d2lext.core import registry
+from d2lext.core.registry import architecture, list_models
+from d2lext.core.steps import Step, check_images
+from d2lext.jax.weights import named_tensors, set_weights, to_numpy
+
+__all__ = ["architecture", "create_model", "examine", "list_models", "predict"]
+
+
+def create_model(name, seed=0, **options):
+    """The network `name` of `list_models()`, built, with the weights of `seed`.
+
+    `options`: arch, growth_rate, num_channels, bottleneck_size, compression, dropout,
+    memory_efficient, num_classes, in_channels, and those of training. The weights are
+    the same in every framework.
+    """
+    from d2lext.jax.family import DenseNetBC
+
+    network = architecture(name, **options)
+    model = DenseNetBC(**registry.model_options(name, options))
+    size = network.min_image_size
+    X = jnp.zeros((1, size, size, network.in_channels))
+    # Shapes alone, until the weights are set: no arithmetic, nothing to compile.
+    model.variables = jax.eval_shape(model.init, jax.random.key(seed), X)
+    set_weights(model, registry.initial_weights(name, seed, options))
+    return model
+
+
+def predict(model, X, batch_size=128):
+    """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
+
+    The model is in evaluation mode meanwhile, and otherwise stays as it is. The first
+    call for a shape of X takes longer: it compiles the network.
+    """
+    check_images(X)
+    if model.variables is None:
+        raise ValueError(
+            f"{type(model).__name__} has no weights to predict with: build it with "
+            "create_model, or fit it first"
+        )
+    X = X.transpose(0, 2, 3, 1)
+    apply = jax.jit(model.evaluating().apply)
+    parts = (X[i : i + batch_size] for i in range(0, len(X), batch_size))
+    return np.concatenate([np.asarray(apply(model.variables, p)) for p in parts])
+
+
+def examine(model, X, y):
+    """What a training step on images X (n, c, h, w) and labels y (n,) computes.
+
+    X and y are NumPy arrays. The model stays as it is.
+    """
+    check_images(X)
+    X, y = jnp.asarray(X.transpose(0, 2, 3, 1)), jnp.asarray(y, jnp.int32)
+
+    @jax.jit
+    def step(params, batch_stats):
+        rng = jax.random.key(0)
+        state = SimpleNamespace(
+            apply_fn=model.apply, batch_stats=batch_stats, dropout_rng=rng
+        )
+        grad = jax.value_and_grad(model.loss, has_aux=True)
+        # Compiled together, the two forward passes become one.
+        logits, _ = model.apply(
+            {"params": params, "batch_stats": batch_stats},
+            X,
+            mutable=["batch_stats"],
+            rngs={"dropout": rng},
+        )
+        return logits, grad(params, (X,), y, state)
+
+    logits, ((loss, updates), grads) = step(
+        model.variables["params"], model.variables["batch_stats"]
+    )
+    gradients = named_tensors(model, {"params": grads})
+    statistics = named_tensors(model, updates)
+    return Step(
+        np.asarray(logits),
+        float(loss),
+        {name: to_numpy(array) for name, array in gradients.items()},
+        {name: to_numpy(array) for name, array in statistics.items()},
+    )

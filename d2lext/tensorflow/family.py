@@ -1,0 +1,143 @@
+"""The DenseNet Family, from chapters/03-family.md.
+
+Written by `python build.py export`: edit the chapter, not this file.
+"""
+
+from d2lext import tensorflow as d2l
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+# Convolutions with a Bottleneck
+class NormReluConv(layers.Layer):
+    """Batch normalization, ReLU, convolution, and dropout where it is asked for."""
+
+    def __init__(self, num_channels, kernel_size, dropout=0, bias=False):
+        super().__init__()
+        self.net = keras.Sequential([
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+            layers.ReLU(),
+            layers.Conv2D(
+                num_channels,
+                kernel_size,
+                padding="same",
+                use_bias=bias,
+                kernel_initializer=d2l.HeNormal(),
+            ),
+            layers.Dropout(dropout),
+        ])
+
+    def call(self, X):
+        return self.net(X)
+
+
+# Convolutions with a Bottleneck
+class ConvBlockBC(layers.Layer):
+    """New features alone, found behind a bottleneck where there is one."""
+
+    def __init__(self, num_channels, bottleneck_size=4, **options):
+        super().__init__()
+        self.net = keras.Sequential()
+        if bottleneck_size:
+            width = bottleneck_size * num_channels
+            self.net.add(NormReluConv(width, kernel_size=1, **options))
+        self.net.add(NormReluConv(num_channels, kernel_size=3, **options))
+
+    def call(self, X):
+        return self.net(X)
+
+
+class DenseBlockBC(layers.Layer):
+    """Convolution blocks, each of which sees the output of all before it."""
+
+    def __init__(self, num_convs, num_channels, bottleneck_size=4, **options):
+        super().__init__()
+        self.blocks = [
+            ConvBlockBC(num_channels, bottleneck_size, **options)
+            for _ in range(num_convs)
+        ]
+
+    def call(self, X):
+        for block in self.blocks:
+            X = tf.concat((X, block(X)), axis=-1)  # (n, h, w, c + num_channels)
+        return X
+
+
+# Transitions That Compress
+class TransitionBlockBC(layers.Layer):
+    """A 1x1 convolution to `num_channels`, pooling for half the size."""
+
+    def __init__(self, num_channels, **options):
+        super().__init__()
+        self.net = keras.Sequential([
+            NormReluConv(num_channels, kernel_size=1, **options),
+            layers.AveragePooling2D(pool_size=2, strides=2),
+        ])
+
+    def call(self, X):
+        return self.net(X)
+
+
+# The Network
+class DenseNetBC(d2l.Classifier):
+    """The network of the paper, with bottlenecks and compression or without."""
+
+    def __init__(
+        self,
+        arch=(6, 12, 24, 16),
+        growth_rate=32,
+        num_channels=64,
+        bottleneck_size=4,
+        compression=0.5,
+        dropout=0,
+        small_images=False,
+        bias=False,
+        memory_efficient=False,
+        lr=0.1,
+        momentum=0,
+        weight_decay=0,
+        num_classes=1000,
+    ):
+        super().__init__()
+        self.save_hyperparameters()
+        architecture = d2l.Architecture.of(self)  # checks the options
+        self.min_image_size = architecture.min_image_size
+        options = {"dropout": dropout, "bias": bias}
+        net = self.stem()
+        for i, num_convs in enumerate(arch, 1):
+            net.append(
+                DenseBlockBC(num_convs, growth_rate, bottleneck_size, **options)
+            )
+            num_channels += num_convs * growth_rate
+            if i < len(arch):
+                num_channels = int(num_channels * compression)
+                net.append(TransitionBlockBC(num_channels, **options))
+        net += self.head()
+        self.net = keras.Sequential(net)
+
+    def stem(self):
+        c = self.num_channels
+        options = {
+            "use_bias": self.bias,
+            "kernel_initializer": d2l.HeNormal(),
+        }
+        if self.small_images:
+            return [layers.Conv2D(c, 3, padding="same", **options)]
+        # Explicit padding: "same" pads a stride of 2 on one side more.
+        return [
+            layers.ZeroPadding2D(3),
+            layers.Conv2D(c, kernel_size=7, strides=2, **options),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+            layers.ReLU(),
+            layers.ZeroPadding2D(1),  # nothing is below zero after ReLU
+            layers.MaxPooling2D(pool_size=3, strides=2),
+        ]
+
+    def head(self):
+        return [
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(self.num_classes),
+        ]

@@ -1,0 +1,124 @@
+"""The DenseNet Family, from chapters/03-family.md.
+
+Written by `python build.py export`: edit the chapter, not this file.
+"""
+
+import torch
+from torch import nn
+from d2lext import torch as d2l
+
+
+# Convolutions with a Bottleneck
+class NormReluConv(nn.Sequential):
+    """Batch normalization, ReLU, convolution, and dropout where it is asked for."""
+
+    def __init__(self, num_channels, kernel_size, dropout=0, bias=False):
+        super().__init__(
+            nn.LazyBatchNorm2d(),
+            nn.ReLU(),
+            nn.LazyConv2d(
+                num_channels,
+                kernel_size,
+                padding=kernel_size // 2,
+                bias=bias,
+            ),
+            nn.Dropout(dropout),
+        )
+
+
+# Convolutions with a Bottleneck
+class ConvBlockBC(nn.Sequential):
+    """New features alone, found behind a bottleneck where there is one."""
+
+    def __init__(self, num_channels, bottleneck_size=4, **options):
+        super().__init__()
+        if bottleneck_size:
+            width = bottleneck_size * num_channels
+            self.append(NormReluConv(width, kernel_size=1, **options))
+        self.append(NormReluConv(num_channels, kernel_size=3, **options))
+
+
+class DenseBlockBC(nn.Module):
+    """Convolution blocks, each of which sees the output of all before it."""
+
+    def __init__(self, num_convs, num_channels, bottleneck_size=4, **options):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            ConvBlockBC(num_channels, bottleneck_size, **options)
+            for _ in range(num_convs)
+        )
+
+    def forward(self, X):
+        for block in self.blocks:
+            X = torch.cat((X, block(X)), dim=1)  # (n, c + num_channels, h, w)
+        return X
+
+
+# Transitions That Compress
+class TransitionBlockBC(nn.Sequential):
+    """A 1x1 convolution to `num_channels`, pooling for half the size."""
+
+    def __init__(self, num_channels, **options):
+        super().__init__(
+            NormReluConv(num_channels, kernel_size=1, **options),
+            nn.AvgPool2d(kernel_size=2, stride=2),
+        )
+
+
+# The Network
+class DenseNetBC(d2l.Classifier):
+    """The network of the paper, with bottlenecks and compression or without."""
+
+    def __init__(
+        self,
+        arch=(6, 12, 24, 16),
+        growth_rate=32,
+        num_channels=64,
+        bottleneck_size=4,
+        compression=0.5,
+        dropout=0,
+        small_images=False,
+        bias=False,
+        memory_efficient=False,
+        lr=0.1,
+        momentum=0,
+        weight_decay=0,
+        num_classes=1000,
+    ):
+        super().__init__()
+        self.save_hyperparameters()
+        architecture = d2l.Architecture.of(self)  # checks the options
+        self.min_image_size = architecture.min_image_size
+        options = {"dropout": dropout, "bias": bias}
+        net = self.stem()
+        for i, num_convs in enumerate(arch, 1):
+            net.append(
+                DenseBlockBC(num_convs, growth_rate, bottleneck_size, **options)
+            )
+            num_channels += num_convs * growth_rate
+            if i < len(arch):
+                num_channels = int(num_channels * compression)
+                net.append(TransitionBlockBC(num_channels, **options))
+        net += self.head()
+        self.net = nn.Sequential(*net)
+        self.net.apply(d2l.init_he)
+
+    def stem(self):
+        c, bias = self.num_channels, self.bias
+        if self.small_images:
+            return [nn.LazyConv2d(c, kernel_size=3, padding=1, bias=bias)]
+        return [
+            nn.LazyConv2d(c, kernel_size=7, stride=2, padding=3, bias=bias),
+            nn.LazyBatchNorm2d(),
+            nn.ReLU(),
+            nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+        ]
+
+    def head(self):
+        return [
+            nn.LazyBatchNorm2d(),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d((1, 1)),
+            nn.Flatten(),
+            nn.LazyLinear(self.num_classes),
+        ]

@@ -1,0 +1,75 @@
+"""The networks by name, what they predict, and what one training step computes."""
+
+import torch
+
+from d2lext.core import registry
+from d2lext.core.registry import architecture, list_models
+from d2lext.core.steps import Step, check_images
+from d2lext.torch.weights import named_tensors, set_weights, to_numpy
+
+__all__ = ["architecture", "create_model", "examine", "list_models", "predict"]
+
+
+def create_model(name, seed=0, **options):
+    """The network `name` of `list_models()`, built, with the weights of `seed`.
+
+    `options`: arch, growth_rate, num_channels, bottleneck_size, compression, dropout,
+    memory_efficient, num_classes, in_channels, and those of training. The weights are
+    the same in every framework.
+    """
+    from d2lext.torch.family import DenseNetBC
+
+    network = architecture(name, **options)
+    model = DenseNetBC(**registry.model_options(name, options))
+    size = network.min_image_size
+    model.eval()
+    with torch.no_grad():
+        model(torch.zeros(1, network.in_channels, size, size))
+    model.train()
+    set_weights(model, registry.initial_weights(name, seed, options))
+    return model
+
+
+def predict(model, X, batch_size=128):
+    """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
+
+    The model is in evaluation mode meanwhile, and otherwise stays as it is.
+    """
+    check_images(X)
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            parts = torch.from_numpy(X).split(batch_size)
+            return torch.cat([model(part.to(device)).cpu() for part in parts]).numpy()
+    finally:
+        model.train(training)
+
+
+def examine(model, X, y):
+    """What a training step on images X (n, c, h, w) and labels y (n,) computes.
+
+    X and y are NumPy arrays. The model stays as it is.
+    """
+    check_images(X)
+    device = next(model.parameters()).device
+    tensors = named_tensors(model)
+    params = {name: t for name, t in tensors.items() if t.requires_grad}
+    before = {name: t.clone() for name, t in tensors.items() if name not in params}
+    training = model.training
+    model.train()
+    try:
+        logits = model(torch.from_numpy(X).to(device))
+        loss = model.loss(logits, torch.from_numpy(y).to(device))
+        grads = torch.autograd.grad(loss, list(params.values()))
+        return Step(
+            to_numpy(logits),
+            loss.item(),
+            {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
+            {n: to_numpy(tensors[n]) for n in before},
+        )
+    finally:
+        for name, statistic in before.items():
+            tensors[name].copy_(statistic)
+        model.train(training)
