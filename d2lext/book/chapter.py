@@ -79,6 +79,11 @@ class Chapter:
         """The text of its first heading."""
         return re.search(r"^# (.+)$", self.text, re.MULTILINE)[1].strip()
 
+    @property
+    def is_shared(self):
+        """Whether its code is the same for every framework, so that it runs once."""
+        return all(cell.for_all for cell in self.cells if cell.kind == "code")
+
     def cells_for(self, backend):
         """The cells that a reader of `backend` sees, in order."""
         return [cell for cell in self.cells if backend in cell.backends]

@@ -7,7 +7,7 @@ stays until then.
 
 import asyncio
 import contextlib
-import copy
+from copy import deepcopy
 import os
 import re
 import time
@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from d2lext.book import split
+from d2lext.book.backends import IDS
 from d2lext.book.errors import BookError
 from d2lext.core import fashion_mnist
 from d2lext.core.download import DataError
@@ -33,6 +34,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     """Run the notebook of `chapter` for `backend` in full and write it with outputs.
 
+    A chapter whose code is the same for all frameworks is recorded for all of them.
     With `fast` it trains for a few steps, with `epochs` at most so many: its outputs say
     so. Raises BookError where a cell fails or shows another output than stated; the
     notebook recorded before is then untouched.
@@ -48,8 +50,14 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     start = time.perf_counter()
     with _environment(fast, epochs):
         execute(notebook, chapter, backend, book.root)
-    notebook.metadata[split.KEY]["recorded"] = recorded
-    split.write(book.root, chapter, backend, notebook)
+    for name in IDS if chapter.is_shared else [backend]:
+        copy = split.notebook(book, chapter, name)
+        for cell, result in zip(copy.cells, notebook.cells, strict=True):
+            if cell.cell_type == "code":
+                cell.outputs = result.outputs
+                cell.execution_count = result.execution_count
+        copy.metadata[split.KEY]["recorded"] = recorded
+        split.write(book.root, chapter, name, copy)
     progress(f"recorded {name} in {time.perf_counter() - start:.0f} s")
 
 
@@ -74,7 +82,7 @@ def execute(notebook, chapter, backend, root):
             cell.outputs, cell.execution_count = [], None
     folder = root / "notebooks" / backend
     folder.mkdir(parents=True, exist_ok=True)
-    metadata = copy.deepcopy(notebook.metadata)
+    metadata = deepcopy(notebook.metadata)
     client = NotebookClient(
         notebook,
         timeout=None,

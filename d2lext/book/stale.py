@@ -9,7 +9,7 @@ import ast
 import hashlib
 from functools import cache
 
-from d2lext.core.exports import EXPORTED
+from d2lext.core.exports import EXPORTED, variants
 
 PACKAGE = "d2lext"
 
@@ -20,7 +20,13 @@ def code_hash(root, backend, sources):
     trees = [parse(source) for source in sources]
     for tree in trees:
         digest.update(_dump(tree).encode())
-    for module in sorted(_closure(root, _modules_used(root, backend, trees))):
+    imported = _backends_imported(trees)
+    modules = _core_imported(trees)
+    for name in imported if len(imported) > 1 else [backend]:
+        # Which of several backends an attribute belongs to is not to be seen here.
+        d2l = None if len(imported) > 1 else "d2l"
+        modules |= _modules_used(root, name, trees, d2l)
+    for module in sorted(_closure(root, modules)):
         digest.update(f"{module}\n{_module_dump(root, module)}".encode())
     return digest.hexdigest()[:16]
 
@@ -82,25 +88,61 @@ def _module_dump(root, module):
     return _dump(_module_tree(root, module))
 
 
-def _modules_used(root, backend, trees):
-    """The modules that define the names of `d2l.` that the cells use."""
+def _backends_imported(trees):
+    """The backends in `from d2lext import torch, jax`, in any of the cells."""
+    return sorted(
+        {
+            alias.name
+            for tree in trees
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module == PACKAGE
+            for alias in node.names
+        }
+    )
+
+
+def _core_imported(trees):
+    """The modules in `from d2lext.core import parity`, in any of the cells."""
+    return {
+        f"{node.module}.{alias.name}"
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == f"{PACKAGE}.core"
+        for alias in node.names
+    }
+
+
+def _modules_used(root, backend, trees, d2l):
+    """The modules that define the names of `d2l.`, or of anything, that the cells use."""
     package = f"{PACKAGE}.{backend}"
     origin, modules = {}, set()
     for node in _module_tree(root, package).body:
-        if isinstance(node, ast.ImportFrom):
-            origin |= {
-                (alias.asname or alias.name): node.module for alias in node.names
-            }
-            if node.module == package:  # imported for their effect
-                modules |= {f"{package}.{alias.name}" for alias in node.names}
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        names = [alias.asname or alias.name for alias in node.names]
+        if names == ["loading"]:  # imported for its effect
+            modules.add(f"{package}.loading")
+        elif names == ["*"]:
+            names = _public_names(root, node.module)
+        origin |= dict.fromkeys(names, node.module)
     origin |= {name: f"{package}.{module}" for name, module in EXPORTED.items()}
+    origin |= {name: f"{package}.models" for name in variants()}
     for tree in trees:
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                modules.add(origin.get(node.attr) if node.value.id == "d2l" else None)
+                if d2l in (None, node.value.id):
+                    modules.add(origin.get(node.attr))
             elif isinstance(node, ast.ImportFrom) and node.module == package:
                 modules |= {origin.get(alias.name) for alias in node.names}
     return {m for m in modules if m and m.startswith(PACKAGE + ".")}
+
+
+def _public_names(root, module):
+    """The names in a module's `__all__`."""
+    for node in _module_tree(root, module).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__":
+            return ast.literal_eval(node.value)
+    return []
 
 
 def _closure(root, modules):
