@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_output
 
-from d2lext.book import check, export, files, merge, run, split, stale
+from d2lext.book import check, commands, export, files, merge, run, split, stale
 from d2lext.book.backends import IDS
 from d2lext.book.book import Book
 from d2lext.book.errors import BookError
@@ -377,3 +377,53 @@ def test_check_compares_what_is_recorded_with_what_is_stated(copy, monkeypatch, 
         copy.path("torch").write_text(text.replace('"1\\n"', '"9\\n"'))
     problems = "\n".join(check.problems(copy.root, ["torch"]))
     assert "01-tiny.md:30: the torch cell shows another output" in problems
+
+
+SHARED = """\
+# Shared
+
+```{code-cell}
+from d2lext import jax, torch
+from d2lext.core import parity
+
+def names(d2l):
+    return d2l.predict
+
+print(sorted(parity.TOLERANCES)[0])
+```
+"""
+
+
+@pytest.fixture
+def shared(tmp_path, root):
+    """A book of one chapter whose code is the same for every framework."""
+    tiny = Tiny(tmp_path, root)
+    (tmp_path / "chapters" / "01-tiny.md").write_text(SHARED, encoding="utf-8")
+    return tiny
+
+
+def test_a_shared_chapter_is_recorded_once_for_all(shared):
+    lines = []
+    run.record(shared.book, shared.book.chapters[0], "torch", progress=lines.append)
+    assert [line for line in lines if line.startswith("running")] == [
+        "running 01-tiny (torch)"
+    ]
+    assert shared.stale() == set()
+    for backend in IDS:
+        notebook = nbformat.read(shared.path(backend), as_version=4)
+        assert run.shown_text(notebook.cells[1].outputs) == "gradients"
+    # It depends on what it imports of any framework, and on nothing else.
+    shared.edit("def predict", "def predicted", "d2lext/mxnet/models.py")
+    assert shared.stale() == set()
+    shared.edit("5e-4", "5e-3", "d2lext/core/parity.py")
+    assert shared.stale() == set(IDS)
+    shared.edit("5e-3", "5e-4", "d2lext/core/parity.py")
+    shared.edit("def predict", "def predicted", "d2lext/jax/models.py")
+    assert shared.stale() == set(IDS)
+
+
+def test_equal_notebooks_are_tested_once(shared, capsys):
+    chosen = commands.notebooks_to_test(shared.root, IDS)
+    assert chosen == ["notebooks/torch/01-tiny.ipynb"]
+    assert commands.notebooks_to_test(shared.root, ("jax",)) == []
+    assert "needs all four frameworks" in capsys.readouterr().out

@@ -123,11 +123,11 @@ def _test(args, root):
         command += ["-m", "not slow"]
     else:
         command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-        command += _notebooks_to_test(root, backends)
+        command += notebooks_to_test(root, backends)
     return subprocess.call(command, cwd=root, env=variables)
 
 
-def _notebooks_to_test(root, backends):
+def notebooks_to_test(root, backends):
     """The notebooks' paths; of four that are equal one, if all frameworks are there."""
     paths = []
     for chapter in Book(root).chapters:

@@ -7,11 +7,11 @@ stays until then.
 
 import asyncio
 import contextlib
-from copy import deepcopy
 import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError

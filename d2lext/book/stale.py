@@ -126,7 +126,7 @@ def _modules_used(root, backend, trees, d2l):
             names = _public_names(root, node.module)
         origin |= dict.fromkeys(names, node.module)
     origin |= {name: f"{package}.{module}" for name, module in EXPORTED.items()}
-    origin |= {name: f"{package}.models" for name in variants()}
+    origin |= dict.fromkeys(variants(), f"{package}.models")
     for tree in trees:
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
