@@ -172,10 +172,8 @@ def check_the_paper(found):
             assert found[f"{prefix}.conv1.weight"] == (4 * 32, read, 1, 1)
             assert found[f"{prefix}.conv2.weight"] == (32, 4 * 32, 3, 3)
             read += 32
-        assert (
-            f"features.denseblock{block}.denselayer{num_layers + 1}.norm1.weight"
-            not in found
-        )
+        prefix = f"features.denseblock{block}.denselayer{num_layers + 1}"
+        assert f"{prefix}.norm1.weight" not in found
         leaving = {1: 64 + 6 * 32, 2: 512, 3: 1024, 4: 1024}[block]
         assert read == leaving
         if block < 4:
@@ -301,10 +299,10 @@ def test_training_options(backend):
 @pytest.mark.parametrize("backend", SELECTED)
 def test_dropout_and_memory(backend):
     """Dropout acts in training alone; what saves memory changes no number."""
-    package, (X, y) = d2l(backend), images()
-    plain, weights = tiny(backend)
-    dropped, same_weights = tiny(backend, dropout=0.5)
-    thrifty, _ = tiny(backend, memory_efficient=True)
+    package, (X, y), block = d2l(backend), images(), {"arch": (1,)}
+    plain, weights = tiny(backend, **block)
+    dropped, same_weights = tiny(backend, **block, dropout=0.5)
+    thrifty, _ = tiny(backend, **block, memory_efficient=True)
     assert same(same_weights, weights)
     logits = package.predict(plain, X)
     assert logits.shape == (4, 10)
@@ -321,8 +319,9 @@ def test_dropout_and_memory(backend):
 def test_the_first_chapters_network(backend):
     """`DenseNet` has the layers of densenet_d2l in their order."""
     package = d2l(backend)
-    created = package.create_model("densenet_d2l", seed=3)
-    model = package.DenseNet()
+    options = {"arch": (2, 1, 1, 1), "growth_rate": 8, "num_channels": 16}
+    created = package.create_model("densenet_d2l", seed=3, **options)
+    model = package.DenseNet(**options)
     size = (1, 32, 32)
     model.layer_summary((1, *size) if backend in ("torch", "mxnet") else (1, 32, 32, 1))
     package.set_weights(model, package.get_weights(created))

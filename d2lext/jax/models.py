@@ -9,7 +9,7 @@ from jax import numpy as jnp
 from d2lext.core import registry
 from d2lext.core.registry import architecture, list_models
 from d2lext.core.steps import Step, check_images
-from d2lext.jax.weights import named_tensors, set_weights, to_numpy
+from d2lext.jax.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["architecture", "create_model", "examine", "list_models", "predict"]
 
@@ -40,11 +40,7 @@ def predict(model, X, batch_size=128):
     call for a shape of X takes longer: it compiles the network.
     """
     check_images(X)
-    if model.variables is None:
-        raise ValueError(
-            f"{type(model).__name__} has no weights to predict with: build it with "
-            "create_model, or fit it first"
-        )
+    check_built(model)
     X = X.transpose(0, 2, 3, 1)
     apply = jax.jit(model.evaluating().apply)
     parts = (X[i : i + batch_size] for i in range(0, len(X), batch_size))
@@ -57,6 +53,7 @@ def examine(model, X, y):
     X and y are NumPy arrays. The model stays as it is.
     """
     check_images(X)
+    check_built(model)
     X, y = jnp.asarray(X.transpose(0, 2, 3, 1)), jnp.asarray(y, jnp.int32)
 
     @jax.jit

@@ -62,8 +62,15 @@ def named_tensors(model, variables=None):
 
     Given other `variables` of the same structure, such as gradients, those in them.
     """
+    places = _places(model)
     flat = traverse_util.flatten_dict(variables or model.variables)
-    return {name: flat[p] for name, p in _places(model).items() if p in flat}
+    return {name: flat[path] for name, path in places.items() if path in flat}
+
+
+def check_built(model):
+    """Raise ValueError if the model has no weights yet."""
+    if model.variables is None:
+        raise core.not_built(model)
 
 
 def to_numpy(array):
@@ -95,8 +102,7 @@ def _places(model):
 
 def _match(model):
     """The architecture, and the path of each of its layers in the variables."""
-    if model.variables is None:
-        raise core.not_built(model)
+    check_built(model)
     params = traverse_util.flatten_dict(model.variables["params"])
     weights = {path[:-1]: (path[-1], a) for path, a in params.items()}
     weights |= {path[:-1]: (path[-1], a) for path, a in params.items() if a.ndim > 1}

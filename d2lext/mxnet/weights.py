@@ -63,6 +63,12 @@ def named_tensors(model):
     return named
 
 
+def check_built(model):
+    """Raise ValueError if the model has no weights yet."""
+    if not all(shape_is_known(p.shape) for p in model.collect_params().values()):
+        raise core.not_built(model)
+
+
 def to_numpy(array):
     """A copy of a parameter, gradient or statistic, in canonical layout."""
     return array.asnumpy().astype(numpy.float32)
@@ -70,8 +76,7 @@ def to_numpy(array):
 
 def _match(model):
     """The architecture, and the block of each of its layers."""
-    if not all(shape_is_known(p.shape) for p in model.collect_params().values()):
-        raise core.not_built(model)
+    check_built(model)
     blocks = list(_blocks(model))
     found = [(_KINDS[type(b)], _weight(b).shape) for b in blocks]
     return core.match(model, found), blocks

@@ -6,7 +6,7 @@ import tensorflow as tf
 from d2lext.core import registry
 from d2lext.core.registry import architecture, list_models
 from d2lext.core.steps import Step, check_images
-from d2lext.tensorflow.weights import named_tensors, set_weights, to_numpy
+from d2lext.tensorflow.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["architecture", "create_model", "examine", "list_models", "predict"]
 
@@ -34,6 +34,7 @@ def predict(model, X, batch_size=128):
     The model is in evaluation mode meanwhile, and otherwise stays as it is.
     """
     check_images(X)
+    check_built(model)
     X = X.transpose(0, 2, 3, 1)
     parts = (X[i : i + batch_size] for i in range(0, len(X), batch_size))
     return np.concatenate([model(tf.constant(p), training=False) for p in parts])

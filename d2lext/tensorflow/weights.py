@@ -73,6 +73,12 @@ def named_tensors(model):
     return named
 
 
+def check_built(model):
+    """Raise ValueError if the model has no weights yet."""
+    if not all(layer.built for layer in flatten(model) if type(layer) in _KINDS):
+        raise core.not_built(model)
+
+
 def to_numpy(array):
     """A copy of a parameter, gradient or statistic, in canonical layout."""
     return np.array(_canonical(np.asarray(array)), np.float32, order="C")
@@ -92,8 +98,7 @@ def _match(model):
     """The architecture, and the Keras layer of each of its layers."""
     # Keras begins with the last layer.
     found = [layer for layer in flatten(model) if type(layer) in _KINDS][::-1]
-    if not found or not all(layer.built for layer in found):
-        raise core.not_built(model)
+    check_built(model)
     shapes = [_canonical(np.empty(_weight(layer).shape)).shape for layer in found]
     kinds = [_KINDS[type(layer)] for layer in found]
     return core.match(model, list(zip(kinds, shapes, strict=True))), found

@@ -5,7 +5,7 @@ import torch
 from d2lext.core import registry
 from d2lext.core.registry import architecture, list_models
 from d2lext.core.steps import Step, check_images
-from d2lext.torch.weights import named_tensors, set_weights, to_numpy
+from d2lext.torch.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["architecture", "create_model", "examine", "list_models", "predict"]
 
@@ -36,6 +36,7 @@ def predict(model, X, batch_size=128):
     The model is in evaluation mode meanwhile, and otherwise stays as it is.
     """
     check_images(X)
+    check_built(model)
     device = next(model.parameters()).device
     training = model.training
     model.eval()

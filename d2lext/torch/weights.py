@@ -5,7 +5,6 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from d2lext.core import weights as core
-from d2lext.core.architecture import Architecture
 
 _KINDS = {nn.Conv2d: "conv", nn.BatchNorm2d: "norm", nn.Linear: "linear"}
 
@@ -60,6 +59,12 @@ def named_tensors(model):
     }
 
 
+def check_built(model):
+    """Raise ValueError if the model has no weights yet."""
+    if any(is_lazy(param) for param in model.parameters()):
+        raise core.not_built(model)
+
+
 def to_numpy(tensor):
     """A copy of a parameter, gradient or statistic, in canonical layout."""
     return tensor.detach().to("cpu", torch.float32).contiguous().numpy().copy()
@@ -67,8 +72,7 @@ def to_numpy(tensor):
 
 def _match(model):
     """The architecture, and the module of each of its layers."""
-    if any(is_lazy(param) for param in model.parameters()):
-        raise core.not_built(model)
+    check_built(model)
     modules = [m for m in model.modules() if isinstance(m, tuple(_KINDS))]
     found = [(_KINDS[type(m)], tuple(m.weight.shape)) for m in modules]
     return core.match(model, found), modules
