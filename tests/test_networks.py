@@ -20,6 +20,7 @@ NAMES = (
     "DenseNet",
     "RegNet",
 )
+QUICK = ("LeNet", "BNLeNet")
 EPOCHS = 21  # of one batch: history[20] is the loss after twenty steps
 
 
@@ -37,7 +38,10 @@ def test_every_chapter_has_its_network(networks):
     assert tuple(networks.NETWORKS) == NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES],
+)
 def test_it_learns_with_all_of_its_parameters(monkeypatch, networks, name):
     monkeypatch.delenv("D2LEXT_FAST", raising=False)
     make, size = networks.NETWORKS[name]

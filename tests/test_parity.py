@@ -212,6 +212,7 @@ def ten_steps(d2l, recipe):
     return losses, d2l.get_weights(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", TRAINING)
 @pytest.mark.parametrize("backend", OTHERS)
 def test_ten_steps(backend, recipe, trained):
@@ -226,6 +227,7 @@ def test_ten_steps(backend, recipe, trained):
     assert_same("weights after 10 steps", weights, expected_weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", IDS)
 def test_recipes_differ(backend, trained):
     plain, decayed = (trained(backend, recipe)[0] for recipe in TRAINING)
@@ -245,6 +247,7 @@ def test_seed_gives_the_same_weights_everywhere(backend, seed):
     assert all(np.array_equal(weights[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", IDS)
 @pytest.mark.parametrize("name", ["DenseNet", "DenseNetBC"])
 def test_trainer_gives_a_new_model_the_weights_of_its_seed(backend, name):
