@@ -113,12 +113,18 @@ def _check(args, root):
 def _test(args, root):
     """pytest over the tests and, with nbval, over every notebook."""
     backends = _backends(args)
+    # A process for each core and a thread for each process: threads that wait for each
+    # other on a busy core take many times as long. Memory: about 4 GB a process.
+    affinity = getattr(os, "sched_getaffinity", None)
+    processes = min(4, len(affinity(0)) if affinity else os.cpu_count())
     variables = {
         **os.environ,
         "D2LEXT_FAST": "1",
         "D2LEXT_BACKENDS": ",".join(backends),
+        "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-m", "pytest", "-rs", "tests"]
+    command += ["-n", str(processes), "--dist", "loadscope"]
     if args.quick:
         command += ["-m", "not slow"]
     else:

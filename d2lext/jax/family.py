@@ -10,7 +10,7 @@ from d2lext import jax as d2l
 
 # Convolutions with a Bottleneck
 class NormReluConv(nn.Module):
-    """Batch normalization, ReLU, convolution, and dropout where it is asked for."""
+    """Batch normalization, ReLU, convolution, and dropout if asked for."""
 
     num_channels: int
     kernel_size: int
@@ -95,7 +95,7 @@ class TransitionBlockBC(nn.Module):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """The network of the paper, with bottlenecks and compression or without."""
+    """The paper's network, with bottlenecks and compression or without."""
 
     arch: tuple = (6, 12, 24, 16)
     growth_rate: int = 32

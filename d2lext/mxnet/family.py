@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 # Convolutions with a Bottleneck
 class NormReluConv(nn.HybridSequential):
-    """Batch normalization, ReLU, convolution, and dropout where it is asked for."""
+    """Batch normalization, ReLU, convolution, and dropout if asked for."""
 
     def __init__(self, num_channels, kernel_size, dropout=0, bias=False):
         super().__init__()
@@ -70,7 +70,7 @@ class TransitionBlockBC(nn.HybridSequential):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """The network of the paper, with bottlenecks and compression or without."""
+    """The paper's network, with bottlenecks and compression or without."""
 
     def __init__(
         self,
@@ -96,7 +96,9 @@ class DenseNetBC(d2l.Classifier):
         net = self.stem()
         for i, num_convs in enumerate(arch, 1):
             net.append(
-                DenseBlockBC(num_convs, growth_rate, bottleneck_size, **options)
+                DenseBlockBC(
+                    num_convs, growth_rate, bottleneck_size, **options
+                )
             )
             num_channels += num_convs * growth_rate
             if i < len(arch):

@@ -11,7 +11,7 @@ from keras import layers
 
 # Convolutions with a Bottleneck
 class NormReluConv(layers.Layer):
-    """Batch normalization, ReLU, convolution, and dropout where it is asked for."""
+    """Batch normalization, ReLU, convolution, and dropout if asked for."""
 
     def __init__(self, num_channels, kernel_size, dropout=0, bias=False):
         super().__init__()
@@ -60,7 +60,8 @@ class DenseBlockBC(layers.Layer):
 
     def call(self, X):
         for block in self.blocks:
-            X = tf.concat((X, block(X)), axis=-1)  # (n, h, w, c + num_channels)
+            # (n, h, w, c + num_channels)
+            X = tf.concat((X, block(X)), axis=-1)
         return X
 
 
@@ -81,7 +82,7 @@ class TransitionBlockBC(layers.Layer):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """The network of the paper, with bottlenecks and compression or without."""
+    """The paper's network, with bottlenecks and compression or without."""
 
     def __init__(
         self,
@@ -107,7 +108,9 @@ class DenseNetBC(d2l.Classifier):
         net = self.stem()
         for i, num_convs in enumerate(arch, 1):
             net.append(
-                DenseBlockBC(num_convs, growth_rate, bottleneck_size, **options)
+                DenseBlockBC(
+                    num_convs, growth_rate, bottleneck_size, **options
+                )
             )
             num_channels += num_convs * growth_rate
             if i < len(arch):
