@@ -40,7 +40,7 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     notebook recorded before is then untouched.
     """
     notebook = split.notebook(book, chapter, backend)
-    name = f"{chapter.stem} ({backend})"
+    name = f"{chapter.stem} ({'all' if chapter.is_shared else backend})"
     recorded = {"code": notebook.metadata[split.KEY]["code"]}
     if fast:
         recorded["fast"] = True
@@ -50,14 +50,14 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     start = time.perf_counter()
     with _environment(fast, epochs):
         execute(notebook, chapter, backend, book.root)
-    for name in IDS if chapter.is_shared else [backend]:
-        copy = split.notebook(book, chapter, name)
+    for owner in IDS if chapter.is_shared else [backend]:
+        copy = split.notebook(book, chapter, owner)
         for cell, result in zip(copy.cells, notebook.cells, strict=True):
             if cell.cell_type == "code":
                 cell.outputs = result.outputs
                 cell.execution_count = result.execution_count
         copy.metadata[split.KEY]["recorded"] = recorded
-        split.write(book.root, chapter, name, copy)
+        split.write(book.root, chapter, owner, copy)
     progress(f"recorded {name} in {time.perf_counter() - start:.0f} s")
 
 
