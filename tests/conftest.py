@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from selected import BACKENDS
 
 from d2lext.book.backends import IDS
 
 ROOT = Path(__file__).resolve().parents[1]
-BACKENDS = [name for name in os.environ.get("D2LEXT_BACKENDS", "").split(",") if name]
 os.environ["D2LEXT_FAST"] = "1"
 
 collect_ignore = [f"test_{b}.py" for b in IDS if BACKENDS and b not in BACKENDS]

@@ -8,8 +8,8 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import BACKENDS
 from matplotlib import pyplot as plt
+from selected import BACKENDS
 
 from d2lext.book.backends import IDS
 from d2lext.core import plotting

@@ -5,7 +5,7 @@ import random
 import sys
 
 import pytest
-from conftest import BACKENDS
+from selected import BACKENDS
 
 from d2lext.book.backends import IDS
 from d2lext.core import fallback

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import BACKENDS
+from selected import BACKENDS
 
 from d2lext.book.backends import IDS
 from d2lext.core.architecture import Architecture

@@ -3,7 +3,7 @@
 import importlib
 
 import pytest
-from conftest import BACKENDS
+from selected import BACKENDS
 
 from d2lext.book.backends import IDS
 

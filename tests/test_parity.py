@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import BACKENDS
+from selected import BACKENDS
 
 from d2lext.book.backends import IDS
 from d2lext.core import parity

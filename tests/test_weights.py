@@ -12,8 +12,8 @@ import re
 
 import numpy as np
 import pytest
-from conftest import BACKENDS
 from safetensors.numpy import save_file
+from selected import BACKENDS
 
 from d2lext.book.backends import IDS
 
