@@ -17,11 +17,13 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pooch  # noqa: F401  (imported before a test gives up its rights)
 import pytest
+from tqdm import tqdm
 
 from d2lext.core import data, download, fashion_mnist, garments
 from d2lext.core.download import DataError
@@ -242,7 +244,9 @@ damages = pytest.mark.parametrize("damaged", DAMAGES.values(), ids=DAMAGES)
 # The download.
 
 
-def test_download_once(publisher, cache, capsys):
+def test_download_once(publisher, cache, capsys, monkeypatch):
+    # Where tests run, TQDM_DISABLE may be set.
+    monkeypatch.setattr(download, "tqdm", partial(tqdm, disable=False))
     check_stand_in(fashion_mnist.load())
     assert [name for method, name in publisher.requests if method == "GET"] == [
         *CONTENTS
@@ -637,38 +641,14 @@ def test_split_of_too_many_or_none(numbers, rule):
         data.split(**numbers)
 
 
-# Size.
-
-
-def test_resize_is_bilinear():
-    ramp = np.tile(np.arange(28, dtype=np.uint8) * 8, (1, 28, 1))
-    larger = data.resize(ramp, (56, 112))
-    assert larger.shape == (1, 56, 112)
-    assert larger.dtype == np.uint8
-    # Pixel centres: new column j lies at (j + 0.5) / 4 - 0.5 in the old image.
-    expected = np.interp((np.arange(112) + 0.5) / 4 - 0.5, np.arange(28), ramp[0, 0])
-    assert np.abs(larger - expected).max() <= 0.5 + 1e-9
-    assert data.resize(ramp.transpose(0, 2, 1), (112, 56))[0, :, 0].tolist() == (
-        larger[0, 0].tolist()
-    )
-
-
-def test_resize_to_the_same_size_is_the_identity():
-    assert data.resize(TRUE_IMAGES, (28, 28)) is TRUE_IMAGES
-
-
 # Minibatches.
 
 
-def make_batches(
-    num=60, batch_size=16, size=(28, 28), shuffle=True, seed=0, convert=None
-):
+def make_batches(num=60, batch_size=16, shuffle=True, seed=0, convert=None):
     # The label is the index, so a batch tells which images it holds.
     images = np.resize(TRUE_IMAGES, (num, 28, 28))
     convert = convert or (lambda X, y: (X, y))
-    return data.Batches(
-        images, np.arange(num), batch_size, size, shuffle, seed, convert
-    )
+    return data.Batches(images, np.arange(num), batch_size, shuffle, seed, convert)
 
 
 def epoch(batches):
@@ -697,15 +677,12 @@ def test_batches_order_is_that_of_seed_and_epoch():
     assert epoch(make_batches(seed=4)) != epoch(make_batches(seed=3))
 
 
-def test_batches_are_float_images_with_a_channel():
+def test_batches_are_bytes_with_a_channel():
     X, y = next(iter(make_batches(shuffle=False)))
     assert X.shape == (16, 1, 28, 28)
-    assert X.dtype == np.float32
+    assert X.dtype == np.uint8
     assert y.dtype == np.int64
-    assert np.allclose(X[:, 0], TRUE_IMAGES[:16] / 255, atol=1e-7)
-    X, _ = next(iter(make_batches(size=(96, 64))))
-    assert X.shape == (16, 1, 96, 64)
-    assert 0 <= X.min() < X.max() <= 1
+    assert np.array_equal(X[:, 0], TRUE_IMAGES[:16])
 
 
 def test_batches_of_a_backend():
@@ -719,21 +696,27 @@ def test_batches_of_a_backend():
     assert threads == {threading.current_thread()}  # not all frameworks share tensors
 
 
-def test_next_batch_is_prepared_while_one_is_used(monkeypatch):
-    prepared, resize = [], data.resize
+class Watched:
+    """Images that tell of each reading: in `threads`, the thread that read."""
 
-    def spy(images, size):
-        prepared.append(threading.current_thread())
-        return resize(images, size)
+    def __init__(self):
+        self.threads = []
 
-    monkeypatch.setattr(data, "resize", spy)
-    iterator = iter(make_batches())
+    def __getitem__(self, index):
+        self.threads.append(threading.current_thread())
+        return TRUE_IMAGES[index]
+
+
+def test_next_batch_is_read_while_one_is_used():
+    batches = make_batches()
+    batches.images = Watched()
+    iterator = iter(batches)
     next(iterator)
     deadline = time.perf_counter() + 5
-    while len(prepared) < 2 and time.perf_counter() < deadline:
+    while len(batches.images.threads) < 2 and time.perf_counter() < deadline:
         time.sleep(0.01)
-    assert len(prepared) == 2
-    assert threading.current_thread() not in prepared
+    assert len(batches.images.threads) == 2
+    assert threading.current_thread() not in batches.images.threads
 
 
 def num_workers():
@@ -753,13 +736,15 @@ def test_iteration_that_stops_early_leaves_no_thread():
     assert num_workers() == 0
 
 
-def test_exceptions_reach_the_caller(monkeypatch):
-    def fail(images, size):
-        raise MemoryError("no room for the batch")
+def test_exceptions_reach_the_caller():
+    class NoRoom:
+        def __getitem__(self, index):
+            raise MemoryError("no room for the batch")
 
-    monkeypatch.setattr(data, "resize", fail)
+    batches = make_batches()
+    batches.images = NoRoom()
     with pytest.raises(MemoryError, match="no room"):
-        next(iter(make_batches()))
+        next(iter(batches))
     assert num_workers() == 0
 
 

@@ -1,13 +1,11 @@
 """Minibatches: which images are held out, their size, their order.
 
-All of it is NumPy and Pillow, so that equal seeds give equal batches in every
-framework.
+All of it is NumPy, so that equal seeds give equal batches in every framework.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
 
 from d2lext.core.checks import check_positive
 from d2lext.core.fashion_mnist import NUM_TRAIN
@@ -39,21 +37,6 @@ def _first(index, **number):
             "None for all"
         )
     return index[:value]
-
-
-def resize(images, size):
-    """Images (n, h, w), uint8, at another `size` (height, width); Pillow's bilinear."""
-    if images.shape[1:] == tuple(size):
-        return images
-    height, width = size
-    resized = np.empty((len(images), height, width), np.uint8)
-    for i, image in enumerate(images):
-        # Pillow counts width first.
-        larger = Image.fromarray(image).resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
-        resized[i] = larger
-    return resized
 
 
 class Minibatches:
@@ -105,28 +88,25 @@ class TensorBatches(Minibatches):
 class Batches(Minibatches):
     """Minibatches (X, y) of `images`, uint8 (n, h, w), and their `labels`.
 
-    X is float32 in [0, 1] of shape (n, 1, *resize), y is int64; both pass through
-    `convert(X, y)`, which makes tensors of them. One thread prepares the next batch
-    while the current one is used.
+    X is uint8 of shape (n, 1, h, w), y is int64; both pass through `convert(X, y)`,
+    which makes tensors of them. One thread reads the next batch while the current one
+    is used.
     """
 
-    def __init__(self, images, labels, batch_size, resize, shuffle, seed, convert):
+    def __init__(self, images, labels, batch_size, shuffle, seed, convert):
         super().__init__(len(labels), batch_size, shuffle, seed)
-        check_positive(resize=tuple(resize))
-        self.images, self.labels = images, labels
-        self.resize, self.convert = tuple(resize), convert
+        self.images, self.labels, self.convert = images, labels, convert
 
     def batches(self, indices):
         """Each batch after `convert`."""
         # Leaving the block, also when a caller stops early, ends the thread.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as worker:
-            coming = worker.submit(self._prepare, indices[0])
+            coming = worker.submit(self._read, indices[0])
             for index in indices[1:]:
-                ready, coming = coming, worker.submit(self._prepare, index)
+                ready, coming = coming, worker.submit(self._read, index)
                 yield self.convert(*ready.result())
             yield self.convert(*coming.result())
 
-    def _prepare(self, index):
-        X = resize(self.images[index], self.resize)[:, None].astype(np.float32)
-        X /= 255
-        return X, self.labels[index].astype(np.int64)  # (n, 1, h, w), (n,)
+    def _read(self, index):
+        X = self.images[index][:, None]  # (n, 1, h, w)
+        return X, self.labels[index].astype(np.int64)

@@ -5,12 +5,16 @@ import numpy as np
 from d2lext.core import data, fashion_mnist, plotting
 from d2lext.core.checks import check_positive
 from d2lext.core.hyperparameters import HyperParameters
+from d2lext.core.resized import resized
 
 
 class DataModule(HyperParameters):
-    """Base of data sets: a loader for training and one for validation."""
+    """Base of data sets: a loader for training and one for validation.
 
-    seed = 0
+    A trainer sets `seed`, of the order, and `device`, where it wants the batches.
+    """
+
+    seed, device = 0, None
 
     def __init__(self, root="../data", num_workers=4):
         self.save_hyperparameters()
@@ -51,7 +55,9 @@ class FashionMNIST(DataModule):
 
     Of the 60,000 training images 10,000 are held out for validation, the same ones
     whatever the seed; the 10,000 test images come from `test_dataloader` alone.
-    `resize` is (height, width); `num_train` and `num_val` shorten the sets.
+    `resize` is (height, width); `num_train` and `num_val` shorten the sets. Enlarged
+    images are made once and kept in the cache as bytes; they become numbers in [0, 1]
+    on the device.
     """
 
     def __init__(self, batch_size=64, resize=(28, 28), num_train=None, num_val=None):
@@ -62,7 +68,10 @@ class FashionMNIST(DataModule):
         self.train_index, self.val_index = data.split(num_train, num_val)
 
     def to_tensors(self, X, y):
-        """Tensors of the framework from NumPy: X (n, 1, h, w) float32, y (n,)."""
+        """Tensors of the framework from NumPy: X (n, 1, h, w) uint8, y (n,) int64.
+
+        The pixels are float32 in [0, 1] then.
+        """
         raise NotImplementedError
 
     def text_labels(self, indices):
@@ -90,10 +99,9 @@ class FashionMNIST(DataModule):
 
     def _batches(self, images, labels, shuffle):
         return data.Batches(
-            images,
+            resized(images, self.resize),
             labels,
             batch_size=self.batch_size,
-            resize=self.resize,
             shuffle=shuffle,
             seed=self.seed,
             convert=self.to_tensors,

@@ -1,5 +1,7 @@
 """Data sets as TensorFlow tensors."""
 
+import contextlib
+
 import tensorflow as tf
 
 from d2lext.core import datamodule
@@ -17,8 +19,10 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
     """Fashion-MNIST; minibatches are X (n, h, w, 1) float32 in [0, 1] and y (n,)."""
 
     def to_tensors(self, X, y):
-        """Tensors from NumPy: X (n, 1, h, w) as (n, h, w, 1), y (n,) as int64."""
-        return tf.constant(X.transpose(0, 2, 3, 1)), tf.constant(y)
+        """Tensors from NumPy: X (n, 1, h, w) uint8 to (n, h, w, 1) in [0, 1], y (n,)."""
+        with self.device or contextlib.nullcontext():
+            X = tf.constant(X.transpose(0, 2, 3, 1))
+            return tf.cast(X, tf.float32) / 255, tf.constant(y)
 
     def visualize(self, batch, nrows=1, ncols=8, labels=()):
         """Show the first images of a minibatch with their labels."""
