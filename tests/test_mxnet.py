@@ -265,7 +265,13 @@ def test_history_and_what_is_printed(capsys):
     mean = sum(float(loss) * n for loss, n in losses) / sum(n for _, n in losses)
     assert entry["val_loss"] == pytest.approx(mean, rel=1e-4)
     said = capsys.readouterr().out
-    for part in ("D2LEXT_FAST", "CPU", "seed 0", "float32", "mxnet 1.9.1"):
+    for part in (
+        "D2LEXT_FAST",
+        "CPU",
+        "seed 0",
+        "fp32 (auto), compiled",
+        "mxnet 1.9.1",
+    ):
         assert part in said
 
 

@@ -194,10 +194,10 @@ def ten_steps(d2l, recipe):
     class Images(d2l.DataModule):
         def get_dataloader(self, train):
             to_tensors = functools.partial(d2l.FashionMNIST.to_tensors, self)
-            return Batches(pixels, y, 8, (32, 32), train, self.seed, to_tensors)
+            return Batches(pixels, y, 8, train, self.seed, to_tensors)
 
     model = d2l.create_model("densenet_d2l", **SMALL, lr=0.05, **recipe)
-    trainer = d2l.Trainer(max_epochs=5)
+    trainer = d2l.Trainer(max_epochs=5, precision="fp32")
     losses, step = [], trainer.train_step
 
     def recorded(batch):
@@ -261,9 +261,9 @@ def test_trainer_gives_a_new_model_the_weights_of_its_seed(backend, name):
     class Images(package.DataModule):
         def get_dataloader(self, train):
             to_tensors = functools.partial(package.FashionMNIST.to_tensors, self)
-            return Batches(pixels, y, 8, (32, 32), train, self.seed, to_tensors)
+            return Batches(pixels, y, 8, train, self.seed, to_tensors)
 
-    package.Trainer(max_epochs=1, seed=5).fit(model, Images())
+    package.Trainer(max_epochs=1, seed=5, precision="fp32").fit(model, Images())
     kind, draw = "densenet121", he_normal
     if name == "DenseNet":
         kind, draw = "densenet_d2l", xavier_uniform

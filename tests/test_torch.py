@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from torch import nn  # noqa: E402  after the skip
 
 from d2lext import torch as d2l  # noqa: E402
+from d2lext.core import machine  # noqa: E402
 
 
 class Toy(d2l.DataModule):
@@ -148,7 +149,9 @@ def test_history_and_what_is_printed(capsys):
         "D2LEXT_FAST",
         "CPU",
         "seed 0",
-        "float32",
+        "; bf16 (auto), not compiled"
+        if machine.has_bfloat16()
+        else "; fp32 (auto), not compiled",
         f"torch {torch.__version__}",
     ):
         assert part in said

@@ -19,6 +19,7 @@ from d2lext.book import run as runner
 from d2lext.book.backends import IDS, TITLES
 from d2lext.book.book import Book
 from d2lext.book.errors import BookError
+from d2lext.core import machine
 
 
 def run(args, root):
@@ -115,13 +116,13 @@ def _test(args, root):
     backends = _backends(args)
     # A process for each core and a thread for each process: threads that wait for each
     # other on a busy core take many times as long. Memory: about 4 GB a process.
-    affinity = getattr(os, "sched_getaffinity", None)
-    processes = min(4, len(affinity(0)) if affinity else os.cpu_count())
+    processes = min(4, machine.num_cores())
     variables = {
         **os.environ,
         "D2LEXT_FAST": "1",
         "D2LEXT_BACKENDS": ",".join(backends),
         "OMP_NUM_THREADS": "1",
+        "TQDM_DISABLE": "1",
     }
     command = [sys.executable, "-m", "pytest", "-rs", "tests"]
     command += ["-n", str(processes), "--dist", "loadscope"]
@@ -131,6 +132,18 @@ def _test(args, root):
         command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
         command += notebooks_to_test(root, backends)
     return subprocess.call(command, cwd=root, env=variables)
+
+
+def _bench(args, root):
+    """benchmarks/ in a process of its own: this one has the book's modules loaded."""
+    command = [sys.executable, "-m", "benchmarks", *args.name]
+    for backend in _backends(args):
+        command += ["--backend", backend]
+    command += ["--precision", args.precision]
+    command += ["--quick"] if args.quick else []
+    command += ["--full"] if args.full else []
+    command += ["--json", os.path.abspath(args.json)] if args.json else []
+    return subprocess.call(command, cwd=root)
 
 
 def notebooks_to_test(root, backends):

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -36,8 +37,9 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
 
     A chapter whose code is the same for all frameworks is recorded for all of them.
     With `fast` it trains for a few steps, with `epochs` at most so many: its outputs say
-    so. Raises BookError where a cell fails or shows another output than stated; the
-    notebook recorded before is then untouched.
+    so. Trainings are saved after each epoch, so that a recording that was interrupted
+    goes on there, as long as the code is the same. Raises BookError where a cell fails
+    or shows another output than stated; the notebook recorded before is then untouched.
     """
     notebook = split.notebook(book, chapter, backend)
     name = f"{chapter.stem} ({'all' if chapter.is_shared else backend})"
@@ -48,7 +50,8 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
         recorded["synthetic"] = True
     progress(f"running {name}")
     start = time.perf_counter()
-    with _environment(fast, epochs):
+    checkpoints = None if fast else _checkpoints(book, chapter, backend, recorded, epochs)
+    with _environment(fast, epochs, checkpoints):
         execute(notebook, chapter, backend, book.root)
     for owner in IDS if chapter.is_shared else [backend]:
         copy = split.notebook(book, chapter, owner)
@@ -58,6 +61,8 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
                 cell.execution_count = result.execution_count
         copy.metadata[split.KEY]["recorded"] = recorded
         split.write(book.root, chapter, owner, copy)
+    if checkpoints:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     progress(f"recorded {name} in {time.perf_counter() - start:.0f} s")
 
 
@@ -185,10 +190,23 @@ def _cell_error(notebook, cells, chapter, backend, error):
     return chapter.error(line, f"the {backend} cell raised {detail}\n{remedy}")
 
 
+def _checkpoints(book, chapter, backend, recorded, epochs):
+    """The folder for this recording's trainings: another one for other code or data."""
+    name = f"{chapter.stem}-{backend}-{epochs or 'all'}-{recorded['code'][:16]}"
+    if recorded.get("synthetic"):
+        name += "-synthetic"
+    return book.root / "_build" / "checkpoints" / name
+
+
 @contextlib.contextmanager
-def _environment(fast, epochs):
-    """The kernel's environment: the modes asked for and no others."""
-    wanted = {"D2LEXT_FAST": "1" if fast else "", "D2LEXT_EPOCHS": str(epochs or "")}
+def _environment(fast, epochs, checkpoints):
+    """The kernel's environment: the modes asked for and no others, no progress bar."""
+    wanted = {
+        "D2LEXT_FAST": "1" if fast else "",
+        "D2LEXT_EPOCHS": str(epochs or ""),
+        "D2LEXT_CHECKPOINTS": str(checkpoints or ""),
+        "TQDM_DISABLE": "1",
+    }
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -20,5 +20,5 @@ def keep_pages():
     except (OSError, AttributeError):  # not glibc: macOS, musl
         return
     mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_M_TRIM_THRESHOLD, -1)  # never: a step of JAX frees over 2 GiB at once
     mallopt(_M_TOP_PAD, 2**28)

@@ -29,6 +29,16 @@ def check_share(**values):
             raise ValueError(f"{name} must be a number > 0 and <= 1, got {value!r}")
 
 
+def check_choice(choices, **values):
+    """Raise ValueError unless each value is one of `choices`."""
+    for name, value in values.items():
+        if value not in choices:
+            known = ", ".join(map(repr, choices[:-1]))
+            raise ValueError(
+                f"{name} must be {known} or {choices[-1]!r}, got {value!r}"
+            )
+
+
 def check_image_size(size, min_size, network):
     """Raise ValueError if an image of `size` (height, width) vanishes in the network.
 

@@ -168,6 +168,13 @@ class ProgressBoard(HyperParameters):
         if self.display:
             self._show()
 
+    def restore(self, data):
+        """Draw the points that a board had as its `data`, in an earlier process."""
+        for label, points in data.items():
+            self.data[label] = [tuple(point) for point in points]
+        if self.data and self.display:
+            self._show()
+
     def figure(self):
         """The Matplotlib figure of the points so far."""
         from matplotlib.figure import Figure

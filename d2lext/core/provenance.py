@@ -1,9 +1,8 @@
-"""What produced a result: machine, versions and the modes that shorten a run."""
+"""What produced a result: the versions, and the modes that shorten a run."""
 
 import os
 import platform
 from importlib import import_module
-from pathlib import Path
 
 import d2lext
 
@@ -24,20 +23,6 @@ def epoch_limit():
             "as long as the Trainer says"
         )
     return int(value)
-
-
-def cpu_name():
-    """The processor's name and the number of cores that this process may use."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count()
-    return f"{name}, {cores} core{'s' if cores != 1 else ''}"
 
 
 def versions(*packages):

@@ -10,12 +10,11 @@ import warnings
 
 from d2lext.core import numpy1  # noqa: F401  gives back what NumPy 2 took away
 from d2lext.core.frameworks import needed_by
+from d2lext.core.machine import num_cores
 
 # MXNet expects two threads on each core and therefore starts half as many threads as
 # it counts, on machines without such pairs too. OMP_NUM_THREADS, if set, wins.
-_affinity = getattr(os, "sched_getaffinity", None)
-_cores = len(_affinity(0)) if _affinity else os.cpu_count()
-os.environ.setdefault("MXNET_OMP_MAX_THREADS", str(_cores))
+os.environ.setdefault("MXNET_OMP_MAX_THREADS", str(num_cores()))
 
 with warnings.catch_warnings():
     # Its own: it asks distutils for versions and has invalid escapes in strings.

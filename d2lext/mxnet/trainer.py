@@ -2,10 +2,11 @@
 
 import warnings
 
+import numpy
 from mxnet import autograd, np, npx
 from mxnet.gluon.utils import shape_is_known
 
-from d2lext.core import initializers, provenance, trainer
+from d2lext.core import initializers, machine, trainer
 from d2lext.core.allocator import keep_pages
 from d2lext.mxnet import device
 
@@ -19,6 +20,14 @@ class Trainer(trainer.Trainer):
         """At most `num_gpus` GPUs."""
         return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
 
+    def find_device(self):
+        """The first GPU of `gpus`, else the CPU."""
+        return self.gpus[0] if self.gpus else device.cpu()
+
+    def fastest(self):
+        """fp32, compiled: bfloat16 gained nothing on CPUs that have it."""
+        return "fp32", True
+
     def seed_framework(self):
         """Seed MXNet's random numbers on all devices."""
         npx.random.seed(self.seed)
@@ -31,26 +40,30 @@ class Trainer(trainer.Trainer):
             model.set_scratch_params_device(self.gpus[0])
         else:
             keep_pages()
-        self._device = self.gpus[0] if self.gpus else device.cpu()
         self._unfinished = {}
         if not all(shape_is_known(p.shape) for p in model.collect_params().values()):
             first = [a[:1] for a in self.prepare_batch(self.sample)]
             with initializers.seeded(self.seed):
                 model(*first[:-1])
-        # Blocks that cannot be compiled run as they are. No static_shape: it is no
+        # Blocks that cannot be compiled run as they are, and all of them do without
+        # `compiled`. No static_shape: it is no
         # faster here, and a step that still runs would switch between training and
         # evaluation mode together with the next one.
         with warnings.catch_warnings():
             # It would ask for HybridSequential where nobody asked for compilation.
             warnings.filterwarnings("ignore", message="All children of this Sequential")
-            model.hybridize(static_alloc=True)
+            model.hybridize(self.compiled, static_alloc=True)
 
     def prepare_batch(self, batch):
         """The batch on the device."""
-        return [a.as_in_ctx(self._device) for a in batch]
+        return [a.as_in_ctx(self.device) for a in batch]
 
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
+        if self.deterministic:
+            # MXNet does not tell the state of its random numbers, so a training that
+            # goes on from a checkpoint could not take it up: each step has its own.
+            npx.random.seed(self.seed + self.train_batch_idx + 1)
         with autograd.record():
             loss = self.model.training_step(batch)
         loss.backward()
@@ -92,4 +105,49 @@ class Trainer(trainer.Trainer):
         """The GPU's number, or the CPU's name with its number of cores."""
         if self.gpus:
             return str(self.gpus[0])
-        return f"CPU: {provenance.cpu_name()}"
+        return f"CPU: {machine.cpu_name()}"
+
+    def get_state(self):
+        """Parameters and statistics as model/..., and what the optimiser keeps."""
+        arrays = {f"model/{n}": a.asnumpy() for n, a in self._tensors().items()}
+        for updater in self._updaters():
+            for i, state in updater.states.items():
+                for j, array in enumerate(_leaves(state)):
+                    arrays[f"optimizer/{i}/{j}"] = array.asnumpy()
+            counts = updater.optimizer._index_update_count
+            arrays["updates"] = numpy.array(list(counts.items()))
+        return arrays
+
+    def set_state(self, arrays):
+        """Go on from what `get_state` returned in an earlier process."""
+        for name, tensor in self._tensors().items():
+            tensor[:] = np.array(arrays[f"model/{name}"], ctx=self.device)
+        for updater in self._updaters():
+            optimizer, params = updater.optimizer, self.optim._params
+            for i, count in arrays["updates"].tolist():
+                # Optimisers are of the time before NumPy's arrays.
+                weight = params[i].data(self.device).as_nd_ndarray()
+                state = optimizer.create_state_multi_precision(i, weight)
+                for j, array in enumerate(_leaves(state)):
+                    array[:] = arrays[f"optimizer/{i}/{j}"]
+                updater.states[i], updater.states_synced[i] = state, True
+                optimizer._index_update_count[i] = count
+                optimizer.num_update = max(count, optimizer.num_update)
+
+    def _tensors(self):
+        params = self.model.parameters()
+        if not isinstance(params, list):
+            params = [param.data(self.device) for param in params.values()]
+        # By number: Gluon's names count on in a second model of a process.
+        return dict(enumerate(params))
+
+    def _updaters(self):
+        """Of the device, what keeps the optimiser's state; none in one of one's own."""
+        return getattr(self.optim, "_updaters", [])
+
+
+def _leaves(state):
+    """The arrays in an optimiser's state of one parameter: none, one or several."""
+    if isinstance(state, (tuple, list)):
+        return [array for part in state for array in _leaves(part)]
+    return [] if state is None else [state]

@@ -1,6 +1,12 @@
 """Imports PyTorch, or says how to install it."""
 
+import os
+
 from d2lext.core.frameworks import needed_by
+
+# Tensors in huge pages: a step on a CPU walks through more memory than the processor
+# can look up the addresses of in small ones. PyTorch reads this when it is loaded.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 with needed_by("torch"):
     import torch  # noqa: F401  here for its error

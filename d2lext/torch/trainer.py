@@ -1,11 +1,15 @@
 """The training loop's steps in PyTorch."""
 
+import contextlib
 import functools
+import io
+import os
 
+import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
 
-from d2lext.core import initializers, provenance, trainer
+from d2lext.core import initializers, machine, trainer
 from d2lext.core.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
 from d2lext.torch import device
@@ -21,9 +25,37 @@ class Trainer(trainer.Trainer):
         """At most `num_gpus` CUDA devices."""
         return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
 
+    def find_device(self):
+        """The first GPU of `gpus`, else the CPU."""
+        return self.gpus[0] if self.gpus else device.cpu()
+
+    def fastest(self):
+        """bf16 where the hardware multiplies it, not compiled.
+
+        On CPUs, compiled steps were slower than eager ones, whose convolutions are
+        oneDNN's either way.
+        """
+        has_bf16 = torch.cuda.is_bf16_supported if self.gpus else machine.has_bfloat16
+        return "bf16" if has_bf16() else "fp32", False
+
     def seed_framework(self):
         """Seed PyTorch's random numbers on all devices."""
         torch.manual_seed(self.seed)
+
+    @contextlib.contextmanager
+    def only_deterministic(self):
+        """Let PyTorch raise where it has no algorithm that repeats itself exactly."""
+        before = torch.are_deterministic_algorithms_enabled()
+        benchmark = torch.backends.cudnn.benchmark
+        # What cuBLAS asks for, and reads when a process first uses it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False  # another algorithm wins another time
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+            torch.backends.cudnn.benchmark = benchmark
 
     def prepare_model(self, model):
         """Move the model to the device, with channels last in memory."""
@@ -34,23 +66,27 @@ class Trainer(trainer.Trainer):
         super().prepare_model(model)
         if not self.gpus:
             keep_pages()
-        self._device = self.gpus[0] if self.gpus else device.cpu()
         if any(is_lazy(param) for param in model.parameters()):
             # Built on the CPU, weights do not depend on the device.
             model.eval()
             with torch.no_grad(), initializers.seeded(self.seed):
-                model(*self.sample[:-1])
+                model(*(a.cpu() for a in self.sample[:-1]))
         # channels_last: convolutions are about twice as fast on CPUs.
-        model.to(self._device, memory_format=torch.channels_last)
+        model.to(self.device, memory_format=torch.channels_last)
+        self._loss = model.training_step
+        if self.compiled:
+            self._loss = torch.compile(model.training_step)
 
     def prepare_batch(self, batch):
         """The batch on the device."""
-        return [a.to(self._device) for a in batch]
+        return [a.to(self.device, non_blocking=True) for a in batch]
 
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
         self.model.train()
-        loss = self.model.training_step(batch)
+        in_bf16 = self.used_precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
+            loss = self._loss(batch)
         self.optim.zero_grad()
         loss.backward()
         with torch.no_grad():  # an optimiser of one's own need not say so
@@ -74,4 +110,32 @@ class Trainer(trainer.Trainer):
         """The GPU's name, or the CPU's with its number of cores."""
         if self.gpus:
             return torch.cuda.get_device_name(self.gpus[0])
-        return f"CPU: {provenance.cpu_name()}"
+        return f"CPU: {machine.cpu_name()}"
+
+    def get_state(self):
+        """Parameters and statistics as model/..., the optimiser, the random numbers."""
+        arrays = {
+            f"model/{name}": tensor.cpu().numpy()
+            for name, tensor in self.model.state_dict().items()
+        }
+        buffer = io.BytesIO()
+        optim = getattr(self.optim, "state_dict", dict)()
+        gpu_states = [torch.cuda.get_rng_state(gpu) for gpu in self.gpus]
+        torch.save([optim, torch.get_rng_state(), *gpu_states], buffer)
+        return {**arrays, "others": np.frombuffer(buffer.getvalue(), np.uint8)}
+
+    def set_state(self, arrays):
+        """Go on from what `get_state` returned in an earlier process."""
+        others = io.BytesIO(arrays["others"].tobytes())
+        optim, rng_state, *gpu_states = torch.load(others, weights_only=True)
+        model = {
+            name.removeprefix("model/"): torch.from_numpy(array)
+            for name, array in arrays.items()
+            if name != "others"
+        }
+        self.model.load_state_dict(model)
+        if hasattr(self.optim, "load_state_dict"):
+            self.optim.load_state_dict(optim)
+        torch.set_rng_state(rng_state)
+        for gpu, state in zip(self.gpus, gpu_states, strict=False):
+            torch.cuda.set_rng_state(state, gpu)

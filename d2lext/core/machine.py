@@ -1,0 +1,38 @@
+"""The processor: its name, its cores, and whether it computes in bfloat16."""
+
+import functools
+import os
+import platform
+from pathlib import Path
+
+
+def num_cores():
+    """How many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count()
+
+
+def cpu_name():
+    """The processor's name and the number of cores that this process may use."""
+    name = _cpuinfo("model name") or platform.processor() or platform.machine()
+    cores = num_cores()
+    return f"{name}, {cores} core{'s' if cores != 1 else ''}"
+
+
+def has_bfloat16():
+    """Whether the processor multiplies bfloat16 faster than float32.
+
+    AVX-512 BF16 and AMX do; without them a library has to imitate it, and is slower.
+    """
+    return bool({"avx512_bf16", "amx_bf16"} & set(_cpuinfo("flags").split()))
+
+
+@functools.cache
+def _cpuinfo(field):
+    """What Linux says of the first processor's `field`; elsewhere nothing."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    found = (line.partition(":")[2] for line in lines if line.startswith(field))
+    return next(found, "").strip()
