@@ -343,8 +343,8 @@ def test_steps_are_compiled_once_for_each_size_of_batch():
     trainer = fit(Counted(), Data(), max_epochs=3)
     assert calls == [("train", 8), ("train", 4), ("val", 8), ("val", 4)]
     # A second program for the same sizes would need no second trace.
-    assert trainer._compiled_train_step._cache_size() == 2
-    assert trainer._compiled_eval_step._cache_size() == 2
+    assert trainer._run_train_step._cache_size() == 2
+    assert trainer._run_eval_step._cache_size() == 2
 
 
 def test_same_seed_same_run():
@@ -518,11 +518,12 @@ def test_methods_added_later():
 
 
 def test_images_become_nhwc():
-    X = np.random.default_rng(0).random((2, 3, 4, 5), np.float32)
-    images, labels = d2l.FashionMNIST.to_tensors(None, X, np.array([3, 9]))
+    data = object.__new__(d2l.FashionMNIST)
+    X = np.random.default_rng(0).integers(256, size=(2, 3, 4, 5), dtype=np.uint8)
+    images, labels = data.to_tensors(X, np.array([3, 9]))
     assert images.shape == (2, 4, 5, 3)
     assert images.dtype == jnp.float32
-    assert np.array_equal(images[..., 1], X[:, 1])
+    assert np.allclose(images[..., 1], X[:, 1] / 255, rtol=0, atol=1e-7)
     assert labels.dtype == jnp.int32
     assert labels.tolist() == [3, 9]
 
@@ -530,7 +531,7 @@ def test_images_become_nhwc():
 def test_visualize(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     data = object.__new__(d2l.FashionMNIST)
-    batch = data.to_tensors(np.zeros((2, 1, 28, 28), np.float32), np.array([1, 9]))
+    batch = data.to_tensors(np.zeros((2, 1, 28, 28), np.uint8), np.array([1, 9]))
     axes = data.visualize(batch, ncols=2)
     assert [ax.get_title() for ax in axes.flatten()] == ["trouser", "ankle boot"]
 

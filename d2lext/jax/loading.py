@@ -1,8 +1,36 @@
-"""Imports JAX, Flax and Optax, or says how to install them."""
+"""Imports JAX, Flax and Optax, or says how to install them.
+
+On the CPU, XLA finds that a recomputation repeats the forward pass, and keeps what that
+had instead. JAX separates the two by a barrier, which one of XLA's passes takes away too
+early; without this pass `recompute` saves memory. Nothing else here has barriers.
+"""
+
+import os
 
 from d2lext.core.frameworks import needed_by
 
+_OPTION, _PASS = "--xla_disable_hlo_passes=", "cse_barrier_expander"
+
+
+def _without_pass(flags):
+    """XLA's `flags`, with one more pass among those that it shall leave out."""
+    flags = flags.split()
+    passes = [f.removeprefix(_OPTION) for f in flags if f.startswith(_OPTION)]
+    if any(_PASS in disabled.split(",") for disabled in passes):
+        return " ".join(flags)
+    others = [flag for flag in flags if not flag.startswith(_OPTION)]
+    # Of several such options XLA reads the last one.
+    return " ".join([*others, _OPTION + ",".join([*passes[-1:], _PASS])])
+
+
+# Before the first array: XLA then reads them, once.
+os.environ["XLA_FLAGS"] = _without_pass(os.environ.get("XLA_FLAGS", ""))
+
 with needed_by("jax"):
     import flax  # noqa: F401  these three for their errors
-    import jax  # noqa: F401
+    import jax
     import optax  # noqa: F401
+
+# On the CPU, each call runs where it is made. In a thread of its own, glibc hands it
+# fresh memory for every large array, whose pages the system clears first.
+jax.config.update("jax_cpu_enable_async_dispatch", False)

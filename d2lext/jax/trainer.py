@@ -5,13 +5,16 @@ from collections import OrderedDict
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from flax.training import train_state
+from jax import numpy as jnp
 
-from d2lext.core import provenance, trainer
+from d2lext.core import machine, trainer
 from d2lext.core.allocator import keep_pages
 from d2lext.core.initializers import seeded
 from d2lext.jax import device
+from d2lext.jax.gradients import faster
 
 
 class TrainState(train_state.TrainState):
@@ -31,6 +34,14 @@ class Trainer(trainer.Trainer):
         """At most `num_gpus` GPUs."""
         return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
 
+    def find_device(self):
+        """The first GPU of `gpus`, else the CPU."""
+        return self.gpus[0] if self.gpus else device.cpu()
+
+    def fastest(self):
+        """bf16 on GPUs, fp32 on CPUs; compiled."""
+        return "bf16" if self.gpus else "fp32", True
+
     def fit(self, model, data, key=None):
         """Train `model` on `data`; weights and dropout follow `key` if it is given."""
         self._key = key
@@ -42,11 +53,10 @@ class Trainer(trainer.Trainer):
         self._params_key, self._dropout_key = jax.random.split(key)
 
     def prepare_model(self, model):
-        """Build the model if it is not, and the two functions that will be compiled."""
+        """Build the model if it is not, and make the functions of the two steps."""
         super().prepare_model(model)
         if not self.gpus:
             keep_pages()
-        self._device = self.gpus[0] if self.gpus else device.cpu()
         X = self.sample[:-1]
         if model.variables is None:
             key = {"params": self._params_key, "dropout": self._dropout_key}
@@ -57,40 +67,40 @@ class Trainer(trainer.Trainer):
             )
             with drawn:
                 model.variables = model.apply_init(X, key)
+        self._apply = faster(model.apply, self._low_precision())
         self._eval_apply = model.evaluating().apply
         # One compiled function a step; the old state's memory becomes the new one's.
-        self._compiled_train_step = jax.jit(self._train_step, donate_argnums=0)
-        self._compiled_eval_step = jax.jit(self._eval_step)
+        self._run_train_step, self._run_eval_step = self._train_step, self._eval_step
+        if self.compiled:
+            self._run_train_step = jax.jit(self._train_step, donate_argnums=0)
+            self._run_eval_step = jax.jit(self._eval_step)
 
     def prepare_optimizer(self):
         """Make the optimiser and, of it and the model, the state on the device."""
         super().prepare_optimizer()
         state = TrainState.create(
-            apply_fn=self.model.apply,
+            apply_fn=self._apply,
             params=self.model.variables["params"],
             batch_stats=self.model.variables.get("batch_stats", {}),
             dropout_rng=self._dropout_key,
             tx=self.optim,
         )
         # A copy: the first step gives the memory of its arrays away.
-        self.state = jax.device_put(state, self._device, may_alias=False)
+        self.state = jax.device_put(state, self.device, may_alias=False)
 
     def prepare_batch(self, batch):
         """The batch on the device."""
-        return jax.device_put(batch, self._device)
+        return jax.device_put(batch, self.device)
 
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
-        self.state, logged = self._compiled_train_step(self.state, batch)
-        self.model.variables = {
-            "params": self.state.params,
-            "batch_stats": self.state.batch_stats,
-        }
+        self.state, logged = self._run_train_step(self.state, batch)
+        self._show_state()
         return logged
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
-        return self._compiled_eval_step(self.state, batch)
+        return self._run_eval_step(self.state, batch)
 
     def clip_gradients(self, grad_clip_val, grads):
         """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
@@ -100,8 +110,37 @@ class Trainer(trainer.Trainer):
     def device_name(self):
         """The GPU's name, or the CPU's with its number of cores."""
         if self.gpus:
-            return self._device.device_kind
-        return f"CPU: {provenance.cpu_name()}"
+            return self.device.device_kind
+        return f"CPU: {machine.cpu_name()}"
+
+    def get_state(self):
+        """All of the training's state; parameters and statistics as model/..."""
+        return {
+            name: np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+            for name, leaf in _named(self.state)
+        }
+
+    def set_state(self, arrays):
+        """Go on from what `get_state` returned in an earlier process."""
+        leaves = [
+            jax.random.wrap_key_data(arrays[name], impl=jax.random.key_impl(leaf))
+            if _is_key(leaf)
+            else jnp.asarray(arrays[name].view(leaf.dtype))  # a file knows no bfloat16
+            for name, leaf in _named(self.state)
+        ]
+        state = jax.tree.unflatten(jax.tree.structure(self.state), leaves)
+        self.state = jax.device_put(state, self.device, may_alias=False)
+        self._show_state()
+
+    def _low_precision(self):
+        return jnp.bfloat16 if self.used_precision == "bf16" else None
+
+    def _show_state(self):
+        """Let the model's `variables` be those of the state."""
+        self.model.variables = {
+            "params": self.state.params,
+            "batch_stats": self.state.batch_stats,
+        }
 
     # Traced once for each shape of batch: what the model logs are symbols here, and
     # only as results do they become numbers. JAX sorts the keys of a plain dict.
@@ -122,3 +161,15 @@ class Trainer(trainer.Trainer):
         state = state.replace(apply_fn=self._eval_apply)
         self.model.validation_step(state.params, batch, state)
         return OrderedDict(self.take_logged())
+
+
+def _named(state):
+    """(name, leaf) of each array in a tree."""
+    names = {"params": "model/params", "batch_stats": "model/batch_stats"}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        first, *rest = jax.tree_util.keystr(path, simple=True, separator="/").split("/")
+        yield "/".join([names.get(first, first), *rest]), leaf
+
+
+def _is_key(leaf):
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
