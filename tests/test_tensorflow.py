@@ -416,18 +416,19 @@ def test_apply_init():
 
 
 def test_images_become_nhwc():
-    X = np.random.default_rng(0).random((2, 1, 3, 4), np.float32)
-    images, labels = d2l.FashionMNIST.to_tensors(None, X, np.array([3, 9]))
+    data = object.__new__(d2l.FashionMNIST)
+    X = np.random.default_rng(0).integers(256, size=(2, 1, 3, 4), dtype=np.uint8)
+    images, labels = data.to_tensors(X, np.array([3, 9]))
     assert images.shape == (2, 3, 4, 1)
     assert images.dtype == tf.float32
-    assert np.array_equal(images[..., 0], X[:, 0])
+    assert np.allclose(images[..., 0], X[:, 0] / 255, rtol=0, atol=1e-7)
     assert labels.numpy().tolist() == [3, 9]
 
 
 def test_visualize(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     data = object.__new__(d2l.FashionMNIST)
-    batch = data.to_tensors(np.zeros((2, 1, 28, 28), np.float32), np.array([1, 9]))
+    batch = data.to_tensors(np.zeros((2, 1, 28, 28), np.uint8), np.array([1, 9]))
     axes = data.visualize(batch, ncols=2)
     assert [ax.get_title() for ax in axes.flatten()] == ["trouser", "ankle boot"]
 

@@ -1,13 +1,15 @@
 """The training loop's steps in TensorFlow."""
 
+import contextlib
 import functools
 import random
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework import config  # TensorFlow has no public way back
 
-from d2lext.core import initializers, provenance, trainer
-from d2lext.tensorflow import device
+from d2lext.core import initializers, machine, trainer
+from d2lext.tensorflow import device, normalization, precision
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 
 
@@ -20,45 +22,48 @@ class Trainer(trainer.Trainer):
         """At most `num_gpus` CUDA devices."""
         return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
 
+    def find_device(self):
+        """The first GPU of `gpus`, else that of `with device:` around, else the CPU."""
+        return self.gpus[0] if self.gpus else device.entered() or device.cpu()
+
+    def fastest(self):
+        """bf16 where the hardware multiplies it; compiled."""
+        return "bf16" if self.gpus or machine.has_bfloat16() else "fp32", True
+
     def seed_framework(self):
         """Seed TensorFlow's random numbers, and Python's, where Keras takes seeds."""
         keras.utils.set_random_seed(self.seed)
 
     def prepare_model(self, model):
-        """Build the model on the device; its two steps are compiled when first made.
-
-        The device is a GPU that the trainer was asked for, else that of the
-        surrounding `with device:`, else the CPU.
-        """
+        """Build the model on the device; its two steps are compiled when first made."""
         super().prepare_model(model)
-        self._device = self.gpus[0] if self.gpus else device.entered() or device.cpu()
         batch = self.sample
         drawn = _seed_layers(model, self.seed)
-        with self._device:
+        with self.device:
             model(*(a[:1] for a in batch[:-1]))
             with initializers.seeded(self.seed):
                 # Keras calls an initialiser more than once, in an order of its own.
                 for layer in drawn:
                     layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
-        self._compiled = functools.cache(self._compile)
+        self._function = functools.cache(self._compile)
 
     def prepare_optimizer(self):
         """Make the optimiser, with its variables: a compiled step makes none."""
         _check_variables(self.model)
         super().prepare_optimizer()
         if isinstance(self.optim, keras.optimizers.Optimizer):
-            with self._device:
+            with self.device:
                 self.optim.build(self.model.trainable_variables)
 
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
-        with self._device:
-            return self._compiled(self._train, _specs(batch))(*batch)
+        with self.device, self._precision():
+            return self._run(self._train, batch)
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
-        with self._device:
-            return self._compiled(self._eval, _specs(batch))(*batch)
+        with self.device:
+            return self._run(self._eval, batch)
 
     def clip_gradients(self, grad_clip_val, grads):
         """The gradients, scaled down to a joint norm of at most `grad_clip_val`."""
@@ -66,12 +71,51 @@ class Trainer(trainer.Trainer):
 
     def device_name(self):
         """The GPU's name, or the CPU's with its number of cores."""
-        with self._device:
+        with self.device:
             spec = tf.DeviceSpec.from_string(tf.zeros(()).device)
         if spec.device_type == "GPU":
             gpu = tf.config.get_visible_devices("GPU")[spec.device_index]
             return tf.config.experimental.get_device_details(gpu)["device_name"]
-        return f"CPU: {provenance.cpu_name()}"
+        return f"CPU: {machine.cpu_name()}"
+
+    @contextlib.contextmanager
+    def only_deterministic(self):
+        """Let TensorFlow raise where it cannot repeat itself."""
+        before = config.is_op_determinism_enabled()
+        tf.config.experimental.enable_op_determinism()
+        try:
+            yield
+        finally:
+            if not before:
+                config.disable_op_determinism()
+
+    def get_state(self):
+        """Parameters, statistics, random numbers as model/..., and the optimiser."""
+        return {name: v.numpy() for name, v in self._variables().items()}
+
+    def set_state(self, arrays):
+        """Go on from what `get_state` returned in an earlier process."""
+        for name, variable in self._variables().items():
+            dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
+            variable.assign(arrays[name].view(dtype))  # a file knows no bfloat16
+
+    def _variables(self):
+        found = {f"model/{i}": v for i, v in enumerate(self.model.variables)}
+        optimizer = getattr(self.optim, "variables", [])  # none in one of one's own
+        return found | {f"optimizer/{i}": v for i, v in enumerate(optimizer)}
+
+    def _precision(self):
+        """What surrounds each call of the training step, the one that compiles it too."""
+        if self.used_precision == "fp32":
+            return contextlib.nullcontext()
+        if self.compiled and not self.gpus:
+            return precision.in_graph()
+        return precision.mixed(self.model)
+
+    def _run(self, step, batch):
+        if not self.compiled:
+            return step(*batch)
+        return self._function(step, _specs(batch))(*batch)
 
     def _compile(self, step, specs):
         # Without AutoGraph, as in Keras: errors then point to the author's lines. One
@@ -84,7 +128,7 @@ class Trainer(trainer.Trainer):
     def _train(self, *batch):
         self.model.training = True
         try:
-            with tf.GradientTape() as tape:
+            with normalization.fused(self.model), tf.GradientTape() as tape:
                 loss = self.model.training_step(batch)
         finally:
             self.model.training = False

@@ -1,0 +1,71 @@
+"""Batch normalization as one operation instead of Keras' twenty.
+
+Keras composes it of sums, products and casts, each of which goes through the whole
+tensor: more than half the time of a step on a CPU. The layers stay what they are.
+"""
+
+import contextlib
+import functools
+
+import keras
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def fused(model):
+    """Let the batch normalization in `model` train by TensorFlow's fused operation.
+
+    The same function up to rounding, with the same moving averages. It concerns Keras'
+    layer only, on images with channels last; a subclass has ideas of its own.
+    """
+    layers = [layer for layer in model._flatten_layers() if _can_fuse(layer)]
+    try:
+        for layer in layers:
+            # Past Keras' bookkeeping of attributes.
+            vars(layer)["call"] = functools.partial(_call, layer, layer.call)
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("call", None)
+
+
+def _can_fuse(layer):
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and "call" not in vars(layer)  # an author's own
+        and layer.axis in (-1, 3)
+        and not (layer.renorm or layer.synchronized)
+    )
+
+
+def _call(layer, otherwise, inputs, training=None, mask=None):
+    fusible = (
+        training
+        and layer.trainable
+        and mask is None
+        and inputs.shape.rank == 4
+        and inputs.dtype in (tf.float32, tf.bfloat16)
+    )
+    if not fusible:
+        return otherwise(inputs, training=training, mask=mask)
+    gamma = layer.gamma.value if layer.scale else tf.ones(inputs.shape[-1])
+    beta = layer.beta.value if layer.center else tf.zeros(inputs.shape[-1])
+    Y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=inputs,
+        scale=tf.cast(gamma, tf.float32),
+        offset=tf.cast(beta, tf.float32),
+        mean=tf.zeros(0),  # no averages of its own
+        variance=tf.zeros(0),
+        epsilon=layer.epsilon,
+        is_training=True,
+    )
+    # It divides by n - 1, Keras by n.
+    n = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+    variance *= (n - 1) / n
+    momentum = layer.momentum
+    for moving, new in (
+        (layer.moving_mean, mean),
+        (layer.moving_variance, variance),
+    ):
+        moving.assign(moving * momentum + new * (1 - momentum))
+    return tf.cast(Y, layer.compute_dtype)

@@ -1,0 +1,79 @@
+"""Computing in bfloat16 while the variables, the statistics and the loss stay float32.
+
+Of the two ways, `in_graph` is the faster one: TensorFlow itself rewrites a compiled
+step. `mixed` also serves eager steps and GPUs. When to compute so is the trainer's
+decision.
+"""
+
+import contextlib
+
+import keras
+import tensorflow as tf
+
+_REWRITE = "auto_mixed_precision_onednn_bfloat16"
+
+
+@contextlib.contextmanager
+def in_graph():
+    """Run functions of `tf.function` in bfloat16: enter it for each call of them.
+
+    TensorFlow casts around convolutions, products of matrices and what lies between
+    them, whoever wrote the layers; sums, softmax and the loss stay float32. Only for
+    the CPU, with oneDNN; elsewhere the functions run as they are.
+    """
+    # Called once without it and once within it, a function is compiled twice.
+    before = tf.config.optimizer.get_experimental_options().get(_REWRITE, False)
+    tf.config.optimizer.set_experimental_options({_REWRITE: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({_REWRITE: before})
+
+
+@contextlib.contextmanager
+def mixed(model):
+    """Let the float32 layers of `model` compute in bfloat16, by Keras' policy.
+
+    The model's output is float32 again, for the loss. Afterwards all is as before,
+    also after an exception.
+    """
+    if not model.built:
+        # Keras would remember bfloat16 as the type of a Sequential's input.
+        raise ValueError(
+            f"mixed(model) needs a built model, got a {type(model).__name__} that has "
+            "seen no input: call it once on a batch before"
+        )
+    layers = [
+        layer
+        for layer in model._flatten_layers()  # Keras has no public way into each
+        if layer.dtype_policy.name == "float32"
+    ]
+    # A Sequential keeps a graph that would cast to float32 at each entry. Without it, it
+    # calls its layers one by one.
+    graphs = [
+        (layer, layer._functional)
+        for layer in layers
+        if isinstance(layer, keras.Sequential)
+    ]
+    call = model.call
+    try:
+        for layer in layers:
+            layer.dtype_policy = "mixed_bfloat16"
+        # Past Keras' bookkeeping of attributes, here and below.
+        for layer, _ in graphs:
+            vars(layer)["_functional"] = None
+        vars(model)["call"] = lambda *args, **kwargs: _float32(call(*args, **kwargs))
+        yield
+    finally:
+        vars(model).pop("call", None)
+        for layer, graph in graphs:
+            vars(layer)["_functional"] = graph
+        for layer in layers:
+            layer.dtype_policy = "float32"
+
+
+def _float32(outputs):
+    def cast(Y):
+        return tf.cast(Y, tf.float32) if getattr(Y, "dtype", None) == "bfloat16" else Y
+
+    return tf.nest.map_structure(cast, outputs)
