@@ -31,6 +31,7 @@ from d2lext.jax.module import (
     init_he,
     num_params,
 )
+from d2lext.jax.recompute import recompute
 from d2lext.jax.trainer import Trainer
 from d2lext.jax.weights import (
     architecture_of,
@@ -72,6 +73,7 @@ __all__ = [
     "num_params",
     "plot",
     "predict",
+    "recompute",
     "save_weights",
     "set_axes",
     "set_figsize",

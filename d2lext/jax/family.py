@@ -44,7 +44,8 @@ class ConvBlockBC(nn.Module):
     training: bool = True
 
     @nn.compact
-    def __call__(self, X):
+    def __call__(self, *features):
+        X = jnp.concatenate(features, axis=-1)
         options = (self.dropout, self.bias, self.training)
         if self.bottleneck_size:
             width = self.bottleneck_size * self.num_channels
@@ -60,25 +61,35 @@ class DenseBlockBC(nn.Module):
     bottleneck_size: int | None = 4
     dropout: float = 0
     bias: bool = False
+    memory_efficient: bool = False
     training: bool = True
 
-    @nn.compact
-    def __call__(self, X):
-        for _ in range(self.num_convs):
-            Y = ConvBlockBC(
+    def setup(self):
+        self.blocks = [
+            ConvBlockBC(
                 self.num_channels,
                 self.bottleneck_size,
                 self.dropout,
                 self.bias,
                 self.training,
-            )(X)
-            X = jnp.concatenate((X, Y), axis=-1)  # (n, h, w, c + num_channels)
-        return X
+            )
+            for _ in range(self.num_convs)
+        ]
+
+    def __call__(self, X):
+        features = [X]
+        for block in self.blocks:
+            if self.memory_efficient:
+                Y = d2l.recompute(block, *features)
+            else:
+                Y = block(*features)
+            features.append(Y)  # (n, h, w, num_channels)
+        return jnp.concatenate(features, axis=-1)
 
 
 # Transitions That Compress
 class TransitionBlockBC(nn.Module):
-    """A 1x1 convolution to `num_channels`, pooling for half the size."""
+    """Pooling for half the size, a 1x1 convolution to `num_channels`."""
 
     num_channels: int
     dropout: float = 0
@@ -87,10 +98,17 @@ class TransitionBlockBC(nn.Module):
 
     @nn.compact
     def __call__(self, X):
-        X = NormReluConv(
-            self.num_channels, 1, self.dropout, self.bias, self.training
+        X = nn.BatchNorm(
+            use_running_average=not self.training, momentum=0.9, epsilon=1e-5
         )(X)
-        return nn.avg_pool(X, window_shape=(2, 2), strides=(2, 2))
+        X = nn.avg_pool(nn.relu(X), window_shape=(2, 2), strides=(2, 2))
+        X = nn.Conv(
+            self.num_channels,
+            kernel_size=(1, 1),
+            use_bias=self.bias,
+            kernel_init=d2l.init_he,
+        )(X)
+        return nn.Dropout(self.dropout, deterministic=not self.training)(X)
 
 
 # The Network
@@ -122,17 +140,26 @@ class DenseNetBC(d2l.Classifier):
 
     def setup(self):
         num_channels, net = self.num_channels, self.stem()
-        options = (self.dropout, self.bias, self.training)
         for i, num_convs in enumerate(self.arch, 1):
             net.append(
                 DenseBlockBC(
-                    num_convs, self.growth_rate, self.bottleneck_size, *options
+                    num_convs,
+                    self.growth_rate,
+                    self.bottleneck_size,
+                    self.dropout,
+                    self.bias,
+                    self.memory_efficient,
+                    self.training,
                 )
             )
             num_channels += num_convs * self.growth_rate
             if i < len(self.arch):
                 num_channels = int(num_channels * self.compression)
-                net.append(TransitionBlockBC(num_channels, *options))
+                net.append(
+                    TransitionBlockBC(
+                        num_channels, self.dropout, self.bias, self.training
+                    )
+                )
         net += self.head()
         self.net = nn.Sequential(net)
 

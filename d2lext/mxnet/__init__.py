@@ -34,6 +34,7 @@ from d2lext.mxnet.module import (
     init_he,
     num_params,
 )
+from d2lext.mxnet.recompute import recompute
 from d2lext.mxnet.trainer import Trainer
 from d2lext.mxnet.weights import (
     architecture_of,
@@ -75,6 +76,7 @@ __all__ = [
     "num_params",
     "plot",
     "predict",
+    "recompute",
     "save_weights",
     "set_axes",
     "set_figsize",

@@ -37,12 +37,23 @@ class ConvBlockBC(nn.HybridSequential):
             self.add(NormReluConv(width, kernel_size=1, **options))
         self.add(NormReluConv(num_channels, kernel_size=3, **options))
 
+    def hybrid_forward(self, F, *features):
+        return super().hybrid_forward(F, F.np.concatenate(features, axis=1))
+
 
 class DenseBlockBC(nn.HybridBlock):
     """Convolution blocks, each of which sees the output of all before it."""
 
-    def __init__(self, num_convs, num_channels, bottleneck_size=4, **options):
+    def __init__(
+        self,
+        num_convs,
+        num_channels,
+        bottleneck_size=4,
+        memory_efficient=False,
+        **options,
+    ):
         super().__init__()
+        self.memory_efficient = memory_efficient
         self.blocks = nn.HybridSequential()
         for _ in range(num_convs):
             self.blocks.add(
@@ -50,21 +61,32 @@ class DenseBlockBC(nn.HybridBlock):
             )
 
     def hybrid_forward(self, F, X):
+        features = [X]
         for block in self.blocks:
-            # (n, c + num_channels, h, w)
-            X = F.np.concatenate((X, block(X)), axis=1)
-        return X
+            if self.memory_efficient:
+                Y = d2l.recompute(block, *features)
+            else:
+                Y = block(*features)
+            features.append(Y)  # (n, num_channels, h, w)
+        return F.np.concatenate(features, axis=1)
+
+    def hybridize(self, active=True, **options):
+        # Compiled, it would see symbols, of which nothing can be recomputed.
+        super().hybridize(active and not self.memory_efficient, **options)
 
 
 # Transitions That Compress
 class TransitionBlockBC(nn.HybridSequential):
-    """A 1x1 convolution to `num_channels`, pooling for half the size."""
+    """Pooling for half the size, a 1x1 convolution to `num_channels`."""
 
-    def __init__(self, num_channels, **options):
+    def __init__(self, num_channels, dropout=0, bias=False):
         super().__init__()
         self.add(
-            NormReluConv(num_channels, kernel_size=1, **options),
+            nn.BatchNorm(),
+            nn.Activation("relu"),
             nn.AvgPool2D(pool_size=2, strides=2),
+            nn.Conv2D(num_channels, kernel_size=1, use_bias=bias),
+            nn.Dropout(dropout),
         )
 
 
@@ -97,7 +119,11 @@ class DenseNetBC(d2l.Classifier):
         for i, num_convs in enumerate(arch, 1):
             net.append(
                 DenseBlockBC(
-                    num_convs, growth_rate, bottleneck_size, **options
+                    num_convs,
+                    growth_rate,
+                    bottleneck_size,
+                    memory_efficient,
+                    **options,
                 )
             )
             num_channels += num_convs * growth_rate
@@ -105,7 +131,9 @@ class DenseNetBC(d2l.Classifier):
                 num_channels = int(num_channels * compression)
                 net.append(TransitionBlockBC(num_channels, **options))
         net += self.head()
-        self.net = nn.HybridSequential()
+        # Recomputation has no place in a network compiled as a whole.
+        Net = nn.Sequential if memory_efficient else nn.HybridSequential
+        self.net = Net()
         self.net.add(*net)
         self.net.apply(d2l.init_he)
 

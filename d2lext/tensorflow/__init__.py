@@ -35,6 +35,7 @@ from d2lext.tensorflow.module import (
     init_he,
     num_params,
 )
+from d2lext.tensorflow.recompute import recompute
 from d2lext.tensorflow.trainer import Trainer
 from d2lext.tensorflow.weights import (
     architecture_of,
@@ -76,6 +77,7 @@ __all__ = [
     "num_params",
     "plot",
     "predict",
+    "recompute",
     "save_weights",
     "set_axes",
     "set_figsize",

@@ -44,36 +44,56 @@ class ConvBlockBC(layers.Layer):
             self.net.add(NormReluConv(width, kernel_size=1, **options))
         self.net.add(NormReluConv(num_channels, kernel_size=3, **options))
 
-    def call(self, X):
-        return self.net(X)
+    def call(self, features):
+        return self.net(tf.concat(features, axis=-1))
 
 
 class DenseBlockBC(layers.Layer):
     """Convolution blocks, each of which sees the output of all before it."""
 
-    def __init__(self, num_convs, num_channels, bottleneck_size=4, **options):
+    def __init__(
+        self,
+        num_convs,
+        num_channels,
+        bottleneck_size=4,
+        memory_efficient=False,
+        **options,
+    ):
         super().__init__()
+        self.memory_efficient = memory_efficient
         self.blocks = [
             ConvBlockBC(num_channels, bottleneck_size, **options)
             for _ in range(num_convs)
         ]
 
-    def call(self, X):
+    def call(self, X, training=None):
+        features = [X]
         for block in self.blocks:
-            # (n, h, w, c + num_channels)
-            X = tf.concat((X, block(X)), axis=-1)
-        return X
+            if self.memory_efficient:
+                Y = d2l.recompute(block, *features, training=training)
+            else:
+                Y = block(features)
+            features.append(Y)  # (n, h, w, num_channels)
+        return tf.concat(features, axis=-1)
 
 
 # Transitions That Compress
 class TransitionBlockBC(layers.Layer):
-    """A 1x1 convolution to `num_channels`, pooling for half the size."""
+    """Pooling for half the size, a 1x1 convolution to `num_channels`."""
 
-    def __init__(self, num_channels, **options):
+    def __init__(self, num_channels, dropout=0, bias=False):
         super().__init__()
         self.net = keras.Sequential([
-            NormReluConv(num_channels, kernel_size=1, **options),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+            layers.ReLU(),
             layers.AveragePooling2D(pool_size=2, strides=2),
+            layers.Conv2D(
+                num_channels,
+                kernel_size=1,
+                use_bias=bias,
+                kernel_initializer=d2l.HeNormal(),
+            ),
+            layers.Dropout(dropout),
         ])
 
     def call(self, X):
@@ -109,7 +129,11 @@ class DenseNetBC(d2l.Classifier):
         for i, num_convs in enumerate(arch, 1):
             net.append(
                 DenseBlockBC(
-                    num_convs, growth_rate, bottleneck_size, **options
+                    num_convs,
+                    growth_rate,
+                    bottleneck_size,
+                    memory_efficient,
+                    **options,
                 )
             )
             num_channels += num_convs * growth_rate

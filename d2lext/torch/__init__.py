@@ -30,6 +30,7 @@ from d2lext.torch.module import (
     init_he,
     num_params,
 )
+from d2lext.torch.recompute import recompute
 from d2lext.torch.trainer import Trainer
 from d2lext.torch.weights import (
     architecture_of,
@@ -70,6 +71,7 @@ __all__ = [
     "num_params",
     "plot",
     "predict",
+    "recompute",
     "save_weights",
     "set_axes",
     "set_figsize",

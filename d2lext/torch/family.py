@@ -37,31 +37,50 @@ class ConvBlockBC(nn.Sequential):
             self.append(NormReluConv(width, kernel_size=1, **options))
         self.append(NormReluConv(num_channels, kernel_size=3, **options))
 
+    def forward(self, *features):
+        return super().forward(torch.cat(features, dim=1))
+
 
 class DenseBlockBC(nn.Module):
     """Convolution blocks, each of which sees the output of all before it."""
 
-    def __init__(self, num_convs, num_channels, bottleneck_size=4, **options):
+    def __init__(
+        self,
+        num_convs,
+        num_channels,
+        bottleneck_size=4,
+        memory_efficient=False,
+        **options,
+    ):
         super().__init__()
+        self.memory_efficient = memory_efficient
         self.blocks = nn.ModuleList(
             ConvBlockBC(num_channels, bottleneck_size, **options)
             for _ in range(num_convs)
         )
 
     def forward(self, X):
+        features = [X]
         for block in self.blocks:
-            X = torch.cat((X, block(X)), dim=1)  # (n, c + num_channels, h, w)
-        return X
+            if self.memory_efficient:
+                Y = d2l.recompute(block, *features)
+            else:
+                Y = block(*features)
+            features.append(Y)  # (n, num_channels, h, w)
+        return torch.cat(features, dim=1)
 
 
 # Transitions That Compress
 class TransitionBlockBC(nn.Sequential):
-    """A 1x1 convolution to `num_channels`, pooling for half the size."""
+    """Pooling for half the size, a 1x1 convolution to `num_channels`."""
 
-    def __init__(self, num_channels, **options):
+    def __init__(self, num_channels, dropout=0, bias=False):
         super().__init__(
-            NormReluConv(num_channels, kernel_size=1, **options),
+            nn.LazyBatchNorm2d(),
+            nn.ReLU(),
             nn.AvgPool2d(kernel_size=2, stride=2),
+            nn.LazyConv2d(num_channels, kernel_size=1, bias=bias),
+            nn.Dropout(dropout),
         )
 
 
@@ -94,7 +113,11 @@ class DenseNetBC(d2l.Classifier):
         for i, num_convs in enumerate(arch, 1):
             net.append(
                 DenseBlockBC(
-                    num_convs, growth_rate, bottleneck_size, **options
+                    num_convs,
+                    growth_rate,
+                    bottleneck_size,
+                    memory_efficient,
+                    **options,
                 )
             )
             num_channels += num_convs * growth_rate

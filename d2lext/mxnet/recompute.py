@@ -1,0 +1,78 @@
+"""Memory for time: what a block computes inside is not kept for the backward pass."""
+
+import os
+
+from mxnet import autograd, sym, util
+from mxnet.gluon import nn
+from mxnet.gluon.utils import shape_is_known
+from mxnet.ndarray import CachedOp
+
+# MXNet has 16 threads for functions like the one below. Each would start a team of
+# OpenMP's, which wait by spinning and so take the cores from one another.
+os.environ.setdefault("MXNET_CUSTOM_OP_NUM_THREADS", "1")
+
+
+def recompute(block, *inputs):
+    """`block(*inputs)`, of which the inputs alone are kept for the backward pass.
+
+    There the block runs once more (Pleiss et al., 2017), with copies of its parameters:
+    a thread of MXNet's does it, maybe after the optimiser has been told to change them.
+    With dropout it runs as usual: MXNet cannot draw the same random numbers twice.
+    """
+    params = block.collect_params()
+    if not all(shape_is_known(param.shape) for param in params.values()):
+        return block(*inputs)  # the first time: it is being built
+    trained = {n: p for n, p in params.items() if p.grad_req != "null"}
+    for param in trained.values():
+        # That thread also updates running statistics: before they are read again, it
+        # must have done so.
+        param.grad().wait_to_read()
+    if not autograd.is_recording() or _drops(block):
+        return block(*inputs)
+    statistics = {n: p.data() for n, p in params.items() if n not in trained}
+    function = _Recomputed(block, list(trained), statistics, len(inputs))
+    # The inputs from the last one on: the first may have no gradient, and MXNet leaves
+    # out what follows such an array.
+    return function(*(p.data() for p in trained.values()), *reversed(inputs))
+
+
+class _Recomputed(autograd.Function):
+    """A block as a function of its parameters, too.
+
+    The optimiser waits for their gradients as results of this function; were they
+    written aside, it would not.
+    """
+
+    def __init__(self, block, names, statistics, num_inputs):
+        super().__init__()
+        data = [f"data{i}" for i in range(num_inputs)]
+        output = block(*(sym.var(name).as_np_ndarray() for name in data))
+        self.op, self.order = CachedOp(output), output.list_inputs()
+        self.names, self.statistics = [*names, *reversed(data)], statistics
+        self.num_params = len(names)
+
+    def forward(self, *arrays):
+        copies = [array.copy() for array in arrays[: self.num_params]]
+        self.arrays = [*copies, *arrays[self.num_params :]]
+        return self._run(self.arrays)
+
+    @util.use_np  # the thread that runs this has not been told
+    def backward(self, grad):
+        arrays = [array.detach() for array in self.arrays]
+        for array in arrays:
+            array.attach_grad()
+        with autograd.record():
+            Y = self._run(arrays)
+        grads = autograd.grad(Y, arrays, grad.as_np_ndarray())
+        return [g.as_nd_ndarray() for g in grads]
+
+    def _run(self, arrays):
+        named = dict(zip(self.names, arrays, strict=True)) | self.statistics
+        return self.op(*(named[name] for name in self.order))
+
+
+def _drops(block):
+    """Whether there is dropout within the block."""
+    if isinstance(block, nn.Dropout):
+        return block._rate > 0
+    return any(_drops(child) for child in block._children.values())

@@ -1,0 +1,35 @@
+"""Memory for time: what a block computes inside is not kept for the backward pass."""
+
+import contextlib
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+
+def recompute(block, *inputs):
+    """`block(*inputs)`, of which the inputs alone are kept for the backward pass.
+
+    There the block runs once more (Pleiss et al., 2017), with the random numbers of the
+    first time; the running statistics of its normalizations are updated once.
+    """
+    output = checkpoint(
+        block,
+        *inputs,
+        use_reentrant=False,
+        context_fn=lambda: (contextlib.nullcontext(), _unchanged(block)),
+    )
+    # A copy: the first output lies between temporary tensors, and keeps malloc from
+    # making one piece again of the memory that they leave.
+    return output.clone() if torch.is_grad_enabled() else output
+
+
+@contextlib.contextmanager
+def _unchanged(block):
+    """Leave the block's buffers, such as running statistics, as they were before."""
+    before = [(buffer, buffer.clone()) for buffer in block.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)

@@ -1,0 +1,185 @@
+"""`memory_efficient` changes what is kept for the backward pass, and no number.
+
+The oracle is the same network without it.
+"""
+
+import importlib
+
+import numpy as np
+import pytest
+from selected import BACKENDS
+
+from d2lext.book.backends import IDS
+from d2lext.core import parity
+
+SELECTED = tuple(BACKENDS) or IDS
+SMALL = {
+    "arch": (2, 3),
+    "growth_rate": 4,
+    "num_channels": 8,
+    "num_classes": 10,
+    "in_channels": 1,
+}
+
+
+def d2l(backend):
+    """The library's package for `backend`."""
+    return importlib.import_module(f"d2lext.{backend}")
+
+
+def images():
+    """Images (n, c, h, w) and their labels."""
+    rng = np.random.default_rng(0)
+    return rng.random((4, 1, 8, 8), np.float32), rng.integers(0, 10, 4)
+
+
+def seed(backend):
+    """Let dropout's random numbers begin anew; JAX's always do."""
+    if backend == "torch":
+        import torch
+
+        torch.manual_seed(0)
+    elif backend == "mxnet":
+        from mxnet import npx
+
+        npx.random.seed(0)
+
+
+def pair(backend, name="densenet_bc_100_12", **options):
+    """Two networks of the same weights and random numbers, the second one thrifty."""
+    package = d2l(backend)
+    models = []
+    for memory_efficient in (False, True):
+        if backend == "tensorflow":
+            import keras
+
+            # A dropout of Keras' draws its seed when it is made.
+            keras.utils.set_random_seed(0)
+        models.append(
+            package.create_model(
+                name, **SMALL | options, memory_efficient=memory_efficient
+            )
+        )
+    return models
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+@pytest.mark.parametrize("dropout", [0, 0.3])
+@pytest.mark.parametrize("name", ["densenet_bc_100_12", "densenet_40_12"])
+def test_a_step_is_the_same(backend, name, dropout):
+    """Logits, gradients, and statistics that one step has moved once."""
+    X, y = images()
+    steps = []
+    for model in pair(backend, name, dropout=dropout):
+        seed(backend)
+        steps.append(d2l(backend).examine(model, X, y))
+    plain, thrifty = steps
+    start = d2l(backend).get_weights(model)
+    moved = [np.abs(a - start[n]).max() for n, a in plain.statistics.items()]
+    assert min(moved) > 1e-4
+    for what, found in parity.compare(thrifty, plain).items():
+        assert found <= parity.TOLERANCES[what], what
+
+
+def test_dropout_draws_the_same_numbers():
+    """Other numbers give other gradients: the test above can tell."""
+    backend = SELECTED[0]
+    X, y = images()
+    grads = []
+    for dropout in (0, 0.3):
+        seed(backend)
+        model = pair(backend, dropout=dropout)[0]
+        grads.append(d2l(backend).examine(model, X, y).gradients)
+    assert parity.difference(*grads) > 0.01
+
+
+class Random(dict):
+    """Data with one batch of random images, for a trainer."""
+
+    seed, device = 0, None
+
+    def train_dataloader(self):
+        """A list of one batch, which is the validation set's, too."""
+        return [self["batch"]]
+
+    val_dataloader = train_dataloader
+
+
+def batch_of(backend):
+    """`images()` as the framework's own."""
+    X, y = images()
+    if backend in ("jax", "tensorflow"):
+        X, y = X.transpose(0, 2, 3, 1), y.astype(np.int32)
+    if backend == "torch":
+        import torch
+
+        return torch.from_numpy(X), torch.from_numpy(y)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.constant(X), tf.constant(y)
+    if backend == "mxnet":
+        from mxnet import np as mnp
+
+        return mnp.array(X), mnp.array(y, dtype=y.dtype)
+    return X, y
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+def test_training_is_the_same(backend):
+    """Three epochs of one compiled step each, by the trainer."""
+    package, weights, start = d2l(backend), [], None
+    for model in pair(backend, lr=0.1, momentum=0.9):
+        start = package.get_weights(model)
+        model.board.display = False
+        trainer = package.Trainer(max_epochs=3, precision="fp32")
+        trainer.fit(model, Random(batch=batch_of(backend)))
+        weights.append(package.get_weights(model))
+    plain, thrifty = weights
+    assert parity.difference(plain, start) > 0.01
+    assert (
+        parity.difference(thrifty, plain) <= parity.TOLERANCES["weights after 10 steps"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("", "--xla_disable_hlo_passes=cse_barrier_expander"),
+        ("--a=1 --b", "--a=1 --b --xla_disable_hlo_passes=cse_barrier_expander"),
+        (
+            "--xla_disable_hlo_passes=dce,cse --a=1",
+            "--a=1 --xla_disable_hlo_passes=dce,cse,cse_barrier_expander",
+        ),
+        (
+            "--xla_disable_hlo_passes=cse_barrier_expander",
+            "--xla_disable_hlo_passes=cse_barrier_expander",
+        ),
+    ],
+)
+@pytest.mark.skipif("jax" not in SELECTED, reason="it is JAX that reads these flags")
+def test_flags_of_xla(flags, expected):
+    """What the user has set stays."""
+    assert d2l("jax").loading._without_pass(flags) == expected
+
+
+@pytest.mark.skipif("jax" not in SELECTED, reason="it is XLA that undoes it")
+def test_xla_keeps_the_recomputation():
+    """The memory that XLA plans for a gradient, as it says itself."""
+    import jax
+    from jax import numpy as jnp
+
+    def planned(memory_efficient):
+        options = {"arch": (8,), "memory_efficient": memory_efficient}
+        model = d2l("jax").create_model("densenet_bc_100_12", **SMALL | options)
+
+        def loss(params, X):
+            stats = model.variables["batch_stats"]
+            variables = {"params": params, "batch_stats": stats}
+            return model.apply(variables, X, mutable=["batch_stats"])[0].sum()
+
+        X = jnp.zeros((16, 16, 16, 1))
+        grad = jax.jit(jax.grad(loss)).lower(model.variables["params"], X)
+        return grad.compile().memory_analysis().temp_size_in_bytes
+
+    assert planned(True) < 0.7 * planned(False)
