@@ -47,7 +47,7 @@ class DenseBlock(nn.Module):
 
 # Transition Layers
 class TransitionBlock(nn.Module):
-    """A 1x1 convolution for fewer channels, pooling for half the size."""
+    """Pooling for half the size, a 1x1 convolution for fewer channels."""
 
     num_channels: int
     training: bool = True
@@ -57,11 +57,11 @@ class TransitionBlock(nn.Module):
         X = nn.BatchNorm(
             use_running_average=not self.training, momentum=0.9, epsilon=1e-5
         )(X)
+        X = nn.avg_pool(nn.relu(X), window_shape=(2, 2), strides=(2, 2))
         X = nn.Conv(
             self.num_channels, kernel_size=(1, 1), kernel_init=d2l.init_cnn
-        )(nn.relu(X))
-        # (n, h, w, c) -> (n, h / 2, w / 2, num_channels)
-        return nn.avg_pool(X, window_shape=(2, 2), strides=(2, 2))
+        )(X)
+        return X  # (n, h, w, c) -> (n, h / 2, w / 2, num_channels)
 
 
 # The Whole Network

@@ -43,7 +43,7 @@ class DenseBlock(nn.HybridBlock):
 
 # Transition Layers
 class TransitionBlock(nn.HybridBlock):
-    """A 1x1 convolution for fewer channels, pooling for half the size."""
+    """Pooling for half the size, a 1x1 convolution for fewer channels."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -51,8 +51,8 @@ class TransitionBlock(nn.HybridBlock):
         self.net.add(
             nn.BatchNorm(),
             nn.Activation("relu"),
-            nn.Conv2D(num_channels, kernel_size=1),
             nn.AvgPool2D(pool_size=2, strides=2),
+            nn.Conv2D(num_channels, kernel_size=1),
         )
 
     def hybrid_forward(self, F, X):

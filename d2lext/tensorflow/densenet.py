@@ -42,15 +42,15 @@ class DenseBlock(layers.Layer):
 
 # Transition Layers
 class TransitionBlock(layers.Layer):
-    """A 1x1 convolution for fewer channels, pooling for half the size."""
+    """Pooling for half the size, a 1x1 convolution for fewer channels."""
 
     def __init__(self, num_channels):
         super().__init__()
         self.net = keras.Sequential([
             layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
             layers.ReLU(),
-            layers.Conv2D(num_channels, kernel_size=1),
             layers.AveragePooling2D(pool_size=2, strides=2),
+            layers.Conv2D(num_channels, kernel_size=1),
         ])
 
     def call(self, X):

@@ -43,15 +43,15 @@ class DenseBlock(nn.Module):
 
 # Transition Layers
 class TransitionBlock(nn.Module):
-    """A 1x1 convolution for fewer channels, pooling for half the size."""
+    """Pooling for half the size, a 1x1 convolution for fewer channels."""
 
     def __init__(self, num_channels):
         super().__init__()
         self.net = nn.Sequential(
             nn.LazyBatchNorm2d(),
             nn.ReLU(),
-            nn.LazyConv2d(num_channels, kernel_size=1),
             nn.AvgPool2d(kernel_size=2, stride=2),
+            nn.LazyConv2d(num_channels, kernel_size=1),
         )
 
     def forward(self, X):
