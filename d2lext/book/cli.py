@@ -30,8 +30,14 @@ VERBS = {
     "lab": ("open the notebooks in JupyterLab", "lab --backend torch", {"book", "lab"}),
     "check": ("check style, chapters and what is stale", "check", {"book", "test"}),
     "test": ("check everything", "test --quick", {"book", "test"}),
+    "bench": (
+        "measure speed and memory, beside d2l's way and other libraries",
+        "bench step --backend torch",
+        {"book"},
+    ),
 }
-RUNS_FRAMEWORKS = {"run", "lab", "test"}
+RUNS_FRAMEWORKS = {"run", "lab", "test", "bench"}
+BENCHMARKS = ("step", "peers", "epoch", "memory")
 
 
 def parser():
@@ -81,7 +87,30 @@ def parser():
             sub.add_argument(
                 "--quick", action="store_true", help="leave out what takes long"
             )
+        if verb == "bench":
+            _add_bench(sub)
     return result
+
+
+def _add_bench(sub):
+    # Not as choices: argparse then refuses an empty list of names.
+    sub.add_argument(
+        "name", nargs="*", help=f"{', '.join(BENCHMARKS)} (default: all, 20 minutes)"
+    )
+    sub.add_argument("--json", metavar="PATH", help="write the results there, too")
+    length = sub.add_mutually_exclusive_group()
+    length.add_argument(
+        "--quick", action="store_true", help="few rounds: whether it works"
+    )
+    length.add_argument(
+        "--full", action="store_true", help="whole epochs instead of a few batches"
+    )
+    sub.add_argument(
+        "--precision",
+        choices=("auto", "bf16", "fp32"),
+        default="auto",
+        help="of our training steps (default: auto, the fastest)",
+    )
 
 
 def _positive(text):
@@ -98,6 +127,11 @@ def parse(argv):
     args = parser().parse_args(argv)
     names = getattr(args, "backend", None) or []
     args.backend = list(dict.fromkeys(map(backend_id, names))) or None
+    for name in args.name if args.verb == "bench" else ():
+        if name not in BENCHMARKS:
+            raise BookError(
+                f"unknown benchmark {name!r}: choose from {', '.join(BENCHMARKS)}"
+            )
     return args
 
 
@@ -109,6 +143,8 @@ def needs(args):
     extras = set(VERBS[args.verb][2])
     if args.verb in RUNS_FRAMEWORKS:
         extras |= set(args.backend or IDS)
+    if args.verb == "bench" and "jax" in extras:
+        extras.add("tensorflow")  # d2l reads data with it, and has Keras for a peer
     return extras
 
 

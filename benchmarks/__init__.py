@@ -1,0 +1,1 @@
+"""Measurements of speed and memory; `python build.py bench` runs them."""

@@ -1,0 +1,80 @@
+"""The command line of the measurements: python -m benchmarks step --backend torch."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from d2lext.book.backends import IDS
+from d2lext.book.cli import BENCHMARKS as NAMES
+
+
+def parser():
+    """What `python build.py bench` hands on."""
+    result = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    result.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    result.add_argument("--backend", action="append", choices=IDS)
+    result.add_argument("--json", metavar="PATH")
+    result.add_argument("--quick", action="store_true")
+    result.add_argument("--full", action="store_true")
+    result.add_argument("--precision", default="auto")
+    result.add_argument("--out", type=Path, default=Path("_build/bench"))
+    return result
+
+
+def main(argv=None):
+    """Measure, print and write what was asked for; returns the exit status."""
+    args = parser().parse_args(argv)
+    unknown = [name for name in args.names if name not in NAMES]
+    if unknown:
+        print(f"unknown measurement {unknown[0]!r}: choose from {', '.join(NAMES)}")
+        return 2
+    backends = args.backend or list(IDS)
+    results = {}
+    for name in args.names or NAMES:
+        if name == "memory":
+            from benchmarks import memory
+
+            argv = [x for b in args.backend or () for x in ("--backend", b)]
+            argv += ["--quick"] if args.quick else []
+            if args.json and args.names == ["memory"]:
+                argv += ["--json", args.json]
+            status = memory.main(argv)
+            if status:
+                return status
+            continue
+        results[name] = _measure(name, backends, args)
+    if args.json and results:
+        content = results if len(results) > 1 else next(iter(results.values()))
+        Path(args.json).write_text(_json(content))
+    return int(any(_failed(result) for result in results.values()))
+
+
+def _measure(name, backends, args):
+    from benchmarks import compare, report
+
+    raw = compare.run(name, backends, args.precision, args.quick, args.full)
+    result = report.summarise(raw)
+    page = report.markdown(result)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / f"{name}.md").write_text(page)
+    (args.out / f"{name}.json").write_text(_json(result))
+    print(page)
+    print(f"written: {args.out / name}.md and .json", file=sys.stderr)
+    return result
+
+
+def _failed(result):
+    """Whether nothing at all was measured."""
+    return all("absent" in found for found in result["frameworks"].values())
+
+
+def _json(content):
+    return json.dumps(content, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)  # build.py says what there is to say

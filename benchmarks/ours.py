@@ -1,0 +1,63 @@
+"""The book's DenseNet and trainer as their user runs them, in the framework asked for.
+
+`start` does what `Trainer.fit` does before its first step.
+"""
+
+import importlib
+import sys
+
+VERSIONS = ()
+
+
+class Side:
+    """A trainer that is ready for its first step."""
+
+    def __init__(self, backend, num_images, precision):
+        self.backend = backend
+        d2l = importlib.import_module(f"d2lext.{backend}")
+        data = d2l.FashionMNIST(
+            batch_size=128, resize=(96, 96), num_train=num_images or None
+        )
+        options = {} if precision == "auto" else {"precision": precision}
+        self.trainer = d2l.Trainer(max_epochs=1, **options)
+        self.details = {
+            "precision": getattr(self.trainer, "used_precision", "fp32"),
+            "compiled": getattr(self.trainer, "compiled", False),
+        }
+        self.versions = ("d2lext", *self.trainer.distributions)
+        self.model = d2l.DenseNet(lr=0.01)
+        self.num_params = d2l.num_params
+        self.trainer.seed_framework()
+        self.trainer.prepare_data(data)
+        self.trainer.prepare_model(self.model)
+        self.trainer.prepare_optimizer()
+        self.trainer.epoch = 0
+        self.trainer.train_batch_idx = self.trainer.val_batch_idx = 0
+
+    def batches(self):
+        """An epoch's minibatches."""
+        return iter(self.trainer.train_dataloader)
+
+    def step(self, batch):
+        """One step of the optimiser."""
+        self.logged = self.trainer.train_step(self.trainer.prepare_batch(batch))
+
+    def wait(self):
+        """Return when everything is computed: the frameworks work ahead of Python."""
+        if self.backend == "mxnet":
+            sys.modules["mxnet"].nd.waitall()
+        elif self.backend == "jax":
+            sys.modules["jax"].block_until_ready((self.trainer.state, self.logged))
+        else:
+            for value in self.logged.values():
+                float(value)
+
+
+def start(backend, num_images=0, precision="auto"):
+    """The side for `backend`; with `num_images`, of that many training images only."""
+    return Side(backend, num_images, precision)
+
+
+def num_params(side):
+    """The number of trainable parameters."""
+    return side.num_params(side.model)

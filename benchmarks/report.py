@@ -1,0 +1,307 @@
+"""Raw timings as medians, ratios and shares; these as Markdown.
+
+A ratio is one of two turns that followed each other; its median is over the rounds.
+"""
+
+import textwrap
+from statistics import median
+
+from benchmarks import arithmetic
+from benchmarks.peers import BATCH, LIBRARIES, SIZE
+from d2lext.book.backends import TITLES
+from d2lext.core.architecture import Architecture
+from d2lext.core.registry import architecture
+
+WIDTH = 88
+BATCHES_PER_EPOCH = 391  # 50,000 images in batches of 128
+
+
+def summarise(raw):
+    """The raw timings and, beside them, what follows from them."""
+    result = {**raw, "rates": _rates(raw["rates"]), "rates_raw": raw["rates"]}
+    result["arithmetic"] = costs(raw["what"])
+    result["frameworks"] = {
+        name: _framework(found, raw["what"])
+        for name, found in raw["frameworks"].items()
+    }
+    conv = result["rates"].get("conv_fp32"), result["rates"].get("conv_bf16")
+    if all(conv) and raw["what"] != "epoch":
+        flop = result["arithmetic"]["paper"]["flop"]
+        for found in result["frameworks"].values():
+            for side in found.get("sides", {}).values():
+                reached = flop / side["median_s"]
+                side["flop_per_s"] = reached
+                side["share_fp32"] = reached / conv[0]["max"]
+                side["share_bf16"] = reached / conv[1]["max"]
+    return result
+
+
+def costs(what):
+    """FLOP and bytes of the step, with the paper's order in transitions and ours."""
+    if what == "peers":
+        options = {"num_classes": 10, "in_channels": 3}
+        network = architecture("densenet121", **options)
+        shape = {"batch": BATCH, "size": (SIZE, SIZE)}
+    else:
+        network, shape = Architecture(), {"batch": 128, "size": (96, 96)}
+    found = {}
+    for key, pool_first in (("paper", False), ("pool_first", True)):
+        cost = arithmetic.step_cost(network, **shape, pool_first=pool_first)
+        found[key] = {
+            "flop": cost.flop,
+            "forward_flop": cost.forward_flop,
+            "backward_flop": cost.backward_flop,
+            "bytes_fp32": cost.bytes(4),
+            "bytes_bf16": cost.bytes(2),
+            "params": cost.params,
+        }
+    return found
+
+
+def _rates(measured):
+    names = measured[0] if measured else ()
+    return {name: _spread([m[name] for m in measured]) for name in names}
+
+
+def _spread(values):
+    return {"median": median(values), "min": min(values), "max": max(values)}
+
+
+def _framework(found, what):
+    if "absent" in found:
+        return found
+    first, second = found  # the other side, then ours
+    times = {name: _times(found[name], what) for name in found}
+    ratios = [a / b for a, b in zip(times[first], times[second], strict=True)]
+    sides = {}
+    for name, side in found.items():
+        spread = _spread(times[name])
+        sides[name] = {f"{k}_s": v for k, v in spread.items()} | side
+    return {"sides": sides, "ratios": ratios, "ratio": _spread(ratios)}
+
+
+def _times(side, what):
+    if what == "epoch":
+        return [
+            turn["start_s"] + BATCHES_PER_EPOCH * turn["batch_s"]
+            for turn in side["rounds"]
+        ]
+    return [turn["step_s"] for turn in side["rounds"]]
+
+
+# Markdown
+
+
+def markdown(result):
+    """The result as a page of Markdown, 88 columns wide at most."""
+    what = result["what"]
+    parts = [_HEADS[what], *_comparison(result)]
+    if what != "epoch":
+        parts += _arithmetic(result) + _shares(result)
+    parts += _notes(result)
+    return "\n\n".join(parts) + "\n"
+
+
+_HEADS = {
+    "step": "# A training step\n\nd2l's DenseNet, batch 128 of 1x96x96",
+    "epoch": "# An epoch\n\nd2l's DenseNet, batches of 128 of 1x96x96, with their data",
+    "peers": f"# DenseNet-121 of other libraries\n\nbatch {BATCH} of 3x{SIZE}x{SIZE}, "
+    "float32, both in one process, everything else alike",
+}
+
+
+def _comparison(result):
+    what = result["what"]
+    other = _other(what)
+    unit, name = (60, "min") if what == "epoch" else (1, "s")
+    rows = [["", f"{other}, {name}", f"ours, {name}", f"{other} / ours", "min - max"]]
+    absent = []
+    for backend, found in result["frameworks"].items():
+        if "absent" in found:
+            first, *more = found["absent"].strip().splitlines()
+            text = _wrap(f"{TITLES[backend]} is absent: {first}")
+            absent.append("\n".join([text, *(f"    {line}"[:WIDTH] for line in more)]))
+            continue
+        sides, ratio = found["sides"], found["ratio"]
+        row = [TITLES[backend]]
+        row += [f"{sides[s]['median_s'] / unit:.3f}" for s in (other, "ours")]
+        row += [f"{ratio['median']:.2f}x", f"{ratio['min']:.2f} - {ratio['max']:.2f}"]
+        rows.append(row)
+    parts = [table(rows)] if rows[1:] else []
+    return [*parts, *absent, _wrap(_rounds(result)), *_first_steps(result)]
+
+
+def _other(what):
+    return "peer" if what == "peers" else "stock"
+
+
+def _rounds(result):
+    """A paragraph on what the times are."""
+    settings = result["settings"]
+    rounds = _number(settings["rounds"], "round")
+    if result["what"] != "epoch":
+        return (
+            f"Seconds a step, medians of {rounds} in which the sides took turns of "
+            f"{_number(settings['steps'], 'step')}; the ratio is that of two turns of "
+            "one round, and its median."
+        )
+    batches = settings["batches"]
+    extrapolated = (
+        ": a whole epoch."
+        if batches == BATCHES_PER_EPOCH
+        else f", after {settings['lead']} that do not count, extrapolated to "
+        f"{BATCHES_PER_EPOCH}: the time until the first batch, and {BATCHES_PER_EPOCH} "
+        "times the mean of these."
+    )
+    return (
+        f"Medians of {rounds}. In each, either side began an epoch anew and trained on "
+        f"{batches} batches incl. their data{extrapolated} Validation is not in it."
+    )
+
+
+def _number(number, noun):
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def _first_steps(result):
+    """A table of what came before the steps that are timed, if there is any."""
+    other, rows = _other(result["what"]), []
+    for backend, found in result["frameworks"].items():
+        if "absent" in found:
+            continue
+        sides = [found["sides"][s] for s in (other, "ours")]
+        rows.append([f"{TITLES[backend]}, first step (not in the times above)"])
+        rows[-1] += [f"{side['first_s']:.1f}" for side in sides]
+        if result["what"] == "epoch":
+            starts = [[turn["start_s"] for turn in side["rounds"]] for side in sides]
+            rows.append([f"{TITLES[backend]}, until the first batch (in them)"])
+            rows[-1] += [f"{median(s):.2f}" for s in starts]
+    return [table([["", f"{other}, s", "ours, s"], *rows])] if rows else []
+
+
+def _shares(result):
+    """A table of the rates that the sides reach, if the machine's are known."""
+    other = _other(result["what"])
+    rows = [["reached", f"{other}, GFLOP/s", "of fp32", "ours, GFLOP/s"]]
+    rows[0] += ["of fp32", "of bf16"]
+    for backend, found in result["frameworks"].items():
+        if "absent" in found or "flop_per_s" not in found["sides"]["ours"]:
+            continue
+        theirs, ours = found["sides"][other], found["sides"]["ours"]
+        row = [TITLES[backend], f"{theirs['flop_per_s'] / 1e9:.0f}"]
+        row += [f"{theirs['share_fp32']:.0%}", f"{ours['flop_per_s'] / 1e9:.0f}"]
+        row += [f"{ours['share_fp32']:.0%}", f"{ours['share_bf16']:.0%}"]
+        rows.append(row)
+    if not rows[1:]:
+        return []
+    text = (
+        "The FLOP of the paper's order by each side's seconds, and their share of the "
+        "best rate of the 3x3 convolution in this run."
+    )
+    if result["what"] == "step":
+        text += (
+            " Ours pools first, so that it has less to do, and in bf16 it may pass "
+            "100% of fp32."
+        )
+    return [table(rows), _wrap(text)]
+
+
+def _arithmetic(result):
+    both = result["arithmetic"]
+    rows = [["one step", "GFLOP", "forward", "backward", "GB fp32", "GB bf16"]]
+    for key, name in (("paper", "paper's order"), ("pool_first", "pooling first")):
+        cost = both[key]
+        keys = "flop", "forward_flop", "backward_flop", "bytes_fp32", "bytes_bf16"
+        rows.append([name, *(f"{cost[k] / 1e9:.2f}" for k in keys)])
+    parts = ["## What there is to compute", table(rows)]
+    parts.append(
+        _wrap(
+            f'{both["paper"]["params"]:,} parameters. "Pooling first" has the '
+            "transitions pool before their 1x1 convolution: the same function. Bytes "
+            "are the least that goes through memory layer by layer."
+        )
+    )
+    rates = result["rates"]
+    if not rates:
+        parts.append(_wrap(f"Rates not measured: {result.get('rates_absent')}"))
+        return parts
+    rows = [["this machine, in this run", "median", "min - max", "a step at the best"]]
+    cost = both["paper"]
+    for name, title in _RATES.items():
+        rate, amount = rates[name], cost["flop"]
+        if name == "copy":
+            amount = cost["bytes_fp32"]
+        spread = f"{rate['min'] / 1e9:.0f} - {rate['max'] / 1e9:.0f}"
+        seconds = f"{amount / rate['max']:.3f} s"
+        rows.append([title, f"{rate['median'] / 1e9:.0f}", spread, seconds])
+    return [*parts, table(rows)]
+
+
+_RATES = {
+    "matmul_fp32": "matrix product fp32, GFLOP/s",
+    "matmul_bf16": "matrix product bf16, GFLOP/s",
+    "conv_fp32": "3x3 convolution fp32, GFLOP/s",
+    "conv_bf16": "3x3 convolution bf16, GFLOP/s",
+    "copy": "copy of memory, GB/s",
+}
+
+
+def _notes(result):
+    machine = result["machine"]
+    lines = [f"{machine['cpu']}; {machine['system']}; Python {machine['python']}"]
+    for found in result["frameworks"].values():
+        if "absent" not in found:
+            versions = {}
+            for side in found["sides"].values():
+                versions |= side["versions"]
+            lines.append(", ".join(f"{k} {v}" for k, v in versions.items()))
+    if machine["set"]:
+        lines.append("set: " + ", ".join(f"{k}={v}" for k, v in machine["set"].items()))
+    settings = result["settings"]
+    if result["what"] == "peers":
+        present = [b for b, f in result["frameworks"].items() if "absent" not in f]
+        lines.append("peers: " + ", ".join(LIBRARIES[b] for b in present))
+    else:
+        used = [
+            f"{TITLES[name]} {found['sides']['ours']['precision']}"
+            + (", compiled" if found["sides"]["ours"].get("compiled") else "")
+            for name, found in result["frameworks"].items()
+            if "absent" not in found
+        ]
+        lines.append(f"ours, precision={settings['precision']!r}: {'; '.join(used)}")
+        lines.append(f"stock: fp32; both on {settings['images']} images")
+        lines.append(
+            "stock: d2l 1.0.3's model, data and loop in a process of its own, without "
+            "drawing; repaired only where it does not run"
+        )
+        lines += [_STOCK[b] for b in result["frameworks"] if b in _STOCK]
+    bullets = [_wrap(line, "- ") for line in lines]
+    return ["## How it was measured", "\n".join(bullets)]
+
+
+_STOCK = {
+    "jax": "stock JAX: with the channel count repaired, 758,226 parameters, not 700,586",
+    "tensorflow": "stock TensorFlow: as in d2l with BatchNorm in inference mode, which "
+    "is less work than ours and the other three have",
+    "torch": "stock PyTorch: Pillow in place of torchvision, which calls it too",
+}
+
+
+def _wrap(text, bullet=""):
+    return textwrap.fill(
+        text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet)
+    )
+
+
+def table(rows):
+    """A table of Markdown, its columns aligned for those who read it as it is."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+
+    def line(cells):
+        first, *rest = cells
+        padded = [first.ljust(widths[0])]
+        padded += [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])]
+    return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])

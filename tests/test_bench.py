@@ -1,0 +1,298 @@
+"""The benchmarks: their arithmetic, the stock side, the report. No time is asserted."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+from selected import BACKENDS
+
+from benchmarks import __main__ as command
+from benchmarks import arithmetic, report, worker
+from d2lext.book import cli
+from d2lext.book.backends import IDS
+from d2lext.book.errors import BookError
+from d2lext.core.architecture import Architecture
+from d2lext.core.registry import architecture
+
+LIBRARIES = {"jax": ("jax", "flax", "optax", "tensorflow")}
+
+
+def needs(*modules):
+    missing = [name for name in modules if not find_spec(name)]
+    return pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} missing")
+
+
+def of_frameworks():
+    return [
+        pytest.param(
+            name, marks=[needs(*LIBRARIES.get(name, (name,))), pytest.mark.slow]
+        )
+        for name in BACKENDS or IDS
+    ]
+
+
+# Arithmetic
+
+
+def test_flop_of_the_step():
+    cost = arithmetic.step_cost(Architecture(), batch=128, size=(96, 96))
+    assert round(cost.flop / 1e9, 1) == 97.3
+    assert round(cost.forward_flop / 1e9, 1) == 33.0
+    assert round(cost.backward_flop / 1e9, 1) == 64.2
+    assert cost.params == 758_226
+
+
+def test_pooling_first_saves_three_quarters_of_the_transitions():
+    shape = {"batch": 128, "size": (96, 96)}
+    paper = arithmetic.ops(Architecture(), **shape)
+    ours = arithmetic.ops(Architecture(), **shape, pool_first=True)
+    # 192 -> 96 on 24x24 pixels, 224 -> 112 on 12x12, 240 -> 120 on 6x6
+    pixels = 192 * 96 * 24**2 + 224 * 112 * 12**2 + 240 * 120 * 6**2
+    saved = sum(op.flop for op in paper) - sum(op.flop for op in ours)
+    assert saved == 2 * 128 * pixels * 3 // 4
+    assert [op.values for op in paper if op.kind == "conv"] != [
+        op.values for op in ours if op.kind == "conv"
+    ]
+
+
+def test_values_of_the_first_layers():
+    first, norm, pool, second, conv, *_ = arithmetic.ops(Architecture(), 2, (96, 96))
+    assert first.values == norm.values == 2 * 48 * 48 * 64
+    assert pool.values == second.values == 2 * 24 * 24 * 64
+    assert conv.values == 2 * 24 * 24 * 32
+
+
+def test_bytes_halve_with_their_size_but_not_the_parameters():
+    cost = arithmetic.Cost(1, 2, activations=1000, params=10)
+    assert cost.bytes(4) == 5 * 1000 * 4 + 5 * 10 * 4
+    assert cost.bytes(2) == 5 * 1000 * 2 + 5 * 10 * 4
+
+
+@needs("torch")
+@pytest.mark.skipif(bool(BACKENDS) and "torch" not in BACKENDS, reason="not selected")
+@pytest.mark.parametrize(
+    ("name", "batch", "size"),
+    [
+        ("densenet_d2l", 2, (96, 96)),
+        ("densenet_d2l", 1, (63, 80)),
+        ("densenet_bc_100_12", 1, (32, 32)),
+    ],
+)
+def test_flop_as_pytorch_counts_them(name, batch, size):
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from d2lext import torch as d2l
+
+    # A network with the paper's order of convolution and pooling, whatever ours has.
+    if name == "densenet_d2l":
+        from benchmarks.stock import torch as stock
+
+        model = stock.DenseNet()
+        model(torch.zeros(1, 1, 96, 96))
+    else:
+        model = d2l.create_model(name)
+    network = architecture(name)
+    X = torch.zeros(batch, network.in_channels, *size)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        model(X).sum().backward()
+    cost = arithmetic.step_cost(network, batch, size)
+    assert counter.get_total_flops() == cost.flop
+
+
+# The stock side
+
+
+STOCK = """
+import importlib, json, sys
+import numpy as np
+stock = importlib.import_module("benchmarks.stock." + sys.argv[1])
+rng = np.random.default_rng(0)
+images = rng.integers(0, 256, (8, 28, 28), dtype=np.uint8)
+side = stock.start(images, rng.integers(0, 10, 8).astype(np.uint8), batch_size=4)
+batches = list(side.batches())
+side.step(batches[0])
+side.wait()
+print(json.dumps({
+    "ours": sorted(name for name in sys.modules if name.startswith("d2lext")),
+    "shapes": [list(np.shape(batch[0])) for batch in batches],
+    "params": stock.num_params(side),
+}))
+"""
+
+
+@pytest.mark.parametrize("backend", of_frameworks())
+def test_stock_trains_the_same_network_without_us(root, backend):
+    result = subprocess.run(
+        [sys.executable, "-c", STOCK, backend],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout.splitlines()[-1])
+    numpy_names = ["d2lext", "d2lext.core", "d2lext.core.numpy1"]
+    assert found["ours"] == (numpy_names if backend == "mxnet" else [])
+    image = [1, 96, 96] if backend in ("torch", "mxnet") else [96, 96, 1]
+    assert found["shapes"] == [[4, *image]] * 2
+    assert found["params"] == 758_226
+
+
+def test_the_numpy_names_bring_no_settings():
+    code = """
+import os, sys, threading
+before = dict(os.environ)
+import numpy
+modules = set(sys.modules)
+import d2lext.core.numpy1
+assert dict(os.environ) == before
+assert threading.active_count() == 1
+print(sorted(set(sys.modules) - modules))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "['d2lext', 'd2lext.core', 'd2lext.core.numpy1']\n"
+
+
+class Counting:
+    """A side whose steps are its batches' numbers."""
+
+    def __init__(self, length):
+        self.length, self.steps = length, []
+
+    def batches(self):
+        return iter(range(self.length))
+
+    def step(self, batch):
+        self.steps.append(batch)
+
+    def wait(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("length", "batches", "lead", "steps", "counted"),
+    [(9, 3, 2, 5, 3), (9, 9, 0, 9, 9), (4, 3, 2, 4, 2), (1, 1, 0, 1, 1)],
+)
+def test_an_epochs_batches_are_counted(length, batches, lead, steps, counted):
+    side = Counting(length)
+    found = worker.Training(None, side).epoch(batches, lead)
+    assert side.steps == list(range(steps))
+    assert found["batches"] == counted
+
+
+# The report
+
+
+def side(*seconds, key="step_s", **more):
+    rounds = [{key: s, **more} for s in seconds]
+    return {"first_s": 9.0, "versions": {"torch": "2"}, "precision": "fp32"} | {
+        "rounds": rounds
+    }
+
+
+def raw(what, frameworks, **settings):
+    return {
+        "what": what,
+        "machine": {"cpu": "A CPU, 2 cores", "system": "Linux", "python": "3"}
+        | {"set": {"OMP_NUM_THREADS": "2"}},
+        "settings": {"rounds": 3, "steps": 2, "precision": "auto", "images": "real"}
+        | settings,
+        "rates": [
+            dict.fromkeys(("matmul_fp32", "matmul_bf16", "copy"), 1e11)
+            | {"conv_fp32": rate, "conv_bf16": 2 * rate}
+            for rate in (3e11, 4e11, 8e11)
+        ],
+        "frameworks": frameworks,
+    }
+
+
+def test_medians_and_ratios_round_by_round():
+    # The ratio of the medians would be 2, that of the rounds is 4.
+    both = {"stock": side(4.0, 2.0, 1.0), "ours": side(1.0, 0.25, 2.0)}
+    result = report.summarise(raw("step", {"torch": both}))
+    found = result["frameworks"]["torch"]
+    assert found["ratios"] == [4.0, 8.0, 0.5]
+    assert found["ratio"] == {"median": 4.0, "min": 0.5, "max": 8.0}
+    assert found["sides"]["stock"]["median_s"] == 2.0
+    assert found["sides"]["ours"]["median_s"] == 1.0
+    assert result["rates"]["conv_fp32"] == {"median": 4e11, "min": 3e11, "max": 8e11}
+    flop = result["arithmetic"]["paper"]["flop"]
+    assert found["sides"]["ours"]["share_fp32"] == pytest.approx(flop / 8e11)
+    assert found["sides"]["stock"]["share_bf16"] == pytest.approx(flop / 2 / 16e11)
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_the_epoch_is_extrapolated_from_its_batches():
+    both = {
+        "stock": side(2.0, 2.0, 2.0, key="batch_s", start_s=18.0),
+        "ours": side(0.5, 0.5, 0.5, key="batch_s", start_s=4.5),
+    }
+    result = report.summarise(raw("epoch", {"torch": both}, batches=6, lead=2))
+    found = result["frameworks"]["torch"]
+    assert found["sides"]["stock"]["median_s"] == 18 + 391 * 2
+    assert found["sides"]["ours"]["median_s"] == 4.5 + 391 * 0.5
+    page = report.markdown(result)
+    text = " ".join(page.split())
+    assert "on 6 batches incl. their data, after 2 that do not count, extrap" in text
+    assert "GFLOP" not in page
+
+
+def test_the_page_is_narrow_and_says_what_is_missing():
+    both = {"stock": side(4.0, 2.0, 1.0), "ours": side(1.0, 0.25, 2.0)}
+    frameworks = dict.fromkeys(IDS, both) | {"mxnet": {"absent": "No module named m"}}
+    page = report.markdown(report.summarise(raw("step", frameworks)))
+    assert max(map(len, page.splitlines())) <= 88
+    assert "| PyTorch" in page
+    assert "MXNet is absent: No module named m" in page
+    assert "4.00x" in page
+    assert "OMP_NUM_THREADS=2" in page
+    assert "97.28" in page
+    assert "88.49" in page
+
+
+def test_without_rates_there_are_no_shares():
+    both = {"peer": side(4.0, 2.0, 1.0), "ours": side(1.0, 0.25, 2.0)}
+    timings = raw("peers", {"jax": both}, batch=8)
+    timings |= {"rates": [], "rates_absent": "No module named 'torch'"}
+    page = report.markdown(report.summarise(timings))
+    assert "Rates not measured: No module named 'torch'" in page
+    assert "keras.applications on JAX" in page
+    assert "of fp32" not in page
+
+
+# The command line
+
+
+def test_the_verb():
+    args = cli.parse(["bench", "step", "memory", "--backend", "tf", "--quick"])
+    assert (args.verb, args.name, args.quick) == ("bench", ["step", "memory"], True)
+    assert cli.needs(args) == {"book", "tensorflow"}
+    assert cli.needs(cli.parse(["bench", "--backend", "jax"])) >= {"jax", "tensorflow"}
+    with pytest.raises(BookError, match="unknown benchmark 'steps': choose from step"):
+        cli.parse(["bench", "steps"])
+
+
+def test_the_command_writes_the_page_and_its_numbers(tmp_path, monkeypatch, capsys):
+    from benchmarks import compare
+
+    def run(what, backends, precision, quick, full):
+        asked.append((what, backends, precision, quick, full))
+        both = {"stock": side(4.0), "ours": side(1.0)}
+        return raw(what, dict.fromkeys(backends, both))
+
+    asked = []
+    monkeypatch.setattr(compare, "run", run)
+    numbers = tmp_path / "numbers.json"
+    argv = ["step", "--backend", "torch", "--quick", "--json", str(numbers)]
+    assert command.main([*argv, "--out", str(tmp_path)]) == 0
+    assert asked == [("step", ["torch"], "auto", True, False)]
+    page = (tmp_path / "step.md").read_text()
+    assert page in capsys.readouterr().out
+    written = json.loads(numbers.read_text())
+    assert written == json.loads((tmp_path / "step.json").read_text())
+    assert written["frameworks"]["torch"]["ratio"]["median"] == 4.0
