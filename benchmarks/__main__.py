@@ -1,6 +1,7 @@
 """The command line of the measurements: python -m benchmarks step --backend torch."""
 
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -32,14 +33,13 @@ def main(argv=None):
     backends = args.backend or list(IDS)
     results = {}
     for name in args.names or NAMES:
-        if name == "memory":
-            from benchmarks import memory
-
+        if name in ("memory", "precision"):
+            module = importlib.import_module(f"benchmarks.{name}")
             argv = [x for b in args.backend or () for x in ("--backend", b)]
             argv += ["--quick"] if args.quick else []
-            if args.json and args.names == ["memory"]:
+            if args.json and args.names == [name]:
                 argv += ["--json", args.json]
-            status = memory.main(argv)
+            status = module.main(argv)
             if status:
                 return status
             continue

@@ -9,7 +9,7 @@ import pytest
 from selected import BACKENDS
 
 from benchmarks import __main__ as command
-from benchmarks import arithmetic, report, worker
+from benchmarks import arithmetic, precision, report, worker
 from d2lext.book import cli
 from d2lext.book.backends import IDS
 from d2lext.book.errors import BookError
@@ -86,8 +86,8 @@ def test_flop_as_pytorch_counts_them(name, batch, size):
 
     from d2lext import torch as d2l
 
-    # A network with the paper's order of convolution and pooling, whatever ours has.
-    if name == "densenet_d2l":
+    stock_order = name == "densenet_d2l"  # the paper's: convolution, then pooling
+    if stock_order:
         from benchmarks.stock import torch as stock
 
         model = stock.DenseNet()
@@ -99,7 +99,7 @@ def test_flop_as_pytorch_counts_them(name, batch, size):
     counter = FlopCounterMode(display=False)
     with counter:
         model(X).sum().backward()
-    cost = arithmetic.step_cost(network, batch, size)
+    cost = arithmetic.step_cost(network, batch, size, pool_first=not stock_order)
     assert counter.get_total_flops() == cost.flop
 
 
@@ -296,3 +296,11 @@ def test_the_command_writes_the_page_and_its_numbers(tmp_path, monkeypatch, caps
     written = json.loads(numbers.read_text())
     assert written == json.loads((tmp_path / "step.json").read_text())
     assert written["frameworks"]["torch"]["ratio"]["median"] == 4.0
+
+
+def test_precisions_are_compared_seed_by_seed():
+    found = precision.summarise({"fp32": [0.5, 0.6, 0.7], "bf16": [0.6, 0.5, 0.7]})
+    assert found["fp32"] == {"mean": pytest.approx(0.6), "range": pytest.approx(0.2)}
+    assert found["bf16 minus fp32"] == pytest.approx(0)
+    found = precision.summarise({"fp32": [0.5, 0.6, 0.7], "bf16": [0.4, 0.5, 0.6]})
+    assert found["bf16 minus fp32"] == pytest.approx(-0.1)

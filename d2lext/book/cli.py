@@ -37,7 +37,7 @@ VERBS = {
     ),
 }
 RUNS_FRAMEWORKS = {"run", "lab", "test", "bench"}
-BENCHMARKS = ("step", "peers", "epoch", "memory")
+BENCHMARKS = ("step", "peers", "epoch", "memory", "precision")
 
 
 def parser():
@@ -95,7 +95,7 @@ def parser():
 def _add_bench(sub):
     # Not as choices: argparse then refuses an empty list of names.
     sub.add_argument(
-        "name", nargs="*", help=f"{', '.join(BENCHMARKS)} (default: all, 20 minutes)"
+        "name", nargs="*", help=f"{', '.join(BENCHMARKS)} (default: all, an hour)"
     )
     sub.add_argument("--json", metavar="PATH", help="write the results there, too")
     length = sub.add_mutually_exclusive_group()
