@@ -154,6 +154,12 @@ class Counter(Trainer):
     def find_gpus(self, num_gpus):
         return []
 
+    def find_device(self):
+        return None
+
+    def fastest(self):
+        return "fp32", False
+
     def seed_framework(self):
         pass
 

@@ -207,7 +207,7 @@ def test_batch_norm_learns_its_statistics():
     model(data.X)
     pad, conv, norm, *_ = model.net.layers
     before = conv(pad(data.X[:20]))
-    fit(model, data)
+    fit(model, data, precision="fp32")
     mean = tf.reduce_mean(before, axis=(0, 1, 2))
     variance = tf.math.reduce_variance(before, axis=(0, 1, 2))
     np.testing.assert_allclose(norm.moving_mean, 0.1 * mean, rtol=1e-3, atol=1e-6)

@@ -50,7 +50,9 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
         recorded["synthetic"] = True
     progress(f"running {name}")
     start = time.perf_counter()
-    checkpoints = None if fast else _checkpoints(book, chapter, backend, recorded, epochs)
+    checkpoints = (
+        None if fast else _checkpoints(book, chapter, backend, recorded, epochs)
+    )
     with _environment(fast, epochs, checkpoints):
         execute(notebook, chapter, backend, book.root)
     for owner in IDS if chapter.is_shared else [backend]:

@@ -158,7 +158,9 @@ def _product(A, B):
 def _patches(X, window, strides, padding, size):
     """What each position of a window reads, a row: (n * h * w, window * c)."""
     # By concatenation: fused with each of the slices, a pad is computed for every one.
-    for axis, amounts in enumerate(padding, 1):
+    for axis, (lo, hi) in enumerate(padding, 1):
+        X = lax.slice_in_dim(X, max(0, -lo), X.shape[axis] - max(0, -hi), axis=axis)
+        amounts = max(0, lo), max(0, hi)
         shapes = ((*X.shape[:axis], n, *X.shape[axis + 1 :]) for n in amounts)
         before, after = (jnp.zeros(shape, X.dtype) for shape in shapes)
         X = jnp.concatenate((before, X, after), axis)

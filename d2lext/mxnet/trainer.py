@@ -3,7 +3,7 @@
 import warnings
 
 import numpy
-from mxnet import autograd, np, npx
+from mxnet import autograd, gluon, np, npx
 from mxnet.gluon.utils import shape_is_known
 
 from d2lext.core import initializers, machine, trainer
@@ -110,29 +110,30 @@ class Trainer(trainer.Trainer):
     def get_state(self):
         """Parameters and statistics as model/..., and what the optimiser keeps."""
         arrays = {f"model/{n}": a.asnumpy() for n, a in self._tensors().items()}
-        for updater in self._updaters():
-            for i, state in updater.states.items():
-                for j, array in enumerate(_leaves(state)):
-                    arrays[f"optimizer/{i}/{j}"] = array.asnumpy()
-            counts = updater.optimizer._index_update_count
-            arrays["updates"] = numpy.array(list(counts.items()))
+        for updater, i, n in self._updated():
+            if i in updater.states:
+                count = updater.optimizer._index_update_count[i]
+                arrays[f"updates/{n}"] = numpy.array(count)
+                for j, array in enumerate(_leaves(updater.states[i])):
+                    arrays[f"optimizer/{n}/{j}"] = array.asnumpy()
         return arrays
 
     def set_state(self, arrays):
         """Go on from what `get_state` returned in an earlier process."""
         for name, tensor in self._tensors().items():
             tensor[:] = np.array(arrays[f"model/{name}"], ctx=self.device)
-        for updater in self._updaters():
-            optimizer, params = updater.optimizer, self.optim._params
-            for i, count in arrays["updates"].tolist():
-                # Optimisers are of the time before NumPy's arrays.
-                weight = params[i].data(self.device).as_nd_ndarray()
-                state = optimizer.create_state_multi_precision(i, weight)
-                for j, array in enumerate(_leaves(state)):
-                    array[:] = arrays[f"optimizer/{i}/{j}"]
-                updater.states[i], updater.states_synced[i] = state, True
-                optimizer._index_update_count[i] = count
-                optimizer.num_update = max(count, optimizer.num_update)
+        for updater, i, n in self._updated():
+            if f"updates/{n}" not in arrays:
+                continue
+            optimizer, count = updater.optimizer, int(arrays[f"updates/{n}"])
+            # Optimisers are of the time before NumPy's arrays.
+            weight = self.optim._params[i].data(self.device).as_nd_ndarray()
+            state = optimizer.create_state_multi_precision(i, weight)
+            for j, array in enumerate(_leaves(state)):
+                array[:] = arrays[f"optimizer/{n}/{j}"]
+            updater.states[i], updater.states_synced[i] = state, True
+            optimizer._index_update_count[i] = count
+            optimizer.num_update = max(count, optimizer.num_update)
 
     def _tensors(self):
         params = self.model.parameters()
@@ -141,9 +142,18 @@ class Trainer(trainer.Trainer):
         # By number: Gluon's names count on in a second model of a process.
         return dict(enumerate(params))
 
-    def _updaters(self):
-        """Of the device, what keeps the optimiser's state; none in one of one's own."""
-        return getattr(self.optim, "_updaters", [])
+    def _updated(self):
+        """(what keeps the state, number in the optimiser, number in the model)'s.
+
+        None of an optimiser of one's own. Gluon's are in the order of the names.
+        """
+        if not isinstance(self.optim, gluon.Trainer):
+            return
+        params = self.model.parameters().values()
+        numbers = {id(param): n for n, param in enumerate(params)}
+        for updater in self.optim._updaters:
+            for i, param in enumerate(self.optim._params):
+                yield updater, i, numbers[id(param)]
 
 
 def _leaves(state):
