@@ -39,8 +39,10 @@ class Trainer(HyperParameters):
     for the framework and the kind of machine. Evaluation is float32.
 
     `checkpoint` is a file to which the training is saved after each epoch and on
-    Ctrl-C; where it exists already, `fit` goes on from there. With `deterministic`
-    equal runs give equal bits, on the same machine with as many threads.
+    Ctrl-C; where it exists already, `fit` goes on from there. It holds what the
+    framework counts as the model's parameters and buffers; after Ctrl-C within an epoch,
+    a loader that shuffles by itself gives other batches. With `deterministic` equal runs
+    give equal bits, on the same machine with as many threads.
     """
 
     distributions = ()  # whose versions a result depends on
