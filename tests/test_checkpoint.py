@@ -2,10 +2,8 @@
 
 import errno
 import functools
-import importlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -13,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from little_room import small_disk, small_files
 from numpy_trainer import NUM_STEPS, Data, Model, fit
-from selected import BACKENDS
+from selected import SELECTED, d2l, d2l_or_skip
 
-from d2lext.book.backends import IDS
 from d2lext.core import checkpoint
 from d2lext.core.data import Batches
 
@@ -237,19 +235,9 @@ def test_killed_while_it_is_written(path, module, name, number, epoch, capsys):
 def little_room(request, path):
     """No more than 15 kB fit in the folder of the checkpoint, or into a file."""
     path.parent.mkdir()
-    if request.param == "limit":
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, before[1]))
+    is_disk = request.param == "disk"
+    with small_disk(path.parent, "28k") if is_disk else small_files(15_000):
         yield
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        return
-    options = ["-t", "tmpfs", "-o", "size=28k", "tmpfs", str(path.parent)]
-    try:
-        subprocess.run(["mount", *options], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("only an administrator can mount a small disk")
-    yield
-    subprocess.run(["umount", str(path.parent)], check=True)
 
 
 def test_full_disk(little_room, path):
@@ -550,23 +538,23 @@ def training(backend, **options):
 
     `before_step` is called with the number of each step, `before_val` likewise.
     """
-    d2l = importlib.import_module(f"d2lext.{backend}")
+    package = d2l(backend)
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(40, 8, 8), dtype=np.uint8)
     labels = rng.integers(10, size=40)
 
-    class Images(d2l.DataModule):
+    class Images(package.DataModule):
         def get_dataloader(self, train):
-            to_tensors = functools.partial(d2l.FashionMNIST.to_tensors, self)
+            to_tensors = functools.partial(package.FashionMNIST.to_tensors, self)
             # No smaller batch at the end: JAX would compile for it once more.
             part = slice(0, 24) if train else slice(24, None)
             return Batches(images[part], labels[part], 8, train, self.seed, to_tensors)
 
-    Network = options.pop("network", d2l.DenseNetBC)
+    Network = options.pop("network", package.DenseNetBC)
     before_step = options.pop("before_step", lambda i: None)
     before_val = options.pop("before_val", lambda i: None)
     options = {"max_epochs": 3, "deterministic": True, "precision": "fp32"} | options
-    trainer = d2l.Trainer(**options)
+    trainer = package.Trainer(**options)
     train_step, eval_step = trainer.train_step, trainer.eval_step
 
     def observed_train_step(batch):
@@ -587,13 +575,10 @@ def fitted(backend, **options):
     return trainer
 
 
-@pytest.fixture(scope="module", params=BACKENDS or IDS)
+@pytest.fixture(scope="module", params=SELECTED)
 def backend(request):
     """A framework's name."""
-    try:
-        importlib.import_module(f"d2lext.{request.param}")
-    except ImportError as error:
-        pytest.skip(str(error))
+    d2l_or_skip(request.param)
     return request.param
 
 
@@ -636,7 +621,7 @@ def test_interrupted_again_and_again(backend, whole, path, precision):
 
 def test_what_adam_keeps_in_mxnet(path):
     """Two arrays for each parameter, and how many steps there were."""
-    if BACKENDS and "mxnet" not in BACKENDS:
+    if "mxnet" not in SELECTED:
         pytest.skip("--backend chose others")
     d2l = pytest.importorskip("d2lext.mxnet", reason="MXNet is not installed")
     from mxnet import gluon

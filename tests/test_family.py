@@ -5,19 +5,16 @@ this file writes down without the library.
 """
 
 import gc
-import importlib
 import math
 import re
 
 import numpy as np
 import pytest
-from selected import BACKENDS
+from selected import SELECTED, d2l
 
-from d2lext.book.backends import IDS
 from d2lext.core.architecture import Architecture
 from d2lext.core.registry import architecture, list_models
 
-SELECTED = tuple(BACKENDS) or IDS
 PUBLISHED = {
     "densenet_d2l": 758_226,  # the first chapter's sum
     "densenet121": 7_978_856,  # torchvision's
@@ -81,11 +78,6 @@ def count(blocks, k, c, bottleneck, share):
 def expected_count(name):
     """The number of parameters of the network `name`, published or counted here."""
     return PUBLISHED.get(name) or count(*NUMBERS[name])
-
-
-def d2l(backend):
-    """The library's package for `backend`."""
-    return importlib.import_module(f"d2lext.{backend}")
 
 
 def tiny(backend, name="densenet121", **options):

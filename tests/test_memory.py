@@ -3,16 +3,12 @@
 The oracle is the same network without it.
 """
 
-import importlib
-
 import numpy as np
 import pytest
-from selected import BACKENDS
+from selected import SELECTED, d2l
 
-from d2lext.book.backends import IDS
 from d2lext.core import parity
 
-SELECTED = tuple(BACKENDS) or IDS
 SMALL = {
     "arch": (2, 3),
     "growth_rate": 4,
@@ -20,11 +16,6 @@ SMALL = {
     "num_classes": 10,
     "in_channels": 1,
 }
-
-
-def d2l(backend):
-    """The library's package for `backend`."""
-    return importlib.import_module(f"d2lext.{backend}")
 
 
 def images():

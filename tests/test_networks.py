@@ -3,9 +3,7 @@
 import importlib
 
 import pytest
-from selected import BACKENDS
-
-from d2lext.book.backends import IDS
+from selected import SELECTED, d2l_or_skip
 
 NAMES = (
     "LeNet",
@@ -24,13 +22,10 @@ QUICK = ("LeNet", "BNLeNet")
 EPOCHS = 21  # of one batch: history[20] is the loss after twenty steps
 
 
-@pytest.fixture(scope="module", params=BACKENDS or IDS)
+@pytest.fixture(scope="module", params=SELECTED)
 def networks(request):
     """The module of networks in one framework."""
-    try:
-        importlib.import_module(f"d2lext.{request.param}")
-    except ImportError as error:
-        pytest.skip(str(error))
+    d2l_or_skip(request.param)
     return importlib.import_module(f"networks.{request.param}")
 
 

@@ -4,12 +4,11 @@ Every framework is compared with PyTorch, in float32 on the CPU.
 """
 
 import functools
-import importlib
 import math
 
 import numpy as np
 import pytest
-from selected import BACKENDS
+from selected import BACKENDS, d2l
 
 from d2lext.book.backends import IDS
 from d2lext.core import parity
@@ -47,11 +46,6 @@ def images(n, size=32, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.random((n, 1, size, size), dtype=np.float32)
     return X, rng.integers(0, 10, n)
-
-
-def d2l(backend):
-    """The library's package for `backend`."""
-    return importlib.import_module(f"d2lext.{backend}")
 
 
 def perturbed(weights, seed=1):

@@ -5,18 +5,16 @@ their own files, each framework here loads them, and all compute the same logits
 """
 
 import gc
-import importlib
 import math
 import re
 import warnings
 
 import numpy as np
 import pytest
-from selected import BACKENDS
+from selected import SELECTED, d2l
 
 from d2lext.book.backends import IDS, TITLES
 
-SELECTED = tuple(BACKENDS) or IDS
 NAMES = "densenet121", "densenet169", "densenet201"
 WRITERS = {"keras": "tensorflow", "gluon": "mxnet"}
 # Height and width of the images, in pixels. Gluon's network ends in a pooling of 7x7
@@ -31,11 +29,6 @@ SIZES = {"keras": 64, "gluon": 224}
 # are 6e-8 there and more, both sums are the same number. Logits of files with variances
 # near 1e-5 would differ.
 TOLERANCE = 2e-5
-
-
-def d2l(backend):
-    """The library's package for `backend`."""
-    return importlib.import_module(f"d2lext.{backend}")
 
 
 def values(kind, shape, fan_in, rng):

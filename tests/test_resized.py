@@ -1,7 +1,6 @@
 """Resized images: what they look like, and the file that keeps them whatever happens."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from little_room import small_disk, small_files
 from PIL import Image
 
 from d2lext.core import resized as module
@@ -211,20 +211,11 @@ def test_killed_process_leaves_nothing_that_counts(folder, tmp_path, monkeypatch
 @pytest.fixture(params=["disk", "limit"])
 def little_room(request, folder):
     """No more than 100 kB fit into the cache: on its disk, or into a file."""
-    if request.param == "limit":
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    if request.param == "disk":
+        folder.mkdir()
+    is_disk = request.param == "disk"
+    with small_disk(folder, "100k") if is_disk else small_files(100_000):
         yield
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        return
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
-    try:
-        subprocess.run(["mount", *options], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("only an administrator can mount a small disk")
-    yield
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_full_disk(little_room, folder, monkeypatch, capsys):

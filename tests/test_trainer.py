@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import importlib
 import os
 import pty
 import re
@@ -14,9 +13,8 @@ import numpy as np
 import pytest
 import tqdm
 from numpy_trainer import NUM_STEPS, Data, Model, Trainer, fit
-from selected import BACKENDS
+from selected import SELECTED, d2l_or_skip
 
-from d2lext.book.backends import IDS
 from d2lext.core import checkpoint, progress
 from d2lext.core.averages import Averages
 
@@ -281,13 +279,10 @@ def test_no_bar_without_a_watcher(enabled, capfd, monkeypatch):
 # In the frameworks.
 
 
-@pytest.fixture(scope="module", params=BACKENDS or IDS)
+@pytest.fixture(scope="module", params=SELECTED)
 def d2l(request):
     """The package of a framework."""
-    try:
-        return importlib.import_module(f"d2lext.{request.param}")
-    except ImportError as error:
-        pytest.skip(str(error))
+    return d2l_or_skip(request.param)
 
 
 @functools.cache
@@ -400,7 +395,7 @@ def test_not_compiled_is_the_same_to_rounding(d2l, capsys):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_torch_compiled_is_the_same_to_rounding(capsys):
     d2l = pytest.importorskip("d2lext.torch", reason="PyTorch is not installed")
-    if BACKENDS and "torch" not in BACKENDS:
+    if "torch" not in SELECTED:
         pytest.skip("--backend chose others")
     compiled, eager = (run(d2l, compile=c) for c in (True, False))
     assert np.allclose(losses(compiled), losses(eager), rtol=1e-4, atol=1e-6)
@@ -408,7 +403,7 @@ def test_torch_compiled_is_the_same_to_rounding(capsys):
 
 
 def test_python_decides_in_steps_that_are_not_compiled():
-    if BACKENDS and "tensorflow" not in BACKENDS:
+    if "tensorflow" not in SELECTED:
         pytest.skip("--backend chose others")
     d2l = pytest.importorskip("d2lext.tensorflow", reason="TensorFlow is not installed")
     seen = []

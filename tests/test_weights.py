@@ -13,11 +13,8 @@ import re
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from selected import BACKENDS
+from selected import SELECTED, d2l
 
-from d2lext.book.backends import IDS
-
-SELECTED = tuple(BACKENDS) or IDS
 # Every kind of layer and tensor, biases of convolutions too.
 OPTIONS = {
     "arch": (2, 1),
@@ -28,11 +25,6 @@ OPTIONS = {
     "in_channels": 3,
 }
 DIVERGED = "must hold finite numbers, .* has NaN .*: use weights from before"
-
-
-def d2l(backend):
-    """The library's package for `backend`."""
-    return importlib.import_module(f"d2lext.{backend}")
 
 
 def create(backend, **options):
