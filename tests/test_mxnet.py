@@ -1,5 +1,6 @@
 """The MXNet backend and the chapter's network in it."""
 
+import copy
 import importlib.util
 import math
 import subprocess
@@ -14,6 +15,9 @@ if importlib.util.find_spec("mxnet") is None:
 from d2lext import mxnet as d2l  # noqa: I001  before mxnet
 from mxnet import autograd, gluon, init, np, npx
 from mxnet.gluon import nn
+
+from d2lext.core import parity
+from d2lext.mxnet import graphs
 
 
 class Toy(d2l.DataModule):
@@ -426,6 +430,39 @@ def test_a_process_that_trains_prints_nothing_and_ends_well():
         "model.configure_optimizers().step(1)"
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_compiled_graph_computes_the_same():
+    """Concatenations of whole blocks of channels are oneDNN's; no copies are left."""
+    # Few pixels: where a number in front of a ReLU rounds to the other side of zero, the
+    # gradients differ by a whole pixel's.
+    rng = numpy.random.default_rng(0)
+    X = rng.random((4, 3, 8, 8), dtype=numpy.float32)
+    y = numpy.array([1, 2, 3, 4])
+    for growth_rate, expected in [(16, (2, 0)), (12, (0, 2))]:
+        options = {"arch": (2,), "growth_rate": growth_rate, "num_channels": 32}
+        model = d2l.create_model("densenet_bc_100_12", **options, num_classes=10)
+        plain = d2l.examine(model, X, y)
+        model.hybridize(static_alloc=True)
+        graphs.compile_faster(model)
+        compiled = d2l.examine(model, X, y)
+        graph = model.net._cached_graph[1].tojson()
+        counts = [graph.count(f'"{op}"') for op in ("Concat", "_npi_concatenate")]
+        assert (tuple(counts), graph.count("copy")) == (expected, 0)
+        for what, found in parity.compare(compiled, plain).items():
+            assert found <= parity.TOLERANCES[what], what
+
+
+def test_faster_graph_moves_with_a_copy():
+    model = small()
+    graphs.compile_faster(model)
+    moved = copy.deepcopy(model)
+    assert moved.net._build_cache.__self__ is moved.net
+
+
+def test_bf16_is_refused():
+    with pytest.raises(ValueError, match="'auto' or 'fp32' in MXNet, got 'bf16'"):
+        d2l.Trainer(max_epochs=1, precision="bf16")
 
 
 def run(code):

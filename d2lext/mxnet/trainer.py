@@ -8,7 +8,7 @@ from mxnet.gluon.utils import shape_is_known
 
 from d2lext.core import initializers, machine, trainer
 from d2lext.core.allocator import keep_pages
-from d2lext.mxnet import device
+from d2lext.mxnet import device, graphs
 
 
 class Trainer(trainer.Trainer):
@@ -25,7 +25,12 @@ class Trainer(trainer.Trainer):
         return self.gpus[0] if self.gpus else device.cpu()
 
     def fastest(self):
-        """fp32, compiled: bfloat16 gained nothing on CPUs that have it."""
+        """fp32, compiled; ValueError if bf16 was asked for."""
+        if self.precision == "bf16":
+            raise ValueError(
+                "precision must be 'auto' or 'fp32' in MXNet, got 'bf16': its layers "
+                "would compute in float32 all the same"
+            )
         return "fp32", True
 
     def seed_framework(self):
@@ -46,13 +51,13 @@ class Trainer(trainer.Trainer):
             with initializers.seeded(self.seed):
                 model(*first[:-1])
         # Blocks that cannot be compiled run as they are, and all of them do without
-        # `compiled`. No static_shape: it is no
-        # faster here, and a step that still runs would switch between training and
-        # evaluation mode together with the next one.
+        # `compiled`. No static_shape: it is no faster here, and a step that still runs
+        # would switch between training and evaluation mode together with the next one.
         with warnings.catch_warnings():
             # It would ask for HybridSequential where nobody asked for compilation.
             warnings.filterwarnings("ignore", message="All children of this Sequential")
             model.hybridize(self.compiled, static_alloc=True)
+        graphs.compile_faster(model)
 
     def prepare_batch(self, batch):
         """The batch on the device."""
