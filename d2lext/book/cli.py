@@ -26,6 +26,25 @@ VERBS = {
         {"book"},
     ),
     "html": ("write the site from the recorded notebooks", "html", {"book"}),
+    "pdf": ("write a PDF for each framework", "pdf --backend torch", {"book"}),
+    "epub": ("write an EPUB for each framework", "epub --backend jax", {"book"}),
+    "slides": ("write the slides of the lectures", "slides --backend torch", {"book"}),
+    "student": (
+        "write the students' notebooks and the instructor's",
+        "student --backend torch",
+        {"book"},
+    ),
+    "serve": (
+        "write the site, show it, and write it again when a chapter changes",
+        "serve",
+        {"book"},
+    ),
+    "sync": (
+        "bring edits made in notebooks back to their chapters",
+        "sync densenet --backend jax",
+        {"book"},
+    ),
+    "new": ("write the skeleton of a chapter", 'new "Wide Networks"', {"book"}),
     "export": ("write the chapters' definitions to the library", "export", {"book"}),
     "lab": ("open the notebooks in JupyterLab", "lab --backend torch", {"book", "lab"}),
     "check": ("check style, chapters and what is stale", "check", {"book", "test"}),
@@ -70,7 +89,7 @@ def parser():
     )
     verbs = result.add_subparsers(dest="verb", metavar="VERB")
     for verb, (what, example, _) in VERBS.items():
-        parents = [] if verb == "html" else [common]
+        parents = [] if verb in ("html", "serve", "new") else [common]
         parents += [length] if verb in ("all", "run") else []
         sub = verbs.add_parser(
             verb,
@@ -79,7 +98,7 @@ def parser():
             description=what.capitalize() + ".",
             epilog=f"Example: python build.py {example}".rstrip(),
         )
-        if verb in ("run", "notebooks"):
+        if verb in ("run", "notebooks", "sync"):
             sub.add_argument(
                 "chapter", nargs="*", help="such as densenet (default: all)"
             )

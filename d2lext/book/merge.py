@@ -16,30 +16,18 @@ def merged(chapter, notebooks):
     cells = []
     for i, cell in enumerate(chapter.cells):
         own = {b: next(recorded[b]) for b in cell.backends if b in recorded}
-        backends = _tabs(cell, own)
-        for backend in backends:
-            tags = [tag for tag in cell.tags if tag not in IDS]
-            if backend:
-                tags.append(f"tab-{backend}")
-            cell_id = f"cell-{i}-{backend or 'all'}"
-            metadata = {"tags": tags}
-            if cell.kind == "markdown":
-                text = _wrapped(cell, backend)
-                new = nbformat.v4.new_markdown_cell(text, id=cell_id, metadata=metadata)
-            else:
-                if cell.alt:
-                    metadata["mystnb"] = {"image": {"alt": cell.alt}}
-                result = own.get(backend) or next(iter(own.values()), None)
-                new = nbformat.v4.new_code_cell(
-                    cell.source,
-                    id=cell_id,
-                    metadata=metadata,
-                    outputs=result.outputs if result else [],
-                    execution_count=result.execution_count if result else None,
-                )
-            cells.append(new)
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+        for backend in _tabs(cell, own):
+            result = own.get(backend) or next(iter(own.values()), None)
+            cells.append(_cell(i, cell, backend, result))
+    return _notebook(cells)
+
+
+def single(chapter, notebook, backend):
+    """As `merged`, for readers of one framework: without tabs, from its `notebook`."""
+    pairs = zip(chapter.cells_for(backend), notebook.cells, strict=True)
+    return _notebook(
+        _cell(i, cell, None, result) for i, (cell, result) in enumerate(pairs)
+    )
 
 
 def pages(book):
@@ -50,6 +38,31 @@ def pages(book):
         )
         for chapter in book.chapters
     }
+
+
+def _notebook(cells):
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    return nbformat.v4.new_notebook(cells=list(cells), metadata=metadata)
+
+
+def _cell(i, cell, backend, result):
+    """The chapter's cell number `i` with what `result` shows, in a tab of `backend`'s."""
+    tags = [tag for tag in cell.tags if tag not in IDS]
+    if backend:
+        tags.append(f"tab-{backend}")
+    cell_id, metadata = f"cell-{i}-{backend or 'all'}", {"tags": tags}
+    if cell.kind == "markdown":
+        text = _wrapped(cell, backend)
+        return nbformat.v4.new_markdown_cell(text, id=cell_id, metadata=metadata)
+    if cell.alt:
+        metadata["mystnb"] = {"image": {"alt": cell.alt}}
+    return nbformat.v4.new_code_cell(
+        cell.source,
+        id=cell_id,
+        metadata=metadata,
+        outputs=result.outputs if result else [],
+        execution_count=result.execution_count if result else None,
+    )
 
 
 def _tabs(cell, own):
