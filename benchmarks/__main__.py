@@ -1,7 +1,6 @@
 """The command line of the measurements: python -m benchmarks step --backend torch."""
 
 import argparse
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -31,31 +30,25 @@ def main(argv=None):
         print(f"unknown measurement {unknown[0]!r}: choose from {', '.join(NAMES)}")
         return 2
     backends = args.backend or list(IDS)
-    results = {}
-    for name in args.names or NAMES:
-        if name in ("memory", "precision"):
-            module = importlib.import_module(f"benchmarks.{name}")
-            argv = [x for b in args.backend or () for x in ("--backend", b)]
-            argv += ["--quick"] if args.quick else []
-            if args.json and args.names == [name]:
-                argv += ["--json", args.json]
-            status = module.main(argv)
-            if status:
-                return status
-            continue
-        results[name] = _measure(name, backends, args)
-    if args.json and results:
+    results = {name: _measure(name, backends, args) for name in args.names or NAMES}
+    if args.json:
         content = results if len(results) > 1 else next(iter(results.values()))
         Path(args.json).write_text(_json(content))
     return int(any(_failed(result) for result in results.values()))
 
 
 def _measure(name, backends, args):
-    from benchmarks import compare, report
+    """Measure, print and write the page and the numbers; returns the numbers."""
+    from benchmarks import compare, memory, precision, report
 
-    raw = compare.run(name, backends, args.precision, args.quick, args.full)
-    result = report.summarise(raw)
-    page = report.markdown(result)
+    if name in ("memory", "precision"):
+        module = {"memory": memory, "precision": precision}[name]
+        result = module.run(backends, compare.machine(), args.quick)
+        page = module.markdown(result)
+    else:
+        raw = compare.run(name, backends, args.precision, args.quick, args.full)
+        result = report.summarise(raw)
+        page = report.markdown(result)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / f"{name}.md").write_text(page)
     (args.out / f"{name}.json").write_text(_json(result))

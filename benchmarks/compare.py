@@ -19,10 +19,11 @@ from d2lext.core import fashion_mnist
 from d2lext.core import machine as processor
 
 STEP_IMAGES = 512
-STEP = {"rounds": 7, "steps": 2}
-PEERS = {"rounds": 7, "steps": 1}
+# A turn is long enough that waking up after the other side's turn does not count.
+STEP = {"rounds": 7, "turn_s": 3}
+PEERS = {"rounds": 7, "turn_s": 3}
 EPOCH = {"rounds": 5, "batches": 3, "lead": 2}
-QUICK = {"rounds": 2, "steps": 1, "batches": 2}
+QUICK = {"rounds": 2, "turn_s": 0, "batches": 2}
 
 
 def machine():
@@ -87,7 +88,7 @@ def _framework(what, backend, data, settings, precision, measure):
                     length = {k: settings[k] for k in ("batches", "lead")}
                     turn = worker.ask("epoch", **length)
                 else:
-                    turn = worker.ask("step", steps=settings["steps"], **chosen)
+                    turn = worker.ask("step", turn_s=settings["turn_s"], **chosen)
                 found[name]["rounds"].append(turn)
                 times.append(f"{name} {turn.get('step_s', turn.get('batch_s')):.3f} s")
             _say(

@@ -1,25 +1,23 @@
 """Memory and time of a training step, plain and with `memory_efficient`.
 
-    python -m benchmarks.memory --backend torch
+    python -m benchmarks.memory torch 100 efficient 16 5
 
 DenseNet-BC of growth rate 12 on images of 3x32x32, in float32, by the book's trainer.
-Each measurement is a process of its own. While it runs, its resident memory is read
-twenty times a second, and it is ended above LIMIT_GIB: limits of the system count
-addresses, of which JAX and TensorFlow reserve more than they use. The batch is the
-largest that the plain network of the last depth fits, rounded down to 4 images.
+Each measurement is a process of its own, such as the one above: framework, depth, mode,
+batch, steps. While it runs, its resident memory is read twenty times a second, and it is
+ended above LIMIT_GIB: limits of the system count addresses, of which JAX and TensorFlow
+reserve more than they use. The batch is the largest that the plain network of the last
+depth fits, rounded down to 4 images.
 
 The memory of a step is the system's high-water mark of resident memory during steps,
 less what was resident before the first one. What compilation took only for itself is
 given back before the mark is reset.
 """
 
-import argparse
 import contextlib
 import ctypes
 import importlib
 import json
-import os
-import platform
 import re
 import statistics
 import subprocess
@@ -30,10 +28,12 @@ from pathlib import Path
 
 import numpy as np
 
-from d2lext.book.backends import IDS
-from d2lext.core import machine, provenance
+from benchmarks import ours
+from benchmarks.report import table
+from d2lext.book.backends import TITLES
+from d2lext.core import provenance
 
-LIMIT_GIB, PROBE, STEPS = 4, 8, 5
+LIMIT_GIB, LIMIT_S, PROBE, STEPS = 4, 1200, 8, 5
 DEPTHS, QUICK_DEPTHS, QUICK_BATCH = (40, 100, 190), (40,), 8
 MODES = ("plain", "efficient")
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,18 +68,12 @@ def measure(backend, depth, mode, batch, steps):
         arch=(num_convs,) * 3,
         memory_efficient=mode == "efficient",
     )
-    trainer.seed_framework()
-    trainer.prepare_data(Batches(backend, batch))
-    trainer.prepare_model(model)
-    trainer.prepare_optimizer()
+    ours.prepare(trainer, model, Batches(backend, batch))
     data = trainer.prepare_batch(trainer.sample)
 
     def step():
         logged = trainer.train_step(data)
-        if backend == "mxnet":
-            sys.modules["mxnet"].nd.waitall()
-        elif backend == "jax":
-            sys.modules["jax"].block_until_ready((trainer.state, logged))
+        ours.wait(backend, trainer, logged)
         return float(next(iter(logged.values())))
 
     before = _resident("VmRSS")
@@ -102,36 +96,39 @@ def measure(backend, depth, mode, batch, steps):
 
 def largest_batch(backend, depth, limit_gib):
     """The largest multiple of 4 images that the plain network fits, and its numbers."""
-    probes = [run(backend, depth, "plain", n, 1, limit_gib) for n in (4, PROBE)]
-    if None in probes:
-        return 4
-    memory = [probe["peak_mib"] for probe in probes]
-    each = max(1, (memory[1] - memory[0]) / (PROBE - 4))
-    most = 4 + (limit_gib * 1024 - memory[0]) / each
-    return max(4, int(most * 0.95) // 4 * 4)  # malloc's holes do not grow evenly
+    probes = [in_process(backend, depth, "plain", n, 1, limit_gib) for n in (4, PROBE)]
+    batch = 4
+    if not any("absent" in probe for probe in probes):
+        memory = [probe["peak_mib"] for probe in probes]
+        each = max(1, (memory[1] - memory[0]) / (PROBE - 4))
+        most = 4 + (limit_gib * 1024 - memory[0]) / each
+        batch = max(4, int(most) // 4 * 4)
+    while True:
+        found = in_process(backend, depth, "plain", batch, STEPS, limit_gib)
+        if "absent" not in found or batch <= 4:
+            return batch, found
+        batch = max(4, int(batch * 0.9) // 4 * 4)  # malloc's holes do not grow evenly
 
 
-def run(backend, depth, mode, batch, steps, limit_gib):
-    """A measurement in a process of its own; None if it went over the limit.
-
-    Raises RuntimeError, with the end of what it wrote, if it failed otherwise.
-    """
+def in_process(backend, depth, mode, batch, steps, limit_gib):
+    """A measurement in a process of its own, or {"absent": why there is none}."""
     settings = [backend, str(depth), mode, str(batch), str(steps)]
+    print(" ".join(settings), file=sys.stderr, flush=True)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.memory", "--measure", *settings],
+            [sys.executable, "-m", "benchmarks.memory", *settings],
             cwd=ROOT,
             stdout=out,
             stderr=err,
         )
-        peak = 0
+        peak, until = 0, time.monotonic() + LIMIT_S
         try:
             while child.poll() is None:
                 peak = max(peak, _resident("VmRSS", child.pid))
                 if peak > limit_gib * 1024:
-                    child.kill()
-                    child.wait()
-                    return None
+                    return {"absent": f"over {limit_gib:g} GiB"}
+                if time.monotonic() > until:
+                    return {"absent": f"over {LIMIT_S // 60} min"}
                 time.sleep(0.05)
         finally:
             child.kill()
@@ -139,32 +136,28 @@ def run(backend, depth, mode, batch, steps, limit_gib):
         out.seek(0)
         err.seek(0)
         if child.returncode:
-            raise RuntimeError(f"{' '.join(settings)}: {err.read()[-800:]}")
+            return {"absent": "failed", "said": err.read()[-800:]}
         return json.loads(out.read().splitlines()[-1]) | {"peak_mib": peak}
 
 
 def compare(backend, depths, batch, steps, limit_gib):
     """All depths in both modes, and how memory grows with the depth."""
-    if batch is None:
-        batch = largest_batch(backend, depths[-1], limit_gib)
-    while True:  # the last plain one decides whether the batch fits
-        last = run(backend, depths[-1], "plain", batch, steps, limit_gib)
-        if last is not None or batch <= 4:
-            break
-        batch -= 4
     found = {}
+    if batch is None:
+        batch, found[f"{depths[-1]} plain"] = largest_batch(
+            backend, depths[-1], limit_gib
+        )
     for depth in depths:
         for mode in MODES:
-            is_last = (depth, mode) == (depths[-1], "plain")
-            print(f"{backend} {depth} {mode}", file=sys.stderr)
-            found[f"{depth} {mode}"] = (
-                last if is_last else run(backend, depth, mode, batch, steps, limit_gib)
-            )
+            if (key := f"{depth} {mode}") not in found:
+                found[key] = in_process(backend, depth, mode, batch, steps, limit_gib)
     result = {"batch": batch, "measured": found}
-    if len(depths) > 2 and None not in found.values():
-        for mode in MODES:
-            memory = [found[f"{depth} {mode}"]["memory_mib"] for depth in depths]
+    for mode in MODES:
+        memory = [found[f"{depth} {mode}"].get("memory_mib") for depth in depths]
+        if len(depths) > 2 and None not in memory:
             result[f"growth {mode}"] = growth(depths, memory)
+    if all("absent" in measured for measured in found.values()):
+        result["absent"] = next(iter(found.values()))["said"]
     return result
 
 
@@ -181,90 +174,59 @@ def growth(depths, memory):
     }
 
 
+def run(backends, machine, quick=False):
+    """Measure each framework; with `quick` one depth and few images.
+
+    Raises RuntimeError where there is no /proc to read memory from.
+    """
+    if not Path("/proc/self/status").exists():
+        raise RuntimeError("memory is measured on Linux only: it is read from /proc")
+    depths, batch, steps = DEPTHS, None, STEPS
+    if quick:
+        depths, batch, steps = QUICK_DEPTHS, QUICK_BATCH, 2
+    return {
+        "machine": machine,
+        "limit_gib": LIMIT_GIB,
+        "depths": depths,
+        "frameworks": {
+            backend: compare(backend, depths, batch, steps, LIMIT_GIB)
+            for backend in backends
+        },
+    }
+
+
 def markdown(result):
-    """The results as a table, a row for each framework and depth."""
-    rows = [
-        "| framework | batch | depth | plain MiB | efficient MiB | share "
-        "| plain s | efficient s | time |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+    """The results as a page of Markdown."""
+    head = ["", "batch", "depth", "plain, MiB", "efficient, MiB", "share"]
+    rows = [[*head, "plain, s", "efficient, s", "time"]]
     lines = []
     for backend, found in result["frameworks"].items():
-        if "error" in found:
-            lines.append(f"- {backend}: {found['error'].splitlines()[-1]}")
-            continue
         for depth in result["depths"]:
             a, b = (found["measured"][f"{depth} {mode}"] for mode in MODES)
-            memory = _columns(a, b, "memory_mib", ".0f")
-            seconds = _columns(a, b, "step_s", ".2f")
-            rows.append(
-                f"| {backend} | {found['batch']} | {depth} {memory} {seconds} |"
-            )
+            row = [TITLES[backend], str(found["batch"]), str(depth)]
+            row += _columns(a, b, "memory_mib", ".0f")
+            rows.append(row + _columns(a, b, "step_s", ".2f"))
         for mode in MODES:
             if f"growth {mode}" in found:
                 fit = found[f"growth {mode}"]
                 lines.append(
-                    f"- {backend}, {mode}: depth to the power of {fit['power']:.2f}; a "
-                    f"line with {fit['mib_a_layer']:.1f} MiB a layer has R² = "
-                    f"{fit['r2']:.4f}"
+                    f"- {TITLES[backend]}, {mode}: depth to the power of "
+                    f"{fit['power']:.2f}; a line with {fit['mib_a_layer']:.1f} MiB a "
+                    f"layer has R² = {fit['r2']:.4f}"
                 )
-    where = f"{result['machine']['cpu']}, at most {result['limit_gib']} GiB a process."
-    return "\n".join(["# Memory of a training step", "", where, "", *rows, "", *lines])
-
-
-def parser():
-    """The command line."""
-    result = argparse.ArgumentParser(prog="memory", description=__doc__.split("\n")[0])
-    result.add_argument("--backend", action="append", choices=IDS)
-    result.add_argument("--quick", action="store_true", help="one depth, small batch")
-    result.add_argument("--limit-gib", type=float, default=LIMIT_GIB)
-    result.add_argument("--json", type=Path, metavar="PATH")
-    result.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
-    return result
-
-
-def main(argv=None):
-    """Measure, print a table and write it; returns the exit status."""
-    args = parser().parse_args(argv)
-    if args.measure:
-        backend, depth, mode, batch, steps = args.measure
-        print(json.dumps(measure(backend, int(depth), mode, int(batch), int(steps))))
-        return 0
-    if not Path("/proc/self/status").exists():
-        print("memory is measured on Linux only: it is read from /proc")
-        return 2
-    depths = QUICK_DEPTHS if args.quick else DEPTHS
-    result = {
-        "command": ["python", "-m", "benchmarks.memory", *(argv or sys.argv[1:])],
-        "machine": {
-            "cpu": machine.cpu_name(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "cores": len(os.sched_getaffinity(0)),
-        },
-        "limit_gib": args.limit_gib,
-        "depths": depths,
-        "frameworks": {},
-    }
-    for backend in args.backend or IDS:
-        batch = QUICK_BATCH if args.quick else None
-        steps = 2 if args.quick else STEPS
-        try:
-            found = compare(backend, depths, batch, steps, args.limit_gib)
-        except RuntimeError as error:
-            found = {"error": str(error)}
-        result["frameworks"][backend] = found
-    print(markdown(result))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
-    return int(any("error" in found for found in result["frameworks"].values()))
+    where = (
+        f"DenseNet-BC, growth rate 12, images of 3x32x32, fp32; "
+        f"{result['machine']['cpu']}; at most {result['limit_gib']} GiB a process"
+    )
+    parts = ["# Memory of a training step", where, table(rows)]
+    return "\n\n".join(parts + ["\n".join(lines)] * bool(lines)) + "\n"
 
 
 def _columns(a, b, key, form):
-    def show(found):
-        return format(found[key], form) if found else "over the limit"
-
-    share = f"{b[key] / a[key]:.2f}" if a and b else ""
-    return f"| {show(a)} | {show(b)} | {share}"
+    """What was found plain and efficient, and the latter as a share of the former."""
+    shown = [found.get("absent") or format(found[key], form) for found in (a, b)]
+    known = "absent" not in a and "absent" not in b
+    return [*shown, f"{b[key] / a[key]:.2f}" if known else ""]
 
 
 def _tensor(backend, array):
@@ -295,5 +257,10 @@ def _forget_the_first():
     Path("/proc/self/clear_refs").write_text("5")
 
 
+def main(backend, depth, mode, batch, steps):
+    """Print one measurement, as JSON."""
+    print(json.dumps(measure(backend, int(depth), mode, int(batch), int(steps))))
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main(*sys.argv[1:])

@@ -1,12 +1,32 @@
-"""The book's DenseNet and trainer as their user runs them, in the framework asked for.
-
-`start` does what `Trainer.fit` does before its first step.
-"""
+"""The book's DenseNet and trainer as their user runs them, in the framework asked for."""
 
 import importlib
 import sys
 
 VERSIONS = ()
+
+
+def prepare(trainer, model, data):
+    """Do what `trainer.fit(model, data)` does before its first step."""
+    trainer.seed_framework()
+    trainer.prepare_data(data)
+    trainer.prepare_model(model)
+    trainer.prepare_optimizer()
+    trainer.epoch = trainer.train_batch_idx = trainer.val_batch_idx = 0
+
+
+def wait(backend, trainer, logged):
+    """Return when everything is computed: the frameworks work ahead of Python.
+
+    `logged` is what the last step returned.
+    """
+    if backend == "mxnet":
+        sys.modules["mxnet"].nd.waitall()
+    elif backend == "jax":
+        sys.modules["jax"].block_until_ready((trainer.state, logged))
+    else:
+        for value in logged.values():
+            float(value)
 
 
 class Side:
@@ -27,12 +47,7 @@ class Side:
         self.versions = ("d2lext", *self.trainer.distributions)
         self.model = d2l.DenseNet(lr=0.01)
         self.num_params = d2l.num_params
-        self.trainer.seed_framework()
-        self.trainer.prepare_data(data)
-        self.trainer.prepare_model(self.model)
-        self.trainer.prepare_optimizer()
-        self.trainer.epoch = 0
-        self.trainer.train_batch_idx = self.trainer.val_batch_idx = 0
+        prepare(self.trainer, self.model, data)
 
     def batches(self):
         """An epoch's minibatches."""
@@ -43,14 +58,8 @@ class Side:
         self.logged = self.trainer.train_step(self.trainer.prepare_batch(batch))
 
     def wait(self):
-        """Return when everything is computed: the frameworks work ahead of Python."""
-        if self.backend == "mxnet":
-            sys.modules["mxnet"].nd.waitall()
-        elif self.backend == "jax":
-            sys.modules["jax"].block_until_ready((self.trainer.state, self.logged))
-        else:
-            for value in self.logged.values():
-                float(value)
+        """Return when everything is computed."""
+        wait(self.backend, self.trainer, self.logged)
 
 
 def start(backend, num_images=0, precision="auto"):

@@ -118,7 +118,10 @@ def _jax(X, y):
     import jax
     import optax
 
+    from d2lext.jax.gradients import faster
+
     ours, peer = _ours("jax"), _keras()
+    apply = faster(ours.apply)  # as the trainer has it
     X, y = jax.numpy.asarray(X.transpose(0, 2, 3, 1)), jax.numpy.asarray(y)
 
     def stepper(forward, params, statistics):
@@ -147,7 +150,7 @@ def _jax(X, y):
 
     def forward_ours(params, statistics):
         variables = {"params": params, "batch_stats": statistics}
-        logits, updates = ours.apply(
+        logits, updates = apply(
             variables,
             X,
             mutable=["batch_stats"],
@@ -209,22 +212,25 @@ class Peers:
         keep_pages()
         ours, peer, self._wait = _STEPPERS[backend](X, y)
         self.steps = {"ours": ours, "peer": peer}
+        self.step_s = dict.fromkeys(self.steps, float("inf"))  # before the first one
         names = {"torch": ("torch", "torchvision"), "mxnet": ("mxnet",)}
         self.versions = names.get(backend, (backend, "keras"))
 
     def prepare(self, which):
         """The first step, which compiles, and a second one."""
-        first = self.step(which, 1)["step_s"]
-        self.step(which, 1)
+        first = self.step(which, 0)["step_s"]
+        self.step(which, 0)
         return {"first_s": first}
 
-    def step(self, which, steps):
-        """Seconds for one step, of `steps`."""
+    def step(self, which, turn_s):
+        """Seconds for one step, of as many as take about `turn_s`, as in worker.py."""
+        steps = max(1, round(turn_s / self.step_s[which]))
         start = time.perf_counter()
         for _ in range(steps):
             self.steps[which]()
         self._wait()
-        return {"step_s": (time.perf_counter() - start) / steps}
+        self.step_s[which] = (time.perf_counter() - start) / steps
+        return {"step_s": self.step_s[which], "steps": steps}
 
 
 def start(backend, _):

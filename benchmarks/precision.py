@@ -4,15 +4,12 @@ The book's network on a part of the training images; the validation images are t
 the chapter. It says how far the two precisions lie apart, and how far the seeds do.
 """
 
-import argparse
 import importlib
-import json
 import statistics
-import sys
-from pathlib import Path
 
-from d2lext.book.backends import IDS, TITLES
-from d2lext.core import machine, provenance
+from benchmarks.report import table
+from d2lext.book.backends import TITLES
+from d2lext.core import provenance
 
 SEEDS, PRECISIONS = (0, 1, 2), ("fp32", "bf16")
 
@@ -43,41 +40,14 @@ def summarise(accuracies):
     }
 
 
-def markdown(result):
-    """The result as a table."""
-    rows = ["| | fp32: mean (range) | bf16: mean (range) | bf16 - fp32 |"]
-    rows.append("|---" * 4 + "|")
-    for backend, found in result["frameworks"].items():
-        cells = [
-            f"{found[name]['mean']:.3f} ({found[name]['range']:.3f})"
-            for name in PRECISIONS
-        ]
-        difference = f"{found['bf16 minus fp32']:+.3f}"
-        rows.append(f"| {' | '.join([TITLES[backend], *cells, difference])} |")
-    images = f"{result['num_train']:,} images of 64x64 pixels"
-    about = (
-        f"Validation accuracy after {result['epochs']} epochs of {images}, seeds "
-        f"{', '.join(map(str, SEEDS))}; {result['machine']}; {result['versions']}"
-    )
-    return "\n".join(["# Accuracy by precision", "", about, "", *rows])
-
-
-def main(argv=None):
-    """Train, print the table; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="precision", description=__doc__)
-    parser.add_argument("--backend", action="append", choices=IDS)
-    parser.add_argument("--quick", action="store_true", help="one short epoch")
-    parser.add_argument("--json", type=Path, metavar="PATH")
-    args = parser.parse_args(argv)
-    num_train, epochs = (640, 1) if args.quick else (6_400, 3)
-    result = {
-        "machine": machine.cpu_name(),
-        "num_train": num_train,
-        "epochs": epochs,
-        "frameworks": {},
-    }
-    # MXNet has fp32 alone.
-    for backend in args.backend or [name for name in IDS if name != "mxnet"]:
+def run(backends, machine, quick=False):
+    """Train in each framework; with `quick` one short epoch."""
+    num_train, epochs = (640, 1) if quick else (6_400, 3)
+    frameworks = {}
+    for backend in backends:
+        if backend == "mxnet":
+            frameworks[backend] = {"absent": "it trains in float32 alone"}
+            continue
         accuracies = {
             precision: [
                 train(backend, seed, precision, num_train, epochs)["val_acc"]
@@ -85,13 +55,32 @@ def main(argv=None):
             ]
             for precision in PRECISIONS
         }
-        result["frameworks"][backend] = {"all": accuracies, **summarise(accuracies)}
-    result["versions"] = provenance.versions(*result["frameworks"])
-    print(markdown(result))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
-    return 0
+        frameworks[backend] = {"all": accuracies, **summarise(accuracies)}
+    trained = [name for name, found in frameworks.items() if "absent" not in found]
+    return {
+        "machine": machine,
+        "num_train": num_train,
+        "epochs": epochs,
+        "frameworks": frameworks,
+        "versions": provenance.versions(*trained),
+    }
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def markdown(result):
+    """The result as a page of Markdown."""
+    rows = [["", "fp32: mean (range)", "bf16: mean (range)", "bf16 - fp32"]]
+    for backend, found in result["frameworks"].items():
+        cells = [found.get("absent", ""), "", ""]
+        if "absent" not in found:
+            cells = [
+                f"{found[name]['mean']:.3f} ({found[name]['range']:.3f})"
+                for name in PRECISIONS
+            ]
+            cells.append(f"{found['bf16 minus fp32']:+.3f}")
+        rows.append([TITLES[backend], *cells])
+    images = f"{result['num_train']:,} images of 64x64 pixels"
+    about = (
+        f"Validation accuracy after {result['epochs']} epochs of {images}, seeds "
+        f"{', '.join(map(str, SEEDS))}; {result['machine']['cpu']}; {result['versions']}"
+    )
+    return "\n\n".join(["# Accuracy by precision", about, table(rows)]) + "\n"

@@ -142,8 +142,8 @@ def _rounds(result):
     if result["what"] != "epoch":
         return (
             f"Seconds a step, medians of {rounds} in which the sides took turns of "
-            f"{_number(settings['steps'], 'step')}; the ratio is that of two turns of "
-            "one round, and its median."
+            f"about {_number(settings['turn_s'], 'second')}, one step at least; the "
+            "ratio is that of two turns of one round, and its median."
         )
     batches = settings["batches"]
     extrapolated = (

@@ -23,6 +23,7 @@ class Training:
 
     def __init__(self, module, side):
         self.module, self.side = module, side
+        self.step_s = float("inf")  # before the first one
 
     def prepare(self):
         """Take a batch and make the first step, which builds and compiles."""
@@ -31,15 +32,21 @@ class Training:
         self._step(1)
         first = time.perf_counter() - start
         self._step(2)
+        self.step(turn_s=0)
         num_params = self.module.num_params(self.side)
         details = getattr(self.side, "details", {"precision": "fp32"})
         return {"first_s": first, "num_params": num_params, **details}
 
-    def step(self, steps):
-        """Seconds for one step, of `steps` on the same batch."""
+    def step(self, turn_s):
+        """Seconds for one step, of as many on the same batch as take about `turn_s`.
+
+        By the speed of the turn before; one step at least.
+        """
+        steps = max(1, round(turn_s / self.step_s))
         start = time.perf_counter()
         self._step(steps)
-        return {"step_s": (time.perf_counter() - start) / steps}
+        self.step_s = (time.perf_counter() - start) / steps
+        return {"step_s": self.step_s, "steps": steps}
 
     def epoch(self, batches, lead):
         """Begin an epoch and train on its first batches.

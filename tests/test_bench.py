@@ -9,7 +9,7 @@ import pytest
 from selected import BACKENDS
 
 from benchmarks import __main__ as command
-from benchmarks import arithmetic, precision, report, worker
+from benchmarks import arithmetic, memory, precision, report, worker
 from d2lext.book import cli
 from d2lext.book.backends import IDS
 from d2lext.book.errors import BookError
@@ -185,6 +185,81 @@ def test_an_epochs_batches_are_counted(length, batches, lead, steps, counted):
     assert found["batches"] == counted
 
 
+@pytest.mark.parametrize(("turn_s", "steps"), [(0, 1), (0.05, 5), (0.1, 10)])
+def test_a_turn_has_as_many_steps_as_fit(turn_s, steps, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: clock[0])
+    side = Counting(1)
+    side.step = lambda batch: clock.__setitem__(0, clock[0] + 0.01)
+    training = worker.Training(type("Module", (), {"num_params": lambda side: 0}), side)
+    training.prepare()
+    found = training.step(turn_s)
+    assert found == {"step_s": pytest.approx(0.01), "steps": steps}
+
+
+# Memory
+
+
+def fake_process(mib_a_layer, limit_mib=None):
+    """Measurements whose memory is in proportion to layers and images."""
+
+    def measure(backend, depth, mode, batch, steps, limit_gib):
+        layers = depth if mode == "plain" else depth / 4
+        memory = mib_a_layer * layers * batch
+        if 100 + memory > (limit_mib or limit_gib * 1024):
+            return {"absent": f"over {limit_gib:g} GiB"}
+        return {"memory_mib": memory, "peak_mib": 100 + memory, "step_s": 1.0}
+
+    return measure
+
+
+@pytest.mark.parametrize(
+    ("mib_a_layer", "limit_mib", "batch"),
+    [
+        (0.5, None, 40),  # (4096 - 100) / (0.5 * 190) = 42
+        (0.5, 3000, 28),  # less than the probes promise: the search goes down
+        (8.0, None, 4),  # not even four images fit
+    ],
+)
+def test_the_largest_batch(mib_a_layer, limit_mib, batch, monkeypatch):
+    fake = fake_process(mib_a_layer, limit_mib)
+    monkeypatch.setattr(memory, "in_process", fake)
+    assert memory.largest_batch("torch", 190, 4)[0] == batch
+
+
+def test_growth_is_linear_or_not():
+    depths = (40, 100, 190)
+    line = memory.growth(depths, [3 * depth for depth in depths])
+    assert line["mib_a_layer"] == pytest.approx(3)
+    assert line["power"] == pytest.approx(1)
+    assert line["r2"] == pytest.approx(1)
+    square = memory.growth(depths, [depth**2 for depth in depths])
+    assert square["power"] == pytest.approx(2)
+    assert square["r2"] < 0.99
+
+
+def test_memorys_page(monkeypatch):
+    def process(backend, *settings):
+        if backend == "jax" and settings[1] == "efficient":
+            return {"absent": "over 20 min"}
+        return fake_process(0.5)(backend, *settings)
+
+    monkeypatch.setattr(memory, "in_process", process)
+    result = memory.run(["torch", "jax"], {"cpu": "A CPU"})
+    page = memory.markdown(result)
+    # 0.5 MiB for each of 190 layers and 40 images, and a quarter of it
+    row = next(
+        line for line in page.splitlines() if "PyTorch" in line and "190" in line
+    )
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells == ["PyTorch", "40", "190", "3800", "950", "0.25", *["1.00"] * 3]
+    assert "- PyTorch, efficient: depth to the power of 1.00" in page
+    assert "- JAX, plain" in page
+    assert "- JAX, efficient" not in page
+    assert page.count("over 20 min") == 6
+    assert json.loads(json.dumps(result))["limit_gib"] == memory.LIMIT_GIB
+
+
 # The report
 
 
@@ -200,7 +275,7 @@ def raw(what, frameworks, **settings):
         "what": what,
         "machine": {"cpu": "A CPU, 2 cores", "system": "Linux", "python": "3"}
         | {"set": {"OMP_NUM_THREADS": "2"}},
-        "settings": {"rounds": 3, "steps": 2, "precision": "auto", "images": "real"}
+        "settings": {"rounds": 3, "turn_s": 3, "precision": "auto", "images": "real"}
         | settings,
         "rates": [
             dict.fromkeys(("matmul_fp32", "matmul_bf16", "copy"), 1e11)
@@ -296,6 +371,23 @@ def test_the_command_writes_the_page_and_its_numbers(tmp_path, monkeypatch, caps
     written = json.loads(numbers.read_text())
     assert written == json.loads((tmp_path / "step.json").read_text())
     assert written["frameworks"]["torch"]["ratio"]["median"] == 4.0
+
+
+def test_every_measurement_is_written(tmp_path, monkeypatch):
+    def train(backend, seed, precision, num_train, epochs):
+        return {"val_acc": 0.5 + seed / 10 + (precision == "bf16") / 100}
+
+    monkeypatch.setattr(precision, "train", train)
+    monkeypatch.setattr(memory, "in_process", fake_process(0.5))
+    argv = ["precision", "memory", "--backend", "mxnet", "--backend", "torch"]
+    assert command.main([*argv, "--quick", "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "precision.md").read_text()
+    row = next(line for line in page.splitlines() if "PyTorch" in line)
+    assert row.split()[3:] == "0.600 (0.200) | 0.610 (0.200) | +0.010 |".split()
+    assert "it trains in float32 alone" in page
+    written = json.loads((tmp_path / "memory.json").read_text())
+    assert written["frameworks"]["mxnet"]["batch"] == memory.QUICK_BATCH
+    assert "cpu" in written["machine"]
 
 
 def test_precisions_are_compared_seed_by_seed():

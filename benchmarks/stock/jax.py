@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 import optax
-import tensorflow as tf
 from flax import linen as nn
 from flax.training import train_state
 from jax import numpy as jnp
+
+from benchmarks.stock import tfdata
 
 VERSIONS = ("jax", "flax", "optax", "tensorflow")
 
@@ -149,12 +150,8 @@ class Trainer:
 
 
 def start(images, labels, batch_size=128, resize=(96, 96)):
-    X, y = tf.expand_dims(images, axis=3) / 255, tf.cast(labels, dtype="int32")
-    data = tf.data.Dataset.from_tensor_slices((X, y)).batch(batch_size)
-    data = data.map(lambda X, y: (tf.image.resize_with_pad(X, *resize), y))
-    # Batches are shuffled, not images, and the buffer takes all of them, resized,
-    # before it gives the first one.
-    return Trainer(DenseNet(), data.shuffle(len(images)), batch_size)
+    data = tfdata.batches(images, labels, batch_size, resize)
+    return Trainer(DenseNet(), data, batch_size)
 
 
 def num_params(trainer):

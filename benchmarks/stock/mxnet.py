@@ -1,7 +1,7 @@
 """d2l's DenseNet, data and training loop in MXNet."""
 
 # Repair: NumPy 2 lacks names that MXNet 1.9.1 reads. No thread setting is among them.
-from d2lext.core import numpy1  # noqa: F401
+from d2lext.core import numpy1  # noqa: F401  for its effect
 
 # isort: split
 from mxnet import autograd, gluon, init, nd, np, npx

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from benchmarks.stock import tfdata
+
 VERSIONS = ("tensorflow", "keras")
 
 
@@ -107,12 +109,8 @@ class Trainer:
 
 
 def start(images, labels, batch_size=128, resize=(96, 96)):
-    X, y = tf.expand_dims(images, axis=3) / 255, tf.cast(labels, dtype="int32")
-    data = tf.data.Dataset.from_tensor_slices((X, y)).batch(batch_size)
-    data = data.map(lambda X, y: (tf.image.resize_with_pad(X, *resize), y))
-    # Batches are shuffled, not images, and the buffer takes all of them, resized,
-    # before it gives the first one.
-    return Trainer(DenseNet(), data.shuffle(len(images)), batch_size)
+    data = tfdata.batches(images, labels, batch_size, resize)
+    return Trainer(DenseNet(), data, batch_size)
 
 
 def num_params(trainer):
