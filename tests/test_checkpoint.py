@@ -575,7 +575,9 @@ def fitted(backend, **options):
     return trainer
 
 
-@pytest.fixture(scope="module", params=SELECTED)
+@pytest.fixture(
+    scope="module", params=[pytest.param(b, marks=pytest.mark.slow) for b in SELECTED]
+)
 def backend(request):
     """A framework's name."""
     d2l_or_skip(request.param)
@@ -602,7 +604,6 @@ def test_what_is_compared_differs(backend, whole):
     assert any(np.any(a) for name, a in state.items() if not name.startswith("model/"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_interrupted_again_and_again(backend, whole, path, precision):
     if (backend, precision) == ("mxnet", "bf16"):
@@ -663,7 +664,6 @@ np.savez(result, history=json.dumps(measured(trainer.history)), **state)
 """
 
 
-@pytest.mark.slow
 def test_killed_processes(backend, path, tmp_path):
     def start(path, moment, result):
         arguments = [backend, path, moment, tmp_path / result]

@@ -61,6 +61,7 @@ def conv(X, W, **kwargs):
     return lax.conv_general_dilated(X, W, dimension_numbers=numbers, **kwargs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [(5, 2), (2, 5)])
 @pytest.mark.parametrize(
     ("window", "kwargs"),
@@ -91,6 +92,7 @@ def test_the_weights_gradient_is_a_matrix_product():
     assert "dot_general" in primitives(faster(conv), X, W)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("window", "strides", "padding"),
     [
@@ -164,6 +166,7 @@ def densenet(apply_of):
     return Y, updates, named
 
 
+@pytest.mark.slow
 def test_a_densenet_agrees():
     Y, updates, grads = densenet(lambda model: model.apply)
     fast_Y, fast_updates, fast_grads = densenet(lambda model: faster(model.apply))
@@ -174,6 +177,7 @@ def test_a_densenet_agrees():
         assert parity.difference(a, b) <= 1e-6
 
 
+@pytest.mark.slow
 def test_in_bfloat16_only_convolutions_round():
     Y, updates, grads = densenet(lambda model: model.apply)
     low = densenet(lambda model: faster(model.apply, dtype=jnp.bfloat16))
