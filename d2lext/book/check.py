@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import nbformat
-
 from d2lext.book import export, run, split
 from d2lext.book.backends import IDS
 from d2lext.book.book import Book
@@ -75,7 +73,8 @@ def _notebooks(book, backends):
             if split.is_stale(notebook):
                 found.append(f"{shown} was recorded from other code: {again}")
                 continue
-            if path.read_text(encoding="utf-8") != nbformat.writes(notebook) + "\n":
+            text = split.file_text(book.root, chapter, backend, notebook)
+            if path.read_text(encoding="utf-8") != text:
                 found.append(
                     f"{shown} differs from its chapter: python build.py notebooks"
                 )

@@ -7,45 +7,95 @@ with captions, equations carry their numbers as tags.
 import re
 
 from d2lext.book.book import ADMONITIONS, EQUATION, FENCE, LITERAL, ROLE, options
+from d2lext.book.traced import Traced
 
 IMAGES = "../../chapters/"  # from notebooks/<backend>/
+LABEL = re.compile(r"^\([\w-]+\)=\n+", re.MULTILINE)
+IMAGE = re.compile(r"!\[[^\]]*\]\((?P<source>img/[^)]+)\)")
+# A line of comment, or a formula or code, in which % means something else.
+COMMENT = re.compile(
+    r"\$\$.+?\$\$|`{3,}.+?`{3,}|^(?P<comment>%[^\n]*(?:\n|\Z))",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def plain(cell, chapter, book):
     """The Markdown of a prose `cell` of `chapter` as any notebook viewer shows it."""
-    text = re.sub(r"^\([\w-]+\)=\n+", "", cell.source, flags=re.MULTILINE)
-    text = FENCE.sub(lambda match: _directive(match, chapter, book), text)
-    text = LITERAL.sub(lambda match: match["code"] or _role(match, book), text)
-    text = EQUATION.sub(lambda match: _equation(match, book), text)
-    return re.sub(r"!\[([^\]]*)\]\((img/[^)]+)\)", rf"![\1]({IMAGES}\2)", text)
+    return traced(cell.source, chapter, book).text
+
+
+def traced(source, chapter, book):
+    """As `plain`, of the `source` of a cell; knows where each character comes from."""
+    text = Traced(source)
+    text = text.sub(COMMENT, lambda match: [] if match["comment"] else [match.span()])
+    text = text.sub(LABEL, lambda match: [])
+    text = text.sub(FENCE, lambda match: _directive(match, chapter, book))
+    text = text.sub(LITERAL, lambda match: _inline(match, book))
+    text = text.sub(EQUATION, lambda match: _equation(match, book))
+    return text.sub(IMAGE, _image)
+
+
+# Each of these returns the pieces that take a match's place: spans of the text that it
+# was found in, and generated text.
+
+
+def _image(match):
+    start = match.start("source")
+    return [(match.start(), start), IMAGES, (start, match.end())]
+
+
+def _inline(match, book):
+    return [match.span()] if match["code"] else [_role(match, book)]
 
 
 def _equation(match, book):
     if not match["label"]:
-        return match[0]
+        return [match.span()]
     number = book.labels[match["label"]].number
-    return f"$${match['formula'].rstrip()} \\tag{{{number}}}\n$$"
+    end = match.start("formula") + len(match["formula"].rstrip())
+    return [(match.start(), end), f" \\tag{{{number}}}\n$$"]
 
 
 def _directive(match, chapter, book):
-    name, argument = match["name"], match["argument"].strip()
-    found, content = options(match["body"])
+    name, (found, content) = match["name"], options(match["body"])
+    argument = _stripped(match, "argument")
+    # No option's value reaches beyond its line, so the content is what the body ends on.
+    start = match.start("body") + match["body"].rindex(content)
+    body = (start, start + len(content))
     if name == "figure":
-        caption = _caption("Figure", found, content, book)
-        return f"![{found['alt']}]({IMAGES}{argument})\n\n{caption}"
+        image = f"]({IMAGES}{match['argument'].strip()})\n\n"
+        caption = _caption("Figure", found, book)
+        return ["![", _option(match, "alt"), image, caption, body]
     if name == "table":
-        return f"{_caption('Table', found, argument, book)}\n\n{content}"
+        return [_caption("Table", found, book), argument, "\n\n", body]
     if name == "bibliography":
-        return _bibliography(chapter, book)
+        return [_bibliography(chapter, book)]
     assert name in ADMONITIONS
-    lines = [f"**{argument or name.capitalize()}.**", "", *content.splitlines()]
-    return "\n".join(f"> {line}".rstrip() for line in lines)
+    pieces = ["> **", argument if match["argument"].strip() else name.capitalize()]
+    pieces.append(".**\n>")
+    for line in content.splitlines(keepends=True):
+        pieces += [
+            "\n> " if line.strip() else "\n>",
+            (start, start + len(line.rstrip())),
+        ]
+        start += len(line)
+    return pieces
 
 
-def _caption(word, found, text, book):
+def _stripped(match, group):
+    start = match.start(group) + len(match[group]) - len(match[group].lstrip())
+    return (start, start + len(match[group].strip()))
+
+
+def _option(match, name):
+    value = re.compile(rf"^:{name}:[^\S\n]*(.*?)[^\S\n]*$", re.MULTILINE)
+    return value.search(match.string, match.start("body")).span(1)
+
+
+def _caption(word, found, book):
     label = book.labels.get(found.get("name"))
     number = f" {label.number}" if label else ""
-    return f"*{word}{number}.* {text}"
+    return f"*{word}{number}.* "
 
 
 def _role(match, book):

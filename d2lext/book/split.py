@@ -8,8 +8,8 @@ from collections import defaultdict
 
 import nbformat
 
-from d2lext.book import files, markdown, stale
-from d2lext.book.backends import TITLES
+from d2lext.book import colab, files, markdown, stale
+from d2lext.book.backends import IDS, TITLES
 
 KEY = "d2lext"  # of the notebook's metadata that is ours
 
@@ -22,12 +22,13 @@ def notebook_path(root, chapter, backend):
 def notebook(book, chapter, backend):
     """The notebook of `chapter` for `backend`, with its recorded outputs if any.
 
-    `metadata.d2lext.code` is the hash of its code now; `metadata.d2lext.recorded` says
-    how the outputs came about, including the hash that the code had then.
+    Its cells are those of the chapter for `backend`, one for one. In `metadata.d2lext`,
+    `code` is the hash of its code now; `recorded` says how the outputs came about,
+    including the hash that the code had then; `cells` what it was split from.
     """
     cells = []
     for i, cell in enumerate(chapter.cells_for(backend)):
-        cell_id = hashlib.sha256(f"{i} {cell.source}".encode()).hexdigest()[:8]
+        cell_id = fingerprint(f"{i} {cell.source}")
         tags = [tag for tag in cell.tags if tag not in TITLES]
         if "train" in tags:
             tags.append("nbval-ignore-output")
@@ -45,6 +46,7 @@ def notebook(book, chapter, backend):
             KEY: {
                 "generated": f"from {chapter.path.as_posix()} by build.py: edit that file",
                 "backend": backend,
+                "cells": [f"{cell.id} {fingerprint(cell.source)}" for cell in cells],
                 "code": stale.code_hash(book.root, backend, sources),
             },
             "kernelspec": {
@@ -59,6 +61,23 @@ def notebook(book, chapter, backend):
     return result
 
 
+def notebooks(book):
+    """All of the book's notebooks: by chapter, by backend."""
+    return {
+        chapter.stem: {b: notebook(book, chapter, b) for b in IDS}
+        for chapter in book.chapters
+    }
+
+
+def fingerprint(text):
+    """A short text that changes with `text`.
+
+    A cell's id is that of its place and its source in the chapter. `sync` tells by it,
+    and by that of the text in the notebook, which of the two has been edited since.
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def is_stale(notebook):
     """Whether the notebook must run again: its outputs are from other code."""
     own = notebook.metadata[KEY]
@@ -67,8 +86,13 @@ def is_stale(notebook):
 
 def write(root, chapter, backend, notebook):
     """Write the notebook; return whether the file changed."""
-    text = nbformat.writes(notebook) + "\n"
+    text = file_text(root, chapter, backend, notebook)
     return files.write(notebook_path(root, chapter, backend), text)
+
+
+def file_text(root, chapter, backend, notebook):
+    """What the notebook's file holds: with it, what Google Colab needs."""
+    return nbformat.writes(colab.prepared(notebook, root, chapter, backend)) + "\n"
 
 
 def _keep_outputs(notebook, path):
