@@ -26,8 +26,8 @@ def root():
 @pytest.fixture(scope="session")
 def built_site(tmp_path_factory):
     """The folder of the site, written from the recorded notebooks."""
-    from d2lext.book import merge, site
+    from d2lext.book import site
     from d2lext.book.book import Book
 
     out = tmp_path_factory.mktemp("site") / "html"
-    return site.build(ROOT, out, merge.pages(Book(ROOT))).parent
+    return site.write(Book(ROOT), out).parent

@@ -8,6 +8,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from d2lext.book.backends import TITLES
 
+REPOSITORY = "https://github.com/owner/name"
+
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="360" height="200" '
     'viewBox="0 0 360 200"><rect width="360" height="200" fill="#fff"/>'
@@ -169,7 +171,18 @@ def second():
     return numbered(cells)
 
 
-def write(root, text=CHAPTER):
+def notebooks():
+    """What frameworks have of the first chapter: a picture's link, a cell of their own."""
+    drawing = "See ![boxes, [one] and two](../../chapters/img/drawing.svg) and more."
+    return {
+        "01-dense": {
+            name: numbered([prose(drawing), code(f"from d2lext import {name} as d2l")])
+            for name in TITLES
+        }
+    }
+
+
+def write(root, text=CHAPTER, repository=REPOSITORY):
     """Write the book's files; returns its notebooks by name, `text` in the first."""
     chapters = root / "chapters"
     (chapters / "img").mkdir(parents=True, exist_ok=True)
@@ -177,7 +190,7 @@ def write(root, text=CHAPTER):
     (chapters / "references.bib").write_text(REFERENCES)
     (chapters / "book.toml").write_text(
         'title = "A Small Book"\nauthor = "A. Author"\nyear = 2026\n'
-        'repository = "https://example.org/book"\n'
+        + (f'repository = "{repository}"\n' if repository else "")
     )
     (chapters / "index.md").write_text(
         "# A Small Book\n\n```{toctree}\n:numbered:\n:glob:\n\n[0-9]*\n```\n"

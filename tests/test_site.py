@@ -2,13 +2,17 @@
 
 import re
 import sys
-from urllib.parse import unquote, urlsplit
+from base64 import b64decode
+from urllib.parse import parse_qs, unquote, urlsplit
 
+import nbformat
 import pytest
 import sample_book
 from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
+from sample_book import REPOSITORY
 
-from d2lext.book import formulas, site
+from d2lext.book import formulas, repository, site
 from d2lext.book.backends import TITLES
 from d2lext.book.errors import BookError
 
@@ -28,7 +32,8 @@ LOADED = {
 def html(tmp_path_factory):
     """The sample book's site."""
     root = tmp_path_factory.mktemp("book")
-    return site.build(root, root / "_build" / "html", sample_book.write(root)).parent
+    pages, notebooks = sample_book.write(root), sample_book.notebooks()
+    return site.build(root, root / "_build" / "html", pages, notebooks).parent
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +107,109 @@ def test_figures_and_equations_count_by_chapter(html, page):
 
 def test_citations_link_to_the_list_of_their_own_chapter(html, page):
     assert "(He et al., 2016); Huang et al. (2017)" in text_of(page)
-    entries = page.select(".citation")
+    entries = page.select(".references li")
     assert [text_of(e.p).split(",")[0] for e in entries] == ["Kaiming He", "Gao Huang"]
     for document in (page, parse(html / "02-network.html")):
         for link in document.select(".bibtex-citation a"):
             assert document.find(id=link["href"].removeprefix("#")) is not None
+
+
+def test_references_link_back_to_the_sections_that_cite_them(html, page):
+    assert [text_of(uses) for uses in page.select(".uses")] == ["Cited in 1.1"] * 2
+    assert text_of(parse(html / "02-network.html").select_one(".uses")) == "Cited in 2"
+    cited = [page.find(id=link["href"][1:]) for link in page.select(".uses a")]
+    assert [text_of(use) for use in cited] == [
+        "(He et al., 2016)",
+        "Huang et al. (2017)",
+    ]
+
+
+def test_an_id_is_that_of_one_element(html):
+    for path in html.glob("*.html"):
+        ids = [element["id"] for element in parse(path).select("[id]")]
+        assert sorted(set(ids)) == sorted(ids)
+
+
+def test_each_framework_has_its_notebook_to_download(html, page):
+    links = {li["data-framework"]: li.a for li in page.select("[data-framework]")}
+    assert list(links) == list(TITLES)
+    for name, link in links.items():
+        assert link["download"] == f"01-dense-{name}.ipynb"
+        notebook = nbformat.read(html / link["href"], as_version=4)
+        nbformat.validate(notebook)
+        assert notebook.cells[1].source == f"from d2lext import {name} as d2l"
+
+
+def test_a_notebook_to_download_holds_its_images(html, page):
+    link = page.select_one("[data-framework=jax] a")
+    [prose, _] = nbformat.read(html / link["href"], as_version=4).cells
+    image = BeautifulSoup(MarkdownIt().render(prose.source), "html.parser").img
+    assert image["alt"] == "boxes, [one] and two"
+    kind, _, data = image["src"].partition(";base64,")
+    assert kind == "data:image/svg+xml"
+    assert b64decode(data).decode() == sample_book.SVG
+
+
+def test_missing_image_of_a_notebook_is_named(tmp_path):
+    pages, notebooks = sample_book.write(tmp_path), sample_book.notebooks()
+    (tmp_path / "chapters" / "img" / "drawing.svg").unlink()
+    with pytest.raises(BookError, match=r"img/drawing\.svg cannot be read"):
+        site.build(tmp_path, tmp_path / "html", pages, notebooks)
+
+
+def test_pages_link_to_where_their_notebook_runs_and_is_discussed(page):
+    file = "owner/name/blob/main/notebooks/jax/01-dense.ipynb"
+    jax = page.select_one("[data-framework=jax]")
+    assert {text_of(a): a["href"] for a in jax.select("a")[1:]} == {
+        "Colab": f"https://colab.research.google.com/github/{file}",
+        "SageMaker Studio Lab": f"https://studiolab.sagemaker.aws/import/github/{file}",
+        "Binder": "https://mybinder.org/v2/gh/owner/name/main"
+        "?urlpath=lab/tree/notebooks/jax/01-dense.ipynb",
+    }
+    links = page.select(".offers > li")[-1].select("a")
+    source, discuss = [urlsplit(link["href"]) for link in links]
+    assert source.path == "/owner/name/blob/main/chapters/01-dense.md"
+    assert discuss.path == "/owner/name/issues"
+    assert parse_qs(discuss.query) == {"q": ['is:issue "Dense Blocks"']}
+
+
+def test_without_a_repository_no_link_leads_to_one(tmp_path):
+    pages = sample_book.write(tmp_path, repository=None)
+    index = site.build(tmp_path, tmp_path / "html", pages, sample_book.notebooks())
+    page = parse(index.with_name("01-dense.html"))
+    assert [text_of(link) for link in page.select(".offers a")] == ["Download"] * 4
+    assert not [a for a in page.select("a[href]") if "owner" in a["href"]]
+    assert not parse(index.with_name("02-network.html")).select(".offers")
+
+
+def test_of_a_repository_elsewhere_nothing_is_guessed():
+    elsewhere = repository.of({"repository": "https://git.example.org/owner/name"})
+    assert elsewhere.run("notebooks/a.ipynb") == elsewhere.read("a.md", "A") == []
+
+
+def test_addresses_are_escaped():
+    ours = repository.of({"repository": f"{REPOSITORY}.git/", "branch": "a/b"})
+    addresses = dict(ours.run("notebooks/a b.ipynb") + ours.read("a.md", 'A & "B"'))
+    assert "/v2/gh/owner/name/a%2Fb?urlpath=lab/tree/" in addresses["Binder"]
+    assert addresses["Colab"].endswith("/blob/a/b/notebooks/a%20b.ipynb")
+    assert addresses["View source"].startswith(f"{REPOSITORY}/blob/a/b/a.md")
+    assert "&" not in addresses["Discuss"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"repository": "owner/name"},
+        {"repository": "http://github.com/owner/name"},
+        {"repository": "https://github.com/owner"},
+        {"repository": ["https://github.com/owner/name"]},
+        {"repository": REPOSITORY, "branch": ""},
+        {"repository": REPOSITORY, "branch": 1},
+    ],
+)
+def test_a_wrong_repository_is_refused(wrong):
+    with pytest.raises(BookError, match=r"book\.toml: (repository|branch) must be"):
+        repository.of(wrong)
 
 
 def test_formulas_are_rendered_before_the_page_is_opened(html, page):
@@ -130,7 +233,7 @@ def test_outputs_and_figures_have_alternative_text(page):
 
 def test_foot_names_the_author_and_links_to_the_repository(page):
     assert "2026 A. Author" in text_of(page.footer)
-    assert page.footer.find("a", href="https://example.org/book") is not None
+    assert page.footer.find("a", href=REPOSITORY) is not None
 
 
 def test_nothing_is_loaded_from_elsewhere_and_nothing_is_missing(html):

@@ -31,8 +31,8 @@ const lines = require("readline").createInterface({ input: process.stdin });
 lines.on("line", (line) => {
   let answer;
   try {
-    const { formula, displayMode } = JSON.parse(line);
-    answer = { html: katex.renderToString(formula, { displayMode }) };
+    const { formula, ...options } = JSON.parse(line);
+    answer = { html: katex.renderToString(formula, options) };
   } catch (error) {
     answer = { error: error.message };
   }
@@ -64,10 +64,11 @@ class Katex:
         with self._process as process:  # closes the pipes, and waits
             process.kill()
 
-    def render(self, formula, display):
+    def render(self, formula, display, output="htmlAndMathml"):
         """The formula in HTML; raises ValueError when KaTeX cannot read it."""
+        options = {"displayMode": display, "output": output}
         print(
-            json.dumps({"formula": formula, "displayMode": display}),
+            json.dumps({"formula": formula, **options}),
             file=self._process.stdin,
             flush=True,
         )
@@ -179,7 +180,9 @@ def setup(app):
         raise nodes.SkipNode
 
     def visit_math_block(self, node):
-        self.body.append(self.starttag(node, "div", CLASS="math"))
+        # myst-parser wraps a labelled formula in a container that has its id already.
+        wrapped = set(node["ids"]) <= set(node.parent["ids"])
+        self.body.append(self.starttag({} if wrapped else node, "div", CLASS="math"))
         if node["number"]:
             number = get_node_equation_number(self, node)
             self.body.append(f'<span class="eqno">({number})')

@@ -30,12 +30,11 @@ def single(chapter, notebook, backend):
     )
 
 
-def pages(book):
+def pages(book, notebooks=None):
     """The merged notebook of each chapter, by the page's name."""
+    notebooks = notebooks or split.notebooks(book)
     return {
-        chapter.stem: merged(
-            chapter, {b: split.notebook(book, chapter, b) for b in IDS}
-        )
+        chapter.stem: merged(chapter, notebooks[chapter.stem])
         for chapter in book.chapters
     }
 

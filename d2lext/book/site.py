@@ -1,8 +1,17 @@
 """The site: merged notebooks through Sphinx, with tabs and a choice of framework."""
 
+import re
 from pathlib import Path
 
-from d2lext.book import backends, formulas, sphinx_build
+from d2lext.book import (
+    backends,
+    downloads,
+    formulas,
+    merge,
+    repository,
+    sphinx_build,
+    split,
+)
 
 HERE = Path(__file__).parent
 # The repository's mark in the foot of the page: two branches that meet.
@@ -13,28 +22,43 @@ MARK = (
 )
 
 
-def build(root, out, pages):
+def write(book, out):
+    """Write the site of `book` from its recorded notebooks; return its front page."""
+    notebooks = split.notebooks(book)
+    pages = merge.pages(book, notebooks)
+    for chapter in book.chapters:
+        if chapter.is_shared:  # equal for every framework, so one is offered
+            own = notebooks[chapter.stem]
+            notebooks[chapter.stem] = {backends.IDS[0]: own[backends.IDS[0]]}
+    return build(book.root, out, pages, notebooks)
+
+
+def build(root, out, pages, notebooks=None):
     """Write `pages` (name -> merged notebook) and the front page; return its path.
 
-    Raises BookError with everything that Sphinx warned of, by line of the chapter.
+    `notebooks` (name -> backend -> notebook) can be downloaded from their pages. Raises
+    BookError with everything that Sphinx warned of, by line of the chapter.
     """
-    settings = sphinx_build.settings(Path(root) / "chapters" / "book.toml")
-    configuration = _configuration(settings, pages)
-    sphinx_build.build(root, out, "site", pages, configuration)
+    root, notebooks = Path(root), notebooks or {}
+    settings = sphinx_build.settings(root / "chapters" / "book.toml")
+    configuration = _configuration(settings, pages, notebooks)
+    extra = downloads.texts(root, notebooks)
+    sphinx_build.build(root, out, "site", pages, configuration, extra=extra)
     return Path(out).resolve() / "index.html"
 
 
-def _configuration(settings, pages):
+def _configuration(settings, pages, notebooks):
     """Sphinx's settings."""
     shared = sphinx_build.configuration(settings)
-    repository = settings.get("repository")
-    footer = {"name": "Source", "url": repository, "html": MARK, "class": ""}
+    source = repository.of(settings)
     return {
         **shared,
         "extensions": [
             *shared["extensions"],
             "sphinx_copybutton",
             "d2lext.book.formulas",
+            "d2lext.book.sphinx_headings",
+            "d2lext.book.sphinx_references",
             "d2lext.book.sphinx_tabs",
         ],
         "html_math_renderer": "katex",
@@ -43,8 +67,15 @@ def _configuration(settings, pages):
         "html_static_path": [str(HERE / "static"), str(formulas.files() / "static")],
         "templates_path": [str(HERE / "templates")],
         "html_css_files": ["katex.min.css", "book.css"],
+        "html_js_files": [
+            (name, {"defer": ""}) for name in ("cards.js", "scrolling.js")
+        ],
         "html_favicon": str(HERE / "static" / "favicon.svg"),
-        "html_context": {"frameworks": _frameworks(pages)},
+        "html_context": {
+            "frameworks": _frameworks(pages),
+            "offers": {n: _offers(n, own, source) for n, own in notebooks.items()},
+            "sources": {name: _sources(name, pages[name], source) for name in pages},
+        },
         "html_secnumber_suffix": " ",
         "html_copy_source": False,
         "html_show_sourcelink": False,
@@ -53,7 +84,7 @@ def _configuration(settings, pages):
         "pygments_dark_style": "a11y-high-contrast-dark",
         "html_theme_options": {
             "top_of_page_buttons": [],
-            "footer_icons": [footer] if repository else [],
+            "footer_icons": [_footer(source)] if source else [],
             "light_css_variables": {
                 "color-brand-primary": "#17406d",
                 "color-brand-content": "#1a5a9e",
@@ -78,3 +109,28 @@ def _frameworks(pages):
     }
     titles = backends.TITLES.items()
     return [(name, title) for name, title in titles if f"tab-{name}" in tags]
+
+
+def _offers(name, notebooks, source):
+    """What a page says of each of its notebooks."""
+    return [
+        {
+            "backend": backend,
+            "title": backends.TITLES[backend],
+            "path": downloads.path(name, backend),
+            "saved_as": f"{name}-{backend}.ipynb" if len(notebooks) > 1 else "",
+            "run": source.run(f"notebooks/{backend}/{name}.ipynb") if source else [],
+        }
+        for backend in notebooks
+    ]
+
+
+def _sources(name, page, source):
+    """Links to the chapter `name` in the repository, if there is one."""
+    title = re.search(r"^# (.+)$", page.cells[0].source, re.MULTILINE)
+    text = title[1] if title else name
+    return source.read(f"chapters/{name}.md", text) if source else []
+
+
+def _footer(source):
+    return {"name": "Source", "url": source.address, "html": MARK, "class": ""}

@@ -22,20 +22,24 @@ from d2lext.book.errors import BookError
 HERE = Path(__file__).parent
 PACKAGES = ("sphinx", "furo", "myst-nb", "sphinx-design", "sphinxcontrib-bibtex")
 PLOT_ALT = "Plot drawn by the code above."
+EXTRA = "extra"  # the folder that Sphinx copies instead of reading it
 # Two chapters may cite the same work: each lists it, and links to its own list.
 ONE_LIST_A_CHAPTER = ["bibtex.duplicate_citation", "bibtex.duplicate_label"]
 
 
-def build(root, out, name, pages, configuration, builder="html"):
+def build(root, out, name, pages, configuration, builder="html", extra=None):
     """Write `pages` (name -> notebook) and the front page into the folder `out`.
 
-    `name` says in messages what is built. Nothing happens if nothing has changed since
-    `out` was written; returns whether it was written. Raises BookError with everything
-    that Sphinx warned of, by line of the chapter.
+    `extra` are files (path -> text) that go there as they are. `name` says in messages
+    what is built. Nothing happens if nothing has changed since `out` was written; returns
+    whether it was written. Raises BookError with everything that Sphinx warned of, by
+    line of the chapter.
     """
     root, out = Path(root).resolve(), Path(out).resolve()
     source, work = out.with_name(f"{name}-source"), out.with_name(f"{name}-work")
-    _write_source(root, source, pages, configuration)
+    if extra:
+        configuration = {**configuration, "html_extra_path": [EXTRA]}
+    _write_source(root, source, pages, configuration, extra or {})
     tools, inputs = _fingerprint(HERE), _fingerprint(HERE, source)
     if _read(out / ".inputs") == inputs:
         return False
@@ -70,10 +74,11 @@ def settings(path):
     return found
 
 
-def _write_source(root, source, pages, configuration):
+def _write_source(root, source, pages, configuration, extra):
     """Bring the folder `source` up to date, touching only what changed.
 
-    `pages` are notebooks by the name of their chapter, `configuration` Sphinx's settings.
+    `pages` are notebooks by the name of their chapter, `configuration` Sphinx's settings,
+    `extra` files by their path in the output.
     """
     chapters = root / "chapters"
     wanted = {source / f"{name}.ipynb" for name in pages} | {source / "conf.py"}
@@ -89,6 +94,9 @@ def _write_source(root, source, pages, configuration):
         if not copied.is_file() or copied.read_bytes() != path.read_bytes():
             copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copied)
+    for path, text in extra.items():
+        files.write(source / EXTRA / path, text)
+        wanted.add(source / EXTRA / path)
     for path in [path for path in source.rglob("*") if path.is_file()]:
         if path not in wanted:
             path.unlink()

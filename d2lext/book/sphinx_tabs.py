@@ -3,7 +3,7 @@
 Neighbours that belong to one framework each are gathered in one tab set; neighbours
 tagged `solution` in one dropdown, which may hold tab sets. Both are sphinx-design's
 components and work without JavaScript. That all tab sets follow one choice is the work
-of static/framework.js, which replaces sphinx-design's own script.
+of templates/framework.js, which replaces sphinx-design's own script.
 """
 
 from itertools import groupby
@@ -107,22 +107,15 @@ def _tab_set(cells):
 
 
 def _scripts(app, pagename, templatename, context, doctree):
-    """Hand our script to the page's head, and leave sphinx-design's out."""
-    names = {"_static/framework.js": "framework_script", "_static/design-tabs.js": None}
-    rest = []
-    for script in context["script_files"]:
-        name = str(script.filename)
-        if name not in names:
-            rest.append(script)
-        elif names[name]:
-            context[names[name]] = script
-    context["script_files"] = rest
+    """Leave sphinx-design's script out: the one in the page's head does its work."""
+    names = [str(script.filename) for script in context["script_files"]]
+    pairs = zip(context["script_files"], names, strict=True)
+    context["script_files"] = [s for s, n in pairs if n != "_static/design-tabs.js"]
 
 
 def setup(app):
-    """Register the transform and the script."""
+    """Register the transform."""
     app.setup_extension("sphinx_design")
     app.add_transform(GatherCells)
-    app.add_js_file("framework.js")
     app.connect("html-page-context", _scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

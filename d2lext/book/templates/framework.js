@@ -1,4 +1,4 @@
-// One choice of framework for every tab set of the book, kept for the next visit.
+// One choice of framework for all that the book shows, kept for the next visit.
 //
 // Runs in the head: each tab set gets the chosen tab while the page is being read, so
 // no other one shows first. Without JavaScript the tabs are plain radio buttons.
@@ -45,6 +45,8 @@
     document.querySelectorAll(".sd-tab-label[data-sync-id]").forEach(select);
     for (const control of document.querySelectorAll(".frameworks input"))
       control.checked = control.value === choice;
+    for (const text of document.querySelectorAll("[data-framework]"))
+      text.hidden = text.dataset.framework !== choice;
   }
 
   function choose(name, control) {
@@ -81,7 +83,7 @@
     const toText = Search.htmlToText;
     Search.htmlToText = (html, anchor) => {
       const page = new DOMParser().parseFromString(html, "text/html");
-      page.querySelectorAll(".katex-mathml, .frameworks").forEach((e) => e.remove());
+      page.querySelectorAll(".katex-mathml, .frameworks, .offers").forEach((e) => e.remove());
       return toText(page.documentElement.outerHTML, anchor);
     };
   }

@@ -1,0 +1,12 @@
+// What scrolls sideways can be reached with the keyboard, and only while it does.
+(() => {
+  "use strict";
+
+  const observer = new ResizeObserver((entries) => {
+    for (const { target } of entries)
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+  });
+  for (const element of document.querySelectorAll("article pre, .table-wrapper"))
+    observer.observe(element);
+})();
