@@ -182,6 +182,15 @@ def notebooks():
     }
 
 
+def for_one(pages, backend):
+    """The pages without the cells of frameworks other than `backend`."""
+    others = {f"tab-{name}" for name in TITLES if name != backend}
+    for page in pages.values():
+        cells = page.cells
+        page.cells = [c for c in cells if not others & set(c.metadata.get("tags", []))]
+    return pages
+
+
 def write(root, text=CHAPTER, repository=REPOSITORY):
     """Write the book's files; returns its notebooks by name, `text` in the first."""
     chapters = root / "chapters"

@@ -26,7 +26,7 @@ VERBS = {
         {"book"},
     ),
     "html": ("write the site from the recorded notebooks", "html", {"book"}),
-    "pdf": ("write a PDF for each framework", "pdf --backend torch", {"book"}),
+    "pdf": ("write a PDF for each framework", "pdf --no-solutions", {"book"}),
     "epub": ("write an EPUB for each framework", "epub --backend jax", {"book"}),
     "slides": ("write the slides of the lectures", "slides --backend torch", {"book"}),
     "student": (
@@ -95,12 +95,20 @@ def parser():
             verb,
             parents=parents,
             help=what,
-            description=what.capitalize() + ".",
+            description=f"{what[0].upper()}{what[1:]}.",
             epilog=f"Example: python build.py {example}".rstrip(),
         )
         if verb in ("run", "notebooks", "sync"):
             sub.add_argument(
                 "chapter", nargs="*", help="such as densenet (default: all)"
+            )
+        if verb in ("pdf", "epub"):
+            sub.add_argument(
+                "--solutions",
+                action=argparse.BooleanOptionalAction,
+                default=True,
+                help="after each exercise, as in the notebooks (the default); without "
+                f"them: NAME-no-solutions.{verb}",
             )
         if verb == "test":
             sub.add_argument(

@@ -7,11 +7,14 @@ import sys
 from d2lext.book import (
     check,
     cli,
+    editions,
     environment,
+    epub,
     export,
     files,
     formulas,
     merge,
+    pdf,
     site,
     split,
 )
@@ -78,12 +81,17 @@ def _run(args, root):
 
 def _html(args, root):
     book = Book(root)
-    for chapter, backend in check.stale_notebooks(book):
-        print(
-            f"{chapter.stem} ({TITLES[backend]}) is stale: python build.py run "
-            f"{chapter.name} --backend {backend}"
-        )
+    _report_stale(book)
     return _write_site(book)
+
+
+def _pdf(args, root):
+    _write_editions("pdf", args, root)
+
+
+def _epub(args, root):
+    formulas.files()  # fetched once, not by each process
+    _write_editions("epub", args, root)
 
 
 def _export(args, root):
@@ -161,6 +169,30 @@ def notebooks_to_test(root, backends):
 
 def _chapters(book, args):
     return [book.find(name) for name in args.chapter] or book.chapters
+
+
+def _write_editions(kind, args, root):
+    """A book for each framework; none of them needs its framework."""
+    backends = args.backend or IDS
+    _report_stale(Book(root), backends)
+    tasks = [(kind, root, backend, args.solutions) for backend in backends]
+    for path, written in editions.side_by_side(_write_edition, tasks):
+        print(f"{path}{'' if written else ' (nothing has changed)'}", flush=True)
+
+
+def _write_edition(kind, root, backend, solutions):
+    out = root / "_build" / kind / editions.file_name(backend, solutions, kind)
+    pages = editions.pages(Book(root), backend, solutions)
+    module = {"pdf": pdf, "epub": epub}[kind]
+    return out, module.build(root, out, pages, backend)
+
+
+def _report_stale(book, backends=IDS):
+    for chapter, backend in check.stale_notebooks(book, backends):
+        print(
+            f"{chapter.stem} ({TITLES[backend]}) is stale: python build.py run "
+            f"{chapter.name} --backend {backend}"
+        )
 
 
 def _report_exports(paths):
