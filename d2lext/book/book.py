@@ -81,10 +81,11 @@ class Book:
     @cached_property
     def references(self):
         """The entries of chapters/references.bib, by key."""
-        from pybtex.database import parse_file
+        # Not pybtex's own search for the parser, which looks through all packages.
+        from pybtex.database.input.bibtex import Parser
 
         path = self.root / "chapters" / "references.bib"
-        return dict(parse_file(str(path)).entries) if path.exists() else {}
+        return dict(Parser().parse_file(str(path)).entries) if path.exists() else {}
 
     def _collect_labels(self, chapter):
         count = dict.fromkeys(("figure", "table", "equation", "section"), 0)

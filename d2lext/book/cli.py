@@ -116,6 +116,20 @@ def parser():
             )
         if verb == "bench":
             _add_bench(sub)
+        if verb == "new":
+            sub.add_argument("title", help="of the chapter; its file is named after it")
+        if verb == "serve":
+            sub.add_argument(
+                "--port",
+                type=_positive,
+                metavar="N",
+                help="(default: from 8000, a free one)",
+            )
+            sub.add_argument(
+                "--host",
+                default="127.0.0.1",
+                help="whom to answer (default: this computer alone)",
+            )
     return result
 
 

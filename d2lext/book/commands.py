@@ -13,10 +13,14 @@ from d2lext.book import (
     export,
     files,
     formulas,
-    merge,
+    new,
     pdf,
+    serve,
     site,
+    slides,
     split,
+    student,
+    sync,
 )
 from d2lext.book import run as runner
 from d2lext.book.backends import IDS, TITLES
@@ -92,6 +96,58 @@ def _pdf(args, root):
 def _epub(args, root):
     formulas.files()  # fetched once, not by each process
     _write_editions("epub", args, root)
+
+
+def _slides(args, root):
+    """A deck for each framework and chapter."""
+    book = Book(root)
+    for backend in _backends(args):
+        out = root / "_build" / "slides" / backend
+        print(f"slides: {slides.build(book, out, backend)}")
+
+
+def _student(args, root):
+    """Both editions, for those who learn with the book and those who teach with it."""
+    book = Book(root)
+    for folder in student.build(book, root / "_build", _backends(args)):
+        print(f"notebooks: {folder}")
+
+
+def _new(args, root):
+    path = new.write(root, args.title).relative_to(root)
+    print(f"wrote {path}\nnext: edit it, and look at it with python build.py serve")
+
+
+def _serve(args, root):
+    """The site in a browser, as it is after each edit; nothing is executed."""
+
+    def build():
+        book = Book(root)
+        names = {
+            f"{chapter.name} ({TITLES[backend]})"
+            for chapter, backend in check.stale_notebooks(book)
+        }
+        if names:
+            print(f"stale, shown with old outputs: {', '.join(sorted(names))}")
+        site.write(book, cli.site(root).parent)
+
+    serve.serve(
+        root,
+        cli.site(root).parent,
+        build,
+        args.host,
+        args.port,
+        watched=[root / "chapters", root / "notebooks"],
+    )
+
+
+def _sync(args, root):
+    """Edits of the notebooks to the chapters; then the notebooks are written anew."""
+    book = Book(root)
+    done = sync.sync(book, _chapters(book, args), _backends(args))
+    print("\n".join(done or ["nothing to bring back: no notebook was edited"]))
+    if done:
+        print("notebooks written anew; python build.py says which have to run again")
 
 
 def _export(args, root):
@@ -215,5 +271,5 @@ def _install(backends):
 
 
 def _write_site(book):
-    page = site.build(book.root, cli.site(book.root).parent, merge.pages(book))
+    page = site.write(book, cli.site(book.root).parent)
     print(f"site: {page}")

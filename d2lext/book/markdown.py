@@ -5,6 +5,7 @@ with captions, equations carry their numbers as tags.
 """
 
 import re
+from functools import cache
 
 from d2lext.book.book import ADMONITIONS, EQUATION, FENCE, LITERAL, ROLE, options
 from d2lext.book.traced import Traced
@@ -128,7 +129,6 @@ def _author_year(entry):
 def _bibliography(chapter, book):
     """The references that the chapter cites, in the order of their authors."""
     from pybtex.backends.plaintext import Backend
-    from pybtex.plugin import find_plugin
 
     keys = {
         key.strip()
@@ -137,6 +137,13 @@ def _bibliography(chapter, book):
         for key in match["target"].split(",")
     }
     entries = {key: book.references[key] for key in sorted(keys)}
-    style = find_plugin("pybtex.style.formatting", "plain")()
-    formatted = style.format_entries(entries.values())
+    formatted = _style().format_entries(entries.values())
     return "\n".join(f"- {entry.text.render(Backend())}" for entry in formatted)
+
+
+@cache
+def _style():
+    # Not by pybtex's own search for a style, which looks through all packages.
+    from pybtex.style.formatting.plain import Style
+
+    return Style()

@@ -12,6 +12,7 @@ from d2lext.book import colab, files, markdown, stale
 from d2lext.book.backends import IDS, TITLES
 
 KEY = "d2lext"  # of the notebook's metadata that is ours
+IGNORED = "nbval-ignore-output"
 
 
 def notebook_path(root, chapter, backend):
@@ -29,10 +30,7 @@ def notebook(book, chapter, backend):
     cells = []
     for i, cell in enumerate(chapter.cells_for(backend)):
         cell_id = fingerprint(f"{i} {cell.source}")
-        tags = [tag for tag in cell.tags if tag not in TITLES]
-        if "train" in tags:
-            tags.append("nbval-ignore-output")
-        metadata = {"tags": tags} if tags else {}
+        metadata = {"tags": tags(cell)} if tags(cell) else {}
         if cell.kind == "markdown":
             source = markdown.plain(cell, chapter, book)
             new = nbformat.v4.new_markdown_cell(source, id=cell_id, metadata=metadata)
@@ -67,6 +65,12 @@ def notebooks(book):
         chapter.stem: {b: notebook(book, chapter, b) for b in IDS}
         for chapter in book.chapters
     }
+
+
+def tags(cell):
+    """The tags in a notebook of a `cell` of a chapter."""
+    own = [tag for tag in cell.tags if tag not in TITLES]
+    return [*own, IGNORED] if "train" in own else own
 
 
 def fingerprint(text):

@@ -85,7 +85,13 @@ def _module_tree(root, module):
 
 
 def _module_dump(root, module):
-    return _dump(_module_tree(root, module))
+    path = _module_path(root, module)
+    return _file_dump(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _file_dump(path, modified):
+    return _dump(_parse(path, modified))
 
 
 def _backends_imported(trees):
@@ -153,15 +159,23 @@ def _closure(root, modules):
         if module in found:
             continue
         found.add(module)
-        for node in ast.walk(_module_tree(root, module)):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-                names.append(node.module)
-            waiting += [n for n in names if _is_module(root, n)]
+        path = _module_path(root, module)
+        names = _imported(path, path.stat().st_mtime_ns)
+        waiting += [n for n in names if _is_module(root, n)]
     return found
+
+
+@cache
+def _imported(path, modified):
+    """What the file at `path` may import: modules, and names that may be modules."""
+    names = []
+    for node in ast.walk(_parse(path, modified)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+            names.append(node.module)
+    return names
 
 
 def _is_module(root, name):

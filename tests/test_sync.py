@@ -1,0 +1,651 @@
+"""Edits made in notebooks come back to the chapter, and everything else stays."""
+
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from d2lext.book import cli, split, sync
+from d2lext.book.backends import IDS
+from d2lext.book.book import Book
+from d2lext.book.errors import BookError
+
+PROJECT = Path(__file__).resolve().parents[1]
+CHAPTER = r"""---
+jupytext:
+  text_representation: {format_name: myst}
+---
+
+(chap-blocks)=
+# Dense Blocks
+
+A sum mixes its terms {cite:p}`he2016deep`, as {eq}`eq-sum` says.
+Read {numref}`fig-box` beside it.{spaces}
+
+% Only the author reads this line.
+
+$$
+f(x) = x + g(x).
+$$ (eq-sum)
+
+:::{figure} img/box.svg
+:name: fig-box
+:alt: A box beside another.
+
+What a layer adds, by {eq}`eq-sum`.
+:::
+
+More text stands here.
+
+```{code-cell}
+:tags: [torch]
+import torch  # the first one
+```
+
+```{code-cell}
+---
+tags:   [mxnet]
+---
+import mxnet
+```
+
+```{code-cell}
+---
+tags: [jax, export]
+---
+def jax_alone(x):
+    return 2 * x
+```
+
+```{code-cell}
+---
+tags: [tensorflow]
+---
+import tensorflow
+```
+
++++ {"tags": ["torch"]}
+
+PyTorch has *this* to say.
+
++++ {"tags": ["mxnet", "jax"]}
+
+Two of them share a paragraph, after {numref}`sec-count`.
+
++++
+
+All of them go on.
+
+```{code-cell}
+---
+expect: |
+  23
+---
+c, k = 3, 10
+print(c + 2 * k)
+```
+
+(sec-count)=
+## Counting
+
+```{code-cell}
+---
+tags: [train]
+---
+total = c + k
+
+print(total)
+```
+
++++ {"tags": ["slide"]}
+
+For lectures alone.
+
++++
+
+The end, with `{eq}` in code.
+
+:::{note}
+A note, {cite:t}`he2016deep`.
+:::
+"""
+CHAPTER = CHAPTER.replace("{spaces}", "   ")  # an edit leaves such spaces, too
+OTHER = "# Another\n\nSee {numref}`sec-count`.\n"
+
+
+class Small:
+    """A book with one chapter of everything, and its notebooks."""
+
+    def __init__(self, root):
+        self.root = root
+        (root / "chapters" / "img").mkdir(parents=True)
+        (root / "chapters" / "img" / "box.svg").write_text("<svg/>")
+        shutil.copy(PROJECT / "chapters" / "references.bib", root / "chapters")
+        (root / "d2lext").symlink_to(PROJECT / "d2lext")
+        self.written = {}  # the notebooks as they were split at first
+        self.reset()
+
+    def reset(self, text=CHAPTER):
+        self.chapter.write_text(text, newline="")
+        (self.root / "chapters" / "02-another.md").write_text(OTHER)
+        if self.written.get("text") != text:
+            self.split()
+            paths = (self.root / "notebooks").glob("*/*")
+            self.written = {"text": text, **{path: path.read_bytes() for path in paths}}
+        for path in (self.root / "notebooks").glob("*/*"):
+            path.write_bytes(self.written[path])
+
+    @property
+    def chapter(self):
+        return self.root / "chapters" / "01-blocks.md"
+
+    @property
+    def text(self):
+        return self.chapter.read_bytes().decode()
+
+    def path(self, backend):
+        return self.root / "notebooks" / backend / "01-blocks.ipynb"
+
+    def split(self):
+        book = Book(self.root)
+        chapter = book.find("blocks")
+        for backend in IDS:
+            notebook = split.notebook(book, chapter, backend)
+            split.write(self.root, chapter, backend, notebook)
+
+    def sync(self, backends=IDS):
+        book = Book(self.root)
+        return sync.sync(book, book.chapters, backends)
+
+    def read(self, backend):
+        return nbformat.read(self.path(backend), as_version=4)
+
+    def shown(self, backend):
+        return [(cell.cell_type, cell.source) for cell in self.read(backend).cells]
+
+    def edit(self, backend, change):
+        """Apply `change` to the list of a notebook's cells."""
+        notebook = self.read(backend)
+        change(notebook.cells)
+        nbformat.write(notebook, self.path(backend))
+
+    def replace(self, old, new, *backends):
+        """Replace `old` in the cells of notebooks, where it stands once."""
+        for backend in backends:
+
+            def change(cells):
+                [cell] = [cell for cell in cells if old in cell.source]
+                assert cell.source.count(old) == 1
+                cell.source = cell.source.replace(old, new)
+
+            self.edit(backend, change)
+
+
+@pytest.fixture
+def small(tmp_path):
+    return Small(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """For the property tests, which bring it back to its beginning each time."""
+    return Small(tmp_path_factory.mktemp("book"))
+
+
+def test_split_then_sync_changes_nothing(small):
+    before = {path: path.read_bytes() for path in small.root.rglob("*.[im]*")}
+    assert small.sync() == []
+    assert before == {path: path.read_bytes() for path in small.root.rglob("*.[im]*")}
+
+
+def test_the_books_own_chapters_stay_as_they_are(tmp_path):
+    shutil.copytree(PROJECT / "chapters", tmp_path / "chapters")
+    (tmp_path / "d2lext").symlink_to(PROJECT / "d2lext")
+    book = Book(tmp_path)
+    for chapter in book.chapters:
+        for backend in IDS:
+            notebook = split.notebook(book, chapter, backend)
+            for cell in notebook.cells:
+                cell.source += "\n"  # white space at the end is no edit
+                if cell.cell_type == "code":
+                    cell.execution_count = 7  # nor is what a run leaves
+                    cell.outputs = [nbformat.v4.new_output("stream", text="x")]
+            split.write(tmp_path, chapter, backend, notebook)
+    assert sync.sync(book, book.chapters, IDS) == []
+    for path in (PROJECT / "chapters").glob("*.md"):
+        assert (tmp_path / "chapters" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("backends", [("jax",), IDS])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("c, k = 3, 10", "c, k = 4, 10\nassert k"),  # code of all
+        ("More text", "Much more **text**"),  # prose of all
+        ("mixes its terms", "mixes them"),  # in a line with roles
+        ("f(x) = x", "f(x) = 1 \\cdot x"),  # a formula with a number
+        ("A box beside", "A crate beside"),  # a figure's description
+        ("a layer adds", "each layer adds"),  # its caption
+        ("in code.", "in code.\n\nAnd more."),
+        ("A note, ", "A remark, "),
+        ("# Dense Blocks", "# Denser Blocks"),
+        ("## Counting", "## To Count"),
+    ],
+)
+def test_an_edit_of_a_shared_cell(small, old, new, backends):
+    # An arithmetic of bytes: exactly this, exactly there.
+    old_text, before = small.text, small.shown("tensorflow")
+    small.replace(old, new, *backends)
+    edited = small.shown(backends[0])
+    assert len(small.sync()) == 1
+    assert small.text == old_text.replace(old, new)
+    small.split()
+    assert small.shown(backends[0]) == edited
+    changed = [a != b for a, b in zip(before, small.shown("tensorflow"), strict=True)]
+    assert sum(changed) == 1
+
+
+@pytest.mark.parametrize(
+    ("backend", "old", "new"),
+    [
+        ("torch", "  # the first one", ""),
+        ("jax", "return 2 * x", "return 3 * x"),
+        ("torch", "*this*", "*that*"),
+        ("jax", "share a paragraph", "share it"),
+    ],
+)
+def test_an_edit_of_one_frameworks_cell(small, backend, old, new):
+    old_text, other = small.text, small.shown("tensorflow")
+    small.replace(old, new, backend)
+    assert len(small.sync()) == 1
+    assert small.text == old_text.replace(old, new)
+    small.split()
+    assert small.shown("tensorflow") == other
+
+
+def test_references_elsewhere_in_a_paragraph_stay(small):
+    small.replace(
+        "A sum mixes its terms (He *et al.*, 2016a), as (1.1) says.\nRead Figure 1.1 "
+        "beside it.",
+        "See Figure 1.1.\nBy (1.1), and not only by it, a sum mixes terms.",
+        "jax",
+    )
+    small.sync()
+    assert (
+        "See {numref}`fig-box`.\n"
+        "By {eq}`eq-sum`, and not only by it, a sum mixes terms." in small.text
+    )
+    assert "% Only the author reads this line." in small.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("Read Figure 1.1", "Read Figure 1.2", 10),
+        ("as (1.1) says", "as (2.7) says", 9),
+        ("(He *et al.*, 2016a)", "(He *et al.*, 2015)", 9),
+        (r"\tag{1.1}", r"\tag{1.3}", 15),
+        ("img/box.svg", "img/other.svg", 20),
+        ("*Figure 1.1.*", "*Drawing 1.1.*", 20),
+        ("*Figure 1.1.* ", "", 20),
+    ],
+)
+def test_what_is_generated_cannot_be_edited(small, old, new, line):
+    before = small.text
+    small.replace(old, new, "torch")
+    with pytest.raises(BookError) as error:
+        small.sync()
+    assert re.search(r"chapters/01-blocks.md:(\d+): ", str(error.value))[1] in (
+        str(line),
+        str(line - 1),
+        str(line + 1),
+    )
+    assert "generated from the chapter" in str(error.value)
+    assert "notebooks/torch/01-blocks.ipynb" in str(error.value)
+    assert small.text == before
+
+
+def test_a_figure_can_be_deleted(small):
+    small.edit(
+        "torch",
+        lambda cells: cells[0].update(
+            source=re.sub(
+                r"Read Figure 1.1 beside it. *\n|!\[.*says\.\n\n(?=More)|!\[.*?(?=More)",
+                "",
+                cells[0].source,
+                flags=re.S,
+            )
+        ),
+    )
+    small.sync()
+    assert "figure" not in small.text
+    assert ":::\n\nMore" not in small.text
+    assert "$$ (eq-sum)\n\nMore text" in small.text
+
+
+def test_new_references_may_be_written_in_a_notebook(small):
+    small.replace("More text", "By {cite:p}`huang2017densely`, more text", "torch")
+    small.sync()
+    assert "By {cite:p}`huang2017densely`, more text" in small.text
+    assert "By (Huang *et al.*, 2017), more text" in small.shown("jax")[0][1]
+
+
+def test_an_unknown_label_is_refused(small):
+    small.replace("More text", "By {eq}`eq-nothing`, more text", "torch")
+    with pytest.raises(BookError, match="eq-nothing.*does not define"):
+        small.sync()
+
+
+def test_new_cells_for_one_and_for_all(small):
+    for backend in IDS:
+        small.edit(
+            backend,
+            lambda cells: cells.extend(
+                [new_markdown_cell("Then:"), new_code_cell("print(k)")]
+            ),
+        )
+    small.edit("jax", lambda cells: cells.insert(2, new_code_cell("y = 1")))
+    small.edit(
+        "torch",
+        lambda cells: cells.insert(
+            1, new_markdown_cell("PyTorch again.", metadata={"tags": ["exercise"]})
+        ),
+    )
+    edited = {backend: small.shown(backend) for backend in IDS}
+    assert len(small.sync()) == 4
+    assert ":::\n\n+++\n\nThen:\n\n```{code-cell}\nprint(k)\n```\n" in small.text
+    assert (
+        "    return 2 * x\n```\n\n```{code-cell}\n---\ntags: [jax]\n---\ny = 1\n```\n"
+        in small.text
+    )
+    assert '+++ {"tags": ["torch", "exercise"]}\n\nPyTorch again.\n\n' in small.text
+    small.split()
+    assert {backend: small.shown(backend) for backend in IDS} == edited
+    assert small.sync() == []
+
+
+def test_an_empty_cell_at_the_end_is_no_edit(small):
+    small.edit("torch", lambda cells: cells.append(new_code_cell("")))
+    assert small.sync() == []
+
+
+def test_deleting_leaves_neighbours_apart(small):
+    def delete(cells):
+        del cells[1]  # torch's import, between two cells of prose
+
+    small.edit("torch", delete)
+    edited = small.shown("torch")
+    small.sync()
+    assert "the first one" not in small.text
+    assert "import mxnet" in small.text
+    small.split()
+    assert small.shown("torch") == edited
+
+
+def test_a_label_in_use_cannot_be_deleted(small):
+    before = small.text
+    small.replace("## Counting", "Counting", "torch")
+    with pytest.raises(BookError, match="unknown label 'sec-count'"):
+        small.sync()
+    assert small.text == before
+
+
+def test_two_notebooks_that_disagree(small):
+    before = small.text
+    small.replace("c, k = 3, 10", "c, k = 4, 10", "torch")
+    small.replace("c, k = 3, 10", "c, k = 5, 10", "jax")
+    small.replace("More text", "Less text", "jax")
+    with pytest.raises(BookError, match="01-blocks.md:.*two notebooks") as error:
+        small.sync()
+    assert "-c, k = 4, 10" in str(error.value)
+    assert "+c, k = 5, 10" in str(error.value)
+    assert "--- notebooks/torch/01-blocks.ipynb" in str(error.value)
+    assert "+++ notebooks/jax/01-blocks.ipynb" in str(error.value)
+    assert small.text == before
+    # One of them alone can be asked for.
+    small.sync(["torch"])
+    assert "c, k = 4, 10" in small.text
+    assert "c, k = 5, 10" in dict(small.shown("jax"))["code"] or any(
+        "c, k = 5, 10" in source for _, source in small.shown("jax")
+    )
+
+
+def test_deleted_here_and_changed_there(small):
+    small.replace("c, k = 3, 10", "c, k = 4, 10", "torch")
+    small.edit("jax", lambda cells: cells.pop(4))
+    assert all("c, k" not in source for _, source in small.shown("jax"))
+    with pytest.raises(BookError, match=r"(?s)two notebooks.*\(deleted\)"):
+        small.sync()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mine"),
+    [
+        ("print(total)", "print(k, total)", "print(total, k)"),
+        ("More text", "Some text", "Most text"),
+        ("More text", "Some text", None),
+    ],
+)
+def test_chapter_and_notebook_disagree(small, old, new, mine):
+    if mine:
+        small.replace(old, mine, "jax")
+    else:
+        small.edit("jax", lambda cells: cells.pop(0))
+    edited = small.text.replace(old, new)
+    small.chapter.write_text(edited)
+    with pytest.raises(BookError, match="changed here and in notebooks/jax") as error:
+        small.sync()
+    assert new in str(error.value)
+    assert mine is None or mine in str(error.value)
+    assert small.text == edited
+
+
+def test_what_only_the_chapter_changed_stays(small):
+    small.replace("print(total)", "print(total, k)", "jax")
+    changes = {
+        "More text": "Some text",
+        "import torch": "import numpy, torch",
+        "PyTorch has": "New.\n\n```{code-cell}\nnew = 1\n```\n\nPyTorch has",
+        "Two of them share a paragraph, after {numref}`sec-count`.\n\n+++\n\n": "",
+        # Another number for a reference in cells that nobody edited:
+        ":::{figure}": ":::{figure} img/box.svg\n:alt: One more.\n\nOne more.\n:::\n\n"
+        ":::{figure}",
+    }
+    text = small.text
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    small.chapter.write_text(text)
+    small.sync()
+    assert small.text == text.replace("print(total)", "print(total, k)")
+
+
+def test_an_interrupted_sync_goes_on(small):
+    small.replace("print(total)", "print(total, k)", "jax")
+    small.edit("jax", lambda cells: cells.insert(3, new_code_cell("z = 1")))
+    notebook = small.path("jax").read_bytes()
+    small.sync()
+    text = small.text
+    small.path("jax").write_bytes(notebook)  # the chapter was written, this was not
+    assert small.sync() == []
+    assert small.text == text
+
+
+def test_cut_and_paste_in_place_is_no_edit(small):
+    def cut_and_paste(cells):
+        cells[0] = new_markdown_cell(cells[0].source)
+
+    small.edit("torch", cut_and_paste)
+    assert small.sync() == []
+
+
+def test_a_moved_cell_is_refused(small):
+    small.edit("torch", lambda cells: cells.append(cells.pop(0)))
+    with pytest.raises(BookError, match="move it in the chapter"):
+        small.sync()
+
+
+def test_a_notebook_without_ids_is_refused(small):
+    def forget(cells):
+        for cell in cells:
+            cell.id = "x" + cell.id
+            cell.source += " "
+        cells[1].source += "# new"
+
+    small.edit("torch", forget)
+    with pytest.raises(BookError, match="lost their ids"):
+        small.sync()
+
+
+def test_a_cell_that_would_not_stay_one_is_refused(small):
+    before = small.text
+    small.replace("More text", "+++\n\nMore text", "torch")
+    with pytest.raises(BookError, match="would not"):
+        small.sync()
+    assert small.text == before
+
+
+def test_tags_and_images_inside_cells_are_refused(small):
+    small.edit("torch", lambda cells: cells[-1].metadata.update(tags=["slide"]))
+    small.replace("More text", "![x](attachment:x.png) More text", "torch")
+    with pytest.raises(BookError, match=r"(?s)inside a cell.*tags were changed"):
+        small.sync()
+
+
+def test_line_ends_of_windows_stay(small):
+    small.reset(CHAPTER.replace("\n", "\r\n"))
+    small.replace("print(total)", "print(total)\nprint(k)", "jax")
+    small.sync()
+    assert small.text == CHAPTER.replace(
+        "print(total)", "print(total)\nprint(k)"
+    ).replace("\n", "\r\n")
+
+
+def test_the_command_says_what_it_did(small, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "ROOT", small.root)
+    assert cli.main(["sync"]) == 0
+    assert "no notebook was edited" in capsys.readouterr().out
+    small.replace("return 2 * x", "return 3 * x", "jax")
+    assert cli.main(["sync", "blocks", "--backend", "jax"]) == 0
+    line = CHAPTER[: CHAPTER.index("def jax_alone")].count("\n") + 1
+    assert (
+        f"chapters/01-blocks.md:{line}: changed (JAX), from notebooks/jax/01-blocks.ipynb"
+        in capsys.readouterr().out
+    )
+    small.path("jax").write_text("{")
+    assert cli.main(["sync"]) == 1
+    assert "no notebook that can be read" in capsys.readouterr().err
+
+
+WORDS = st.lists(
+    st.sampled_from(["alpha", "beta", "x = 1", "of (1.1)", "$y$", "`code`", "1. one"]),
+    min_size=1,
+    max_size=4,
+).map(" ".join)
+LINES = st.lists(WORDS, min_size=1, max_size=3)
+CODE = st.lists(
+    st.sampled_from(
+        ["a = 1", "if a:\n    b = 2", "# why", "print('```')", "x = '---'"]
+    ),
+    min_size=1,
+    max_size=3,
+).map("\n".join)
+
+
+# What in the notebooks comes from labels, roles and directives.
+FROM_THE_CHAPTER = r"^#|1\.1|et al|\$\$|!\[|^>|2016a|\*Counting\*|Section|^$"
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+def test_any_single_edit_survives(shared, data):
+    shared.reset()
+    before = {backend: shared.shown(backend) for backend in IDS}
+    first = data.draw(st.sampled_from(IDS), "notebook")
+    kind = data.draw(st.sampled_from(["change", "insert", "delete"]), "kind")
+    everywhere = data.draw(st.booleans(), "in all notebooks that have the cell")
+    cells = before[first]
+    place = data.draw(st.integers(0, len(cells) - 1), "cell")
+    having = [b for b in IDS if everywhere and cells[place] in before[b]] or [first]
+    if kind == "change":
+        new = _changed(data, *cells[place])
+    elif kind == "insert":
+        is_code = data.draw(st.booleans(), "code")
+        text = data.draw(CODE if is_code else LINES.map("\n\n".join), "text")
+        new = ("code" if is_code else "markdown", text)
+    for backend in having:
+        at = before[backend].index(before[first][place])
+
+        def edit(cells, at=at):
+            if kind == "change":
+                cells[at].source = new[1]
+            elif kind == "delete":
+                del cells[at]
+            else:
+                make = new_code_cell if new[0] == "code" else new_markdown_cell
+                cells.insert(at + 1, make(new[1]))
+
+        shared.edit(backend, edit)
+    edited = {backend: shared.shown(backend) for backend in having}
+    try:
+        shared.sync()
+        refused = None
+    except BookError as error:
+        refused = str(error)
+    if refused is not None:
+        # A heading that others refer to cannot go, what is generated cannot be edited.
+        was = before[first][place][1].split("\n")
+        now = edited[first][place][1].split("\n") if kind == "change" else []
+        touched = "\n".join(line for line in was if line not in now)
+        assert kind != "insert"
+        assert before[first][place][0] == "markdown"
+        assert re.search(FROM_THE_CHAPTER, touched), touched
+        assert re.search("unknown label|a title|generated", refused)
+        assert shared.text == CHAPTER
+        assert {backend: shared.shown(backend) for backend in having} == edited
+        return
+    shared.split()
+    for backend in having:
+        assert shared.shown(backend) == edited[backend]
+    # Notebooks that never had the cell are as they were.
+    for backend in IDS:
+        if cells[place] not in before[backend]:
+            assert shared.shown(backend) == before[backend]
+    # And so are all of the chapter's lines, but for those of one cell.
+    lost = [line for line in CHAPTER.split("\n") if line not in shared.text.split("\n")]
+    allowed = _source_of(cells[place]) if kind != "insert" else ""
+    options = ("tags:", ":tags:", "expect:", "+++", "  23", "---", "```{code-cell}")
+    for line in lost:
+        assert line in allowed or line.startswith(options)
+
+
+def _source_of(shown):
+    """The chapter's lines around a cell that a notebook shows."""
+    first = shown[1].split("\n")[0]
+    for part in re.split(r"\n(?=```\{code-cell)|\n\+\+\+|\n```\n", CHAPTER):
+        if first in part or (first.startswith("A sum") and first[:8] in part):
+            return part
+    return CHAPTER
+
+
+def _changed(data, kind, text):
+    """`text` with words put in, taken away or written over at a random place."""
+    words = re.findall(r"\S+|\s+", text)
+    start = data.draw(st.integers(0, len(words)), "first word")
+    length = data.draw(st.integers(0, 6), "words taken away")
+    new = data.draw(CODE if kind == "code" else WORDS, "words put in")
+    if kind == "code":
+        lines = text.split("\n")
+        at = data.draw(st.integers(0, len(lines)), "line")
+        return kind, "\n".join([*lines[:at], *new.split("\n"), *lines[at:]])
+    changed = "".join([*words[:start], new, *words[start + length :]])
+    return kind, changed.strip() or "word"
