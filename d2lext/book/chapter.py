@@ -19,13 +19,15 @@ TAGS = {
     "export": "write this cell's definitions to the library",
     "exercise": "belongs to an exercise",
     "solution": "belongs to a solution",
-    "slide": "shown in lectures",
+    "slide": "shown in lectures: code there as well, text there alone",
+    "notes": "text for the lecturer, on the slide before",
     "train": "takes long; shortened and not compared in tests",
 }
 OPTIONS = {
     "tags": "a list of tags",
     "expect": "the output that the cell must show: one text, or one per framework",
     "alt": "a description of the cell's plot for those who cannot see it",
+    "lines": "which lines a slide shows, such as 3-9; all of them if not given",
 }
 
 
@@ -39,6 +41,12 @@ class Cell:
     tags: tuple[str, ...] = ()
     expect: dict[str, str] = field(default_factory=dict)  # by backend
     alt: str = ""
+    lines: tuple[int, int] | None = None  # on a slide: the first and the last
+
+    @property
+    def is_for_lectures(self):
+        """Whether only a lecture shows the cell."""
+        return self.kind == "markdown" and bool({"slide", "notes"} & set(self.tags))
 
     @property
     def backends(self):
@@ -57,7 +65,8 @@ class Chapter:
 
     path: Path  # as shown in messages, relative to the project
     text: str
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell, ...]  # those of the book: without what only a lecture shows
+    lecture: tuple[Cell, ...] = ()  # all of its cells
 
     @property
     def stem(self):
@@ -108,7 +117,8 @@ def read(path, root):
         _check_code(cells[-1], shown)
     if not re.search(r"^# \S", text, re.MULTILINE):
         raise chapter_error(shown, 1, "a chapter begins with a title: `# Title`")
-    return Chapter(shown, text, tuple(cells))
+    own = tuple(cell for cell in cells if not cell.is_for_lectures)
+    return Chapter(shown, text, own, tuple(cells))
 
 
 def _check_name(path):
@@ -190,6 +200,9 @@ def _check_options(path, token, parse):
             raise chapter_error(path, line, f"unknown tag {tag!r}: choose from {known}")
     if not isinstance(alt, str):
         raise chapter_error(path, line, f"alt must be a text, got {alt!r}")
+    lines = str(options.get("lines", "1-1"))
+    if not re.fullmatch(r"[1-9]\d*-[1-9]\d*", lines):
+        raise chapter_error(path, line, f"lines must be such as 3-9, got {lines!r}")
 
 
 def _first_line(cell, lines, start):
@@ -215,7 +228,13 @@ def _check_code(cell, path):
 def _cell(cell, line, path):
     options = cell.metadata
     tags, alt = tuple(options.get("tags", ())), options.get("alt", "")
-    result = Cell(cell.cell_type, cell.source, line, tags, alt=alt)
+    lines = None
+    if "lines" in options:
+        lines = tuple(map(int, options["lines"].split("-")))
+        if not lines[0] <= lines[1] <= len(cell.source.splitlines()):
+            message = f"lines: the cell has no lines {options['lines']}"
+            raise chapter_error(path, line, message)
+    result = Cell(cell.cell_type, cell.source, line, tags, alt=alt, lines=lines)
     result.expect.update(_expect(options.get("expect"), result, path))
     return result
 

@@ -20,7 +20,14 @@ from d2lext.book import files
 from d2lext.book.errors import BookError
 
 HERE = Path(__file__).parent
-PACKAGES = ("sphinx", "furo", "myst-nb", "sphinx-design", "sphinxcontrib-bibtex")
+PACKAGES = (
+    "sphinx",
+    "furo",
+    "myst-nb",
+    "sphinx-design",
+    "sphinx-revealjs",
+    "sphinxcontrib-bibtex",
+)
 PLOT_ALT = "Plot drawn by the code above."
 EXTRA = "extra"  # the folder that Sphinx copies instead of reading it
 # Two chapters may cite the same work: each lists it, and links to its own list.
