@@ -100,6 +100,9 @@ def test_formulas_are_mathml_with_alternative_text(page):
     assert "\N{MATHEMATICAL BOLD SMALL X}" in shown  # MathML's core knows no variant
     assert any("\N{DOUBLE-STRUCK CAPITAL R}" in formula for formula in shown)
     assert not any("\\" in formula for formula in shown)
+    sizes = [float(div["style"].split()[1][:-2]) for div in page.select("div.math")]
+    assert all(0.5 < size <= 1 for size in sizes)
+    assert sizes[1] < sizes[0]  # the longer formula
     numbers = [text_of(number) for number in page.select(".eqno")]
     assert numbers == ["(1.1)", "(1.2)"]
 

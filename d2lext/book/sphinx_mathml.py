@@ -18,6 +18,8 @@ from d2lext.book.formulas import Katex
 
 VARIANT = re.compile(r'<(m[ino]) mathvariant="(bold|double-struck|script)">(\w)<')
 
+SIGNS_A_LINE, SMALLEST = 42, 0.55
+
 
 def mathml(katex, formula, display):
     """The formula as a `math` element; raises ValueError when KaTeX cannot read it."""
@@ -37,6 +39,12 @@ def _letter(match):
         with suppress(KeyError):
             return f"<{tag}>{unicodedata.lookup(full)}<"
     return match[0]
+
+
+def _size(element):
+    """Of a formula that stands alone: smaller if long, as e-readers cannot scroll."""
+    signs = len("".join(re.sub("<[^>]*>", "", element).split()))
+    return round(max(SMALLEST, min(1, SIGNS_A_LINE / max(signs, 1))), 2)
 
 
 class MathmlEpubBuilder(Epub3Builder):
@@ -85,8 +93,10 @@ def setup(app):
     def visit_math_block(self, node):
         # myst-parser wraps a labelled formula in a container that has its id already.
         wrapped = set(node["ids"]) <= set(node.parent["ids"])
-        self.body.append(self.starttag({} if wrapped else node, "div", CLASS="math"))
-        self.body.append(render(node, display=True))
+        formula = render(node, display=True)
+        size = f"font-size: {_size(formula)}em"
+        start = self.starttag({} if wrapped else node, "div", CLASS="math", style=size)
+        self.body += [start, formula]
         if node["number"]:
             number = get_node_equation_number(self, node)
             self.body.append(f'<span class="eqno">({number})</span>')
