@@ -299,6 +299,7 @@ def test_first_load_is_small(browser, address, path):
     assert images < 0.5e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("theme", "width", "names"),
     [("light", 1280, PAGES), ("dark", 1280, PAGES), ("light", 320, [CHAPTER])],
@@ -364,7 +365,12 @@ def test_drawings_turn_dark_with_the_page(open_page):
 
 def test_print_shows_the_chosen_framework_alone(open_page):
     page = open_page(f"{CHAPTER}?framework=jax")
-    page.emulate_media(media="print")
-    assert not page.locator(".frameworks").is_visible()
+    # As after scrolling up.
+    page.evaluate("document.documentElement.classList.add('show-back-to-top')")
+    for control in (".frameworks", ".offers", ".back-to-top"):
+        page.emulate_media(media="screen")
+        page.locator(control).wait_for()
+        page.emulate_media(media="print")
+        assert not page.locator(control).is_visible()
     titles = page.locator(f"{SETS} > label:visible").all_inner_texts()
     assert {title.strip() for title in titles} == {"JAX"}
