@@ -46,7 +46,13 @@ def build(root, out, name, pages, configuration, builder="html", extra=None):
     source, work = out.with_name(f"{name}-source"), out.with_name(f"{name}-work")
     if extra:
         configuration = {**configuration, "html_extra_path": [EXTRA]}
-    _write_source(root, source, pages, configuration, extra or {})
+    names = ["index.md", "references.bib"]
+    names += ["authors.md"] if builder == "html" else []
+    paths = [root / "chapters" / name for name in names]
+    texts = {path.name: path.read_text("utf-8") for path in paths if path.is_file()}
+    if "authors.md" in texts:  # on the site alone, so only its front page lists it
+        texts["index.md"] += "\n```{toctree}\nauthors\n```\n"
+    _write_source(root, source, pages, configuration, extra or {}, texts)
     tools, inputs = _fingerprint(HERE), _fingerprint(HERE, source)
     if _read(out / ".inputs") == inputs:
         return False
@@ -81,20 +87,19 @@ def settings(path):
     return found
 
 
-def _write_source(root, source, pages, configuration, extra):
+def _write_source(root, source, pages, configuration, extra, texts):
     """Bring the folder `source` up to date, touching only what changed.
 
     `pages` are notebooks by the name of their chapter, `configuration` Sphinx's settings,
-    `extra` files by their path in the output.
+    `extra` files by their path in the output, `texts` other texts by name.
     """
     chapters = root / "chapters"
     wanted = {source / f"{name}.ipynb" for name in pages} | {source / "conf.py"}
     for name, notebook in pages.items():
         files.write(source / f"{name}.ipynb", _page(notebook, chapters / f"{name}.md"))
-    for path in [chapters / "index.md", chapters / "references.bib"]:
-        if path.is_file():
-            files.write(source / path.name, path.read_text(encoding="utf-8"))
-            wanted.add(source / path.name)
+    for name, text in texts.items():
+        files.write(source / name, text)
+        wanted.add(source / name)
     for path in (chapters / "img").glob("*"):
         copied = source / "img" / path.name
         wanted.add(copied)
