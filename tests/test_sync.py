@@ -558,7 +558,7 @@ CODE = st.lists(
 
 
 # What in the notebooks comes from labels, roles and directives.
-FROM_THE_CHAPTER = r"^#|1\.1|et al|\$\$|!\[|^>|2016a|\*Counting\*|Section|^$"
+FROM_THE_CHAPTER = r"(?m)^#|1\.1|et al|\$\$|!\[|^>|2016a|\*Counting\*|Section"
 
 
 @settings(
