@@ -221,6 +221,24 @@ def test_the_books_own_chapters_stay_as_they_are(tmp_path):
         assert (tmp_path / "chapters" / path.name).read_bytes() == path.read_bytes()
 
 
+def test_a_notebook_with_edits_is_not_written_anew(small):
+    """Empty lines around a cell are no edit."""
+    book = Book(small.root)
+
+    def add_lines(cells):
+        for cell in cells:
+            cell.source = f"\n{cell.source}\n\n"
+
+    small.edit("torch", add_lines)
+    split.check_unedited(book, book.chapters, IDS)
+    small.replace("More text", "Much more **text**", "jax")
+    with pytest.raises(BookError, match=r"jax/.*\.ipynb was edited.*build\.py sync"):
+        split.check_unedited(book, book.chapters, IDS)
+    split.check_unedited(book, book.chapters, ["torch"])
+    assert small.sync() != []
+    split.check_unedited(book, book.chapters, IDS)
+
+
 @pytest.mark.parametrize("backends", [("jax",), IDS])
 @pytest.mark.parametrize(
     ("old", "new"),

@@ -6,6 +6,7 @@ stays as it is, because there is no place to install from.
 
 import copy
 import hashlib
+import re
 import textwrap
 
 import nbformat
@@ -14,6 +15,8 @@ from d2lext.book import markdown, repository, requirements, sphinx_build
 from d2lext.book.backends import IDS
 
 GENERATED = {"d2lext": {"generated": "for Google Colab"}}  # metadata of our cell
+
+RAW = re.compile(r"\]\(https://raw\.githubusercontent\.com/[^)\s]+?/chapters/img/")
 
 CELL = """\
 # On Google Colab: installs what is missing there. Elsewhere: nothing.
@@ -44,14 +47,15 @@ def with_cell(notebook, root, chapter, backend):
     return notebook
 
 
-def written(notebook, root):
-    """A notebook's cells as they are without what `prepared` has done."""
-    source = _repository(root)
-    images = source and source.raw("chapters/")
+def written(notebook):
+    """A notebook's cells as they are without what `prepared` has done.
+
+    With whatever `repository` it was: the setting may have changed since.
+    """
     cells = [cell for cell in notebook.cells if not _is_ours(cell)]
     for cell in cells:
-        if images and cell.cell_type == "markdown":
-            cell.source = cell.source.replace(f"]({images}", f"]({markdown.IMAGES}")
+        if cell.cell_type == "markdown":
+            cell.source = RAW.sub(f"]({markdown.IMAGES}img/", cell.source)
     return cells
 
 

@@ -45,6 +45,7 @@ def _setup(args, root):
 def _all(args, root):
     """Export, run what is stale, write the other notebooks anew, write the site."""
     book = Book(root)
+    split.check_unedited(book, book.chapters, _backends(args))
     _report_exports(export.write(book))
     for chapter in book.chapters:
         for backend in _backends(args):
@@ -65,6 +66,7 @@ def _all(args, root):
 
 def _notebooks(args, root):
     book = Book(root)
+    split.check_unedited(book, _chapters(book, args), _backends(args))
     for chapter in _chapters(book, args):
         for backend in _backends(args):
             notebook = split.notebook(book, chapter, backend)

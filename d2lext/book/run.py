@@ -41,6 +41,8 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     goes on there, as long as the code is the same. Raises BookError where a cell fails
     or shows another output than stated; the notebook recorded before is then untouched.
     """
+    owners = IDS if chapter.is_shared else [backend]
+    split.check_unedited(book, [chapter], owners)
     notebook = split.notebook(book, chapter, backend)
     name = f"{chapter.stem} ({'all' if chapter.is_shared else backend})"
     recorded = {"code": notebook.metadata[split.KEY]["code"]}
@@ -55,7 +57,12 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     )
     with _environment(fast, epochs, checkpoints):
         execute(notebook, chapter, backend, book.root)
-    for owner in IDS if chapter.is_shared else [backend]:
+    for owner in owners:
+        path = split.notebook_path(book.root, chapter, owner)
+        if split.is_edited(path):  # while it ran
+            kept = path.with_suffix(".edited.ipynb")
+            progress(f"{path.name} was edited meanwhile: kept as {kept}")
+            path.replace(kept)
         copy = split.notebook(book, chapter, owner)
         for cell, result in zip(copy.cells, notebook.cells, strict=True):
             if cell.cell_type == "code":

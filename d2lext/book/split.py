@@ -10,6 +10,7 @@ import nbformat
 
 from d2lext.book import colab, files, markdown, stale
 from d2lext.book.backends import IDS, TITLES
+from d2lext.book.errors import BookError
 
 KEY = "d2lext"  # of the notebook's metadata that is ours
 IGNORED = "nbval-ignore-output"
@@ -82,10 +83,45 @@ def fingerprint(text):
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def trimmed(text):
+    """A cell without empty lines around it, which a chapter does not keep."""
+    lines = text.rstrip().split("\n")
+    while lines and not lines[0].strip():
+        lines.pop(0)
+    return "\n".join(lines)
+
+
 def is_stale(notebook):
     """Whether the notebook must run again: its outputs are from other code."""
     own = notebook.metadata[KEY]
     return own.get("recorded", {}).get("code") != own["code"]
+
+
+def is_edited(path):
+    """Whether the notebook at `path` says other than what it was split from."""
+    old = _read(path)
+    if old is None or "cells" not in old.metadata.get(KEY, {}):
+        return False
+    before = [entry.split()[1] for entry in old.metadata[KEY]["cells"]]
+    # Empty lines around a cell, and cells of nothing else, are no edits.
+    sources = [cell.source for cell in colab.written(old) if cell.source.strip()]
+    return len(sources) != len(before) or any(
+        was not in (fingerprint(source), fingerprint(trimmed(source)))
+        for source, was in zip(sources, before, strict=True)
+    )
+
+
+def check_unedited(book, chapters, backends):
+    """Raise BookError if writing a notebook anew would lose what was edited in it."""
+    for chapter in chapters:
+        for backend in backends:
+            path = notebook_path(book.root, chapter, backend)
+            if is_edited(path):
+                raise BookError(
+                    f"{path.relative_to(book.root)} was edited, and is to be written "
+                    "anew from its chapter: bring the edits to the chapter with python "
+                    f"build.py sync {chapter.name}, or undo them"
+                )
 
 
 def write(root, chapter, backend, notebook):
@@ -101,12 +137,9 @@ def file_text(root, chapter, backend, notebook):
 
 def _keep_outputs(notebook, path):
     """Give each cell the outputs that the same code had in the file at `path`."""
-    if not path.exists():
+    old = _read(path)
+    if old is None:
         return
-    try:
-        old = nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.reader.NotJSONError):
-        return  # a damaged notebook has no outputs worth keeping
     recorded = defaultdict(list)
     for cell in old.cells:
         if cell.cell_type == "code":
@@ -118,3 +151,13 @@ def _keep_outputs(notebook, path):
             cell.execution_count = old_cell.execution_count
     if KEY in old.metadata and "recorded" in old.metadata[KEY]:
         notebook.metadata[KEY]["recorded"] = old.metadata[KEY]["recorded"]
+
+
+def _read(path):
+    """The notebook at `path`; None if there is none, or one that cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        return nbformat.read(path, as_version=4)
+    except (ValueError, nbformat.reader.NotJSONError):
+        return None

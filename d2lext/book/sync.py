@@ -119,7 +119,7 @@ class _Notebook:
                 f"{self.shown} is no notebook that can be read: restore it, or write it "
                 f"anew with python build.py notebooks {ch.name}"
             ) from error
-        self.cells = colab.written(notebook, book.root)
+        self.cells = colab.written(notebook)
         self.split_from = notebook.metadata.get(split.KEY, {}).get("cells")
         self.own = [
             (number, cell)
@@ -138,9 +138,11 @@ class _Notebook:
 
     def compare(self, edits):
         """Add to `edits` what this notebook changes."""
-        now = [(cell.kind, _trimmed(self.text_of(cell))) for _, cell in self.own]
+        now = [(cell.kind, split.trimmed(self.text_of(cell))) for _, cell in self.own]
         have = [
-            (c.cell_type, _trimmed(c.source)) for c in self.cells if c.source.strip()
+            (c.cell_type, split.trimmed(c.source))
+            for c in self.cells
+            if c.source.strip()
         ]
         tags_too = len(now) != len(have) or all(
             not self._tags_differ(cell, mine)
@@ -240,7 +242,8 @@ class _Notebook:
             return  # only the chapter changed it
         now = [self.own[j] for j in rivals]
         if mine is not None and any(
-            _trimmed(self.text_of(cell)) == _trimmed(mine.source) for _, cell in now
+            split.trimmed(self.text_of(cell)) == split.trimmed(mine.source)
+            for _, cell in now
         ):
             return
         if mine is None and not now:
@@ -269,10 +272,13 @@ class _Notebook:
                 "chapter instead",
             )
         base, text = self.text_of(cell), mine.source
-        if _trimmed(base) == _trimmed(text) or split.fingerprint(text) == text_hash:
+        if (
+            split.trimmed(base) == split.trimmed(text)
+            or split.fingerprint(text) == text_hash
+        ):
             return
         if cell.kind == "code":
-            edits.changed[number][self.backend] = _trimmed(text)
+            edits.changed[number][self.backend] = split.trimmed(text)
             return
         if split.fingerprint(base) != text_hash:
             self._problem(
@@ -284,7 +290,7 @@ class _Notebook:
             )
             return
         kept = len(base) - len(base.lstrip("\n")), len(base.rstrip("\n"))
-        text = base[: kept[0]] + _trimmed(text) + base[kept[1] :]
+        text = base[: kept[0]] + split.trimmed(text) + base[kept[1] :]
         source = self._carried(edits, cell, text)
         if source is not None:
             edits.changed[number][self.backend] = source
@@ -367,7 +373,7 @@ class _Notebook:
             place not in known
             and first <= number < last
             and own.kind == cell.cell_type
-            and _trimmed(self.text_of(own)) == _trimmed(cell.source)
+            and split.trimmed(self.text_of(own)) == split.trimmed(cell.source)
             for place, (number, own) in enumerate(self.own)
         )
 
@@ -378,7 +384,7 @@ class _Notebook:
         line = lines[0] if lines else 1
         tags = [t for t in cell.metadata.get("tags", []) if t != split.IGNORED]
         unknown = [t for t in tags if t not in chapter.TAGS and t not in IDS]
-        text = _trimmed(cell.source)
+        text = split.trimmed(cell.source)
         if cell.cell_type == "markdown":
             text = text.replace(f"]({markdown.IMAGES}", "](")
         if cell.cell_type not in ("code", "markdown"):
@@ -504,11 +510,3 @@ def _both(name, text, other_name, other):
     """Two versions of a cell, as a comparison."""
     versions = [(v or "(deleted)").splitlines() for v in (text, other)]
     return "\n".join(unified_diff(*versions, name, other_name, lineterm="", n=1))
-
-
-def _trimmed(text):
-    """A cell without empty lines around it, which a chapter does not keep."""
-    lines = text.rstrip().split("\n")
-    while lines and not lines[0].strip():
-        lines.pop(0)
-    return "\n".join(lines)
