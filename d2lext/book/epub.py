@@ -17,13 +17,13 @@ def build(root, out, pages, backend):
     """
     root, out = Path(root).resolve(), Path(out).resolve()
     settings = sphinx_build.settings(root / "chapters" / "book.toml")
-    work = out.parent.with_name("epub-work") / out.stem
+    work = out.parent.with_name("work") / f"epub-{out.stem}"
     folder = work / "epub"
     picture = work / "cover.png"
     configuration = _configuration(settings, backend, out.stem, picture)
     work.mkdir(parents=True, exist_ok=True)
     cover.draw(picture, settings["title"], _edition(backend), settings["author"])
-    sphinx_build.build(root, folder, "epub", pages, configuration, builder="epub")
+    sphinx_build.build(root, folder, work, pages, configuration, builder="epub")
 
     def copied():
         shutil.copyfile(folder / "book.epub", work / "book.epub")

@@ -1,6 +1,6 @@
 """The book on paper for one framework: Sphinx writes LaTeX, XeLaTeX prints it.
 
-What XeLaTeX reads and writes lies in _build/pdf-work; only a whole PDF leaves it.
+What XeLaTeX reads and writes lies in _build/work; only a whole PDF leaves it.
 """
 
 import copy
@@ -38,11 +38,11 @@ def build(root, out, pages, backend):
     _check_programs()
     root, out = Path(root).resolve(), Path(out).resolve()
     settings = sphinx_build.settings(root / "chapters" / "book.toml")
-    work = out.parent.with_name("pdf-work") / out.stem
+    work = out.parent.with_name("work") / f"pdf-{out.stem}"
     source = work / "tex"
     configuration = _configuration(settings, backend)
     pages = _with_one_list(pages)
-    sphinx_build.build(root, source, "pdf", pages, configuration, builder="latex")
+    sphinx_build.build(root, source, work, pages, configuration, builder="latex")
     return editions.publish(source, out, lambda: _print(source, work / "run", root))
 
 

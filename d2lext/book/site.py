@@ -5,6 +5,7 @@ from pathlib import Path
 
 from d2lext.book import (
     backends,
+    colab,
     downloads,
     formulas,
     merge,
@@ -26,11 +27,16 @@ def write(book, out):
     """Write the site of `book` from its recorded notebooks; return its front page."""
     notebooks = split.notebooks(book)
     pages = merge.pages(book, notebooks)
-    for chapter in book.chapters:
-        if chapter.is_shared:  # equal for every framework, so one is offered
-            own = notebooks[chapter.stem]
-            notebooks[chapter.stem] = {backends.IDS[0]: own[backends.IDS[0]]}
-    return build(book.root, out, pages, notebooks)
+    offered = {
+        chapter.stem: {
+            backend: colab.with_cell(own, book.root, chapter, backend)
+            for backend, own in notebooks[chapter.stem].items()
+            # A shared one is equal for every framework, so one is offered.
+            if not chapter.is_shared or backend == backends.IDS[0]
+        }
+        for chapter in book.chapters
+    }
+    return build(book.root, out, pages, offered)
 
 
 def build(root, out, pages, notebooks=None):
@@ -43,8 +49,10 @@ def build(root, out, pages, notebooks=None):
     settings = sphinx_build.settings(root / "chapters" / "book.toml")
     configuration = _configuration(settings, pages, notebooks)
     extra = downloads.texts(root, notebooks)
-    sphinx_build.build(root, out, "site", pages, configuration, extra=extra)
-    return Path(out).resolve() / "index.html"
+    out = Path(out).resolve()
+    work = out.with_name("work") / "site"
+    sphinx_build.build(root, out, work, pages, configuration, extra=extra)
+    return out / "index.html"
 
 
 def _configuration(settings, pages, notebooks):

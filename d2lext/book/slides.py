@@ -46,9 +46,9 @@ def build(book, out, backend):
             "no chapter has slides: tag cells with `slide` in chapters/*.md"
         )
     pages["index"] = _front(settings, list(pages), backend)
-    name = f"slides-{backend}"
+    work = out.parent.with_name("work") / f"slides-{backend}"
     configuration = _configuration(settings)
-    sphinx_build.build(book.root, out, name, pages, configuration, builder="revealjs")
+    sphinx_build.build(book.root, out, work, pages, configuration, builder="revealjs")
     return out / "index.html"
 
 

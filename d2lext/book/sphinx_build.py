@@ -1,7 +1,6 @@
 """Sphinx, for all that is made through it: run, checked, then swapped in whole.
 
-What Sphinx reads lies beside the output in NAME-source, what it keeps between two builds
-in NAME-work. A build that fails leaves the last good output where it is.
+A build that fails leaves the last good output where it is.
 """
 
 import copy
@@ -34,16 +33,17 @@ EXTRA = "extra"  # the folder that Sphinx copies instead of reading it
 ONE_LIST_A_CHAPTER = ["bibtex.duplicate_citation", "bibtex.duplicate_label"]
 
 
-def build(root, out, name, pages, configuration, builder="html", extra=None):
+def build(root, out, work, pages, configuration, builder="html", extra=None):
     """Write `pages` (name -> notebook) and the front page into the folder `out`.
 
-    `extra` are files (path -> text) that go there as they are. `name` says in messages
-    what is built. Nothing happens if nothing has changed since `out` was written; returns
-    whether it was written. Raises BookError with everything that Sphinx warned of, by
-    line of the chapter.
+    `extra` are files (path -> text) that go there as they are. In the folder `work` lies
+    what Sphinx reads, and what it keeps between two builds. Nothing happens if nothing
+    has changed since `out` was written; returns whether it was written. Raises BookError
+    with everything that Sphinx warned of, by line of the chapter.
     """
     root, out = Path(root).resolve(), Path(out).resolve()
-    source, work = out.with_name(f"{name}-source"), out.with_name(f"{name}-work")
+    name = work.name.partition("-")[0]  # in messages: pdf of pdf-torch
+    source, work = work / "source", work / "kept"
     if extra:
         configuration = {**configuration, "html_extra_path": [EXTRA]}
     names = ["index.md", "references.bib"]
