@@ -333,7 +333,7 @@ def test_citation_shows_its_reference_under_the_pointer_and_on_focus(open_page):
     citation.focus()
     card.wait_for()
     page.keyboard.press("Tab")
-    assert page.locator("#card").inner_text().startswith("Han Xiao")
+    playwright.expect(page.locator("#card")).to_contain_text("Han Xiao")
 
 
 def test_reference_leads_back_to_where_it_is_cited(open_page):
