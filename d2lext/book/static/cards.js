@@ -59,7 +59,10 @@
   }
 
   function open(next, after) {
-    if (next === link) return clearTimeout(waiting);
+    if (next === link) {
+      if (!card.hidden) clearTimeout(waiting); // else it is about to show
+      return;
+    }
     hide();
     link = next;
     waiting = setTimeout(show, after);
@@ -79,6 +82,7 @@
   // Between a link and its card the pointer is on neither for a moment.
   for (const element of [...links, card])
     element.addEventListener("pointerleave", () => {
+      if (link === document.activeElement) return; // shown for the keyboard
       clearTimeout(waiting);
       waiting = setTimeout(hide, WAIT_MS);
     });
