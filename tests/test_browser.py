@@ -240,6 +240,19 @@ def test_search_quotes_a_formula_once(open_page):
 
 
 # 640: a screen of 1280 at a zoom of 200 %.
+def test_focus_is_seen_on_a_narrow_page(open_page):
+    """Also in the sidebar, which such a page hides until the focus comes to it."""
+    page = open_page(viewport={"width": 320, "height": 800})
+    stops = []
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(300)  # the sidebar slides in
+        box = page.locator(":focus").bounding_box()
+        stops.append((page.evaluate("document.activeElement.textContent"), box))
+        assert box["x"] >= 0, stops[-1]
+    assert any("The DenseNet Family" in text for text, _ in stops)
+
+
 @pytest.mark.parametrize("width", [320, 640, 1280])
 def test_nothing_is_wider_than_the_screen(open_page, width):
     page = open_page(viewport={"width": width, "height": 800})

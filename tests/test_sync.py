@@ -236,6 +236,11 @@ def test_a_notebook_with_edits_is_not_written_anew(small):
         split.check_unedited(book, book.chapters, IDS)
     split.check_unedited(book, book.chapters, ["torch"])
     assert small.sync() != []
+    another = nbformat.v4.new_notebook(cells=small.read("jax").cells)
+    nbformat.write(another, small.path("jax"))
+    with pytest.raises(BookError, match="move the file away"):
+        split.check_unedited(book, book.chapters, ["jax"])
+    small.path("jax").unlink()
     split.check_unedited(book, book.chapters, IDS)
 
 

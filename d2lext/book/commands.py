@@ -150,7 +150,9 @@ def _sync(args, root):
     done = sync.sync(book, _chapters(book, args), _backends(args))
     print("\n".join(done or ["nothing to bring back: no notebook was edited"]))
     if done:
-        print("notebooks written anew; python build.py says which have to run again")
+        print(
+            "notebooks written anew; python build.py runs those whose code has changed"
+        )
 
 
 def _export(args, root):

@@ -98,10 +98,16 @@ def is_stale(notebook):
 
 
 def is_edited(path):
-    """Whether the notebook at `path` says other than what it was split from."""
+    """Whether the notebook at `path` says other than what it was split from.
+
+    One that was not split from a chapter counts as edited; a damaged one has nothing
+    left to lose.
+    """
     old = _read(path)
-    if old is None or "cells" not in old.metadata.get(KEY, {}):
+    if old is None:
         return False
+    if "cells" not in old.metadata.get(KEY, {}):
+        return True
     before = [entry.split()[1] for entry in old.metadata[KEY]["cells"]]
     # Empty lines around a cell, and cells of nothing else, are no edits.
     sources = [cell.source for cell in colab.written(old) if cell.source.strip()]
@@ -120,7 +126,7 @@ def check_unedited(book, chapters, backends):
                 raise BookError(
                     f"{path.relative_to(book.root)} was edited, and is to be written "
                     "anew from its chapter: bring the edits to the chapter with python "
-                    f"build.py sync {chapter.name}, or undo them"
+                    f"build.py sync {chapter.name}, undo them, or move the file away"
                 )
 
 

@@ -42,8 +42,9 @@ EDITIONS = {
 }
 NEEDED = (
     "The code needs the package `d2lext` with {needed}. {where} run "
-    "`python build.py {setup}`, then `python build.py lab`, or choose the environment "
-    "`.venv` there as this notebook's kernel."
+    "`python build.py {setup}`, and choose the environment `.venv` there as this "
+    "notebook's kernel; or start it with `.venv/bin/jupyter lab` in the folder where you "
+    "have put this notebook, which is not the book's own."
 )
 # In the course's folder: a grader waits 30 s for a cell, and training takes longer.
 NBGRADER = '''"""For nbgrader, in the folder of the course."""
