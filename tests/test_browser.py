@@ -76,7 +76,7 @@ def open_page(browser, address):
         opened = contexts[-1].new_page()
         if init:
             opened.add_init_script(init)
-        opened.goto(address + page, wait_until="domcontentloaded")
+        opened.goto(address + page)  # its style sheets, too
         return opened
 
     yield open_page
