@@ -157,7 +157,8 @@ def compare(backend, depths, batch, steps, limit_gib):
         if len(depths) > 2 and None not in memory:
             result[f"growth {mode}"] = growth(depths, memory)
     if all("absent" in measured for measured in found.values()):
-        result["absent"] = next(iter(found.values()))["said"]
+        first = next(iter(found.values()))
+        result["absent"] = first.get("said", first["absent"])
     return result
 
 
