@@ -9,10 +9,10 @@ Gluon's pools 7x7 pixels at its end.
 import contextlib
 import importlib
 import os
-import time
 
 import numpy as np
 
+from benchmarks.worker import timed
 from d2lext.core.allocator import keep_pages
 
 BATCH, SIZE, CLASSES, LR = 8, 224, 10, 0.01
@@ -223,14 +223,16 @@ class Peers:
         return {"first_s": first}
 
     def step(self, which, turn_s):
-        """Seconds for one step, of as many as take about `turn_s`, as in worker.py."""
-        steps = max(1, round(turn_s / self.step_s[which]))
-        start = time.perf_counter()
-        for _ in range(steps):
-            self.steps[which]()
-        self._wait()
-        self.step_s[which] = (time.perf_counter() - start) / steps
-        return {"step_s": self.step_s[which], "steps": steps}
+        """Seconds for one step, of as many as take about `turn_s`."""
+
+        def run(steps):
+            for _ in range(steps):
+                self.steps[which]()
+            self._wait()
+
+        found = timed(run, turn_s, self.step_s[which])
+        self.step_s[which] = found["step_s"]
+        return found
 
 
 def start(backend, _):

@@ -18,6 +18,17 @@ from importlib import metadata
 _DISTRIBUTIONS = {"tensorflow": ("tensorflow-cpu", "tensorflow")}
 
 
+def timed(run, turn_s, step_s):
+    """Seconds for one step of `run(steps)`, of as many as take about `turn_s`.
+
+    `step_s` is what a step took the last time.
+    """
+    steps = max(1, round(turn_s / step_s))
+    start = time.perf_counter()
+    run(steps)
+    return {"step_s": (time.perf_counter() - start) / steps, "steps": steps}
+
+
 class Training:
     """A side with `batches()`, `step(batch)` and `wait()`, as in benchmarks.stock."""
 
@@ -42,11 +53,9 @@ class Training:
 
         By the speed of the turn before; one step at least.
         """
-        steps = max(1, round(turn_s / self.step_s))
-        start = time.perf_counter()
-        self._step(steps)
-        self.step_s = (time.perf_counter() - start) / steps
-        return {"step_s": self.step_s, "steps": steps}
+        found = timed(self._step, turn_s, self.step_s)
+        self.step_s = found["step_s"]
+        return found
 
     def epoch(self, batches, lead):
         """Begin an epoch and train on its first batches.
