@@ -61,12 +61,8 @@ def _changes(shown, text):
 
 def _words(shown, start, end, new):
     old, generated = [], []
-    origins = shown.origins[start:end]
-    for is_generated, run in groupby(
-        range(start, end), lambda i: origins[i - start] == GENERATED
-    ):
-        run = list(run)
-        piece = shown.text[run[0] : run[-1] + 1]
+    for is_generated, first, last in _runs(shown, start, end):
+        piece = shown.text[first:last]
         old += [piece] if is_generated else TOKEN.findall(piece)
         generated += [piece] if is_generated else []
     atoms = sorted(map(re.escape, generated), key=len, reverse=True)
@@ -100,12 +96,18 @@ def _references(source, shown, changes):
 
 def _generated(shown, start, end):
     """The runs of generated characters between two places."""
+    for is_generated, first, last in _runs(shown, start, end):
+        if is_generated:
+            yield first, last
+
+
+def _runs(shown, start, end):
+    """(Whether generated, start, end) of runs of characters between two places."""
     for is_generated, run in groupby(
         range(start, end), lambda i: shown.origins[i] == GENERATED
     ):
         run = list(run)
-        if is_generated:
-            yield run[0], run[-1] + 1
+        yield is_generated, run[0], run[-1] + 1
 
 
 def _ends(shown, source, place):

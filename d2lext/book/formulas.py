@@ -162,17 +162,35 @@ def _wheel():
     return Path(spec.origin).parent
 
 
-def setup(app):
-    """Sphinx extension: a math renderer called `katex`."""
+def renderer(app, convert):
+    """`convert(katex, formula, display)` as a function of a node, until the build ends.
+
+    A formula that KaTeX cannot read is warned of at its place, and shows nothing.
+    """
     katex = Katex()
     app.connect("build-finished", lambda app, exception: katex.close())
 
-    def html(node, display):
+    def render(node, display):
         try:
-            return katex.render(node.astext(), display)
+            return convert(katex, node.astext(), display)
         except ValueError as error:
             getLogger(__name__).warning("%s", error, location=node)
             return ""
+
+    return render
+
+
+def block_start(translator, node, **attributes):
+    """The tag that a formula on a line of its own begins with."""
+    # myst-parser wraps a labelled formula in a container that has its id already.
+    wrapped = set(node["ids"]) <= set(node.parent["ids"])
+    owner = {} if wrapped else node
+    return translator.starttag(owner, "div", CLASS="math", **attributes)
+
+
+def setup(app):
+    """Sphinx extension: a math renderer called `katex`."""
+    html = renderer(app, Katex.render)
 
     def visit_math(self, node):
         start = self.starttag(node, "span", "", CLASS="math")
@@ -180,9 +198,7 @@ def setup(app):
         raise nodes.SkipNode
 
     def visit_math_block(self, node):
-        # myst-parser wraps a labelled formula in a container that has its id already.
-        wrapped = set(node["ids"]) <= set(node.parent["ids"])
-        self.body.append(self.starttag({} if wrapped else node, "div", CLASS="math"))
+        self.body.append(block_start(self, node))
         if node["number"]:
             number = get_node_equation_number(self, node)
             self.body.append(f'<span class="eqno">({number})')

@@ -19,13 +19,13 @@ def merged(chapter, notebooks):
         for backend in _tabs(cell, own):
             result = own.get(backend) or next(iter(own.values()), None)
             cells.append(_cell(i, cell, backend, result))
-    return _notebook(cells)
+    return of_cells(cells)
 
 
 def single(chapter, notebook, backend):
     """As `merged`, for readers of one framework: without tabs, from its `notebook`."""
     pairs = zip(chapter.cells_for(backend), notebook.cells, strict=True)
-    return _notebook(
+    return of_cells(
         _cell(i, cell, None, result) for i, (cell, result) in enumerate(pairs)
     )
 
@@ -39,7 +39,8 @@ def pages(book, notebooks=None):
     }
 
 
-def _notebook(cells):
+def of_cells(cells):
+    """A notebook of `cells`, for Sphinx to read."""
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     return nbformat.v4.new_notebook(cells=list(cells), metadata=metadata)
 

@@ -51,7 +51,9 @@ def build(root, out, pages, notebooks=None):
     extra = downloads.texts(root, notebooks)
     out = Path(out).resolve()
     work = out.with_name("work") / "site"
-    sphinx_build.build(root, out, work, pages, configuration, extra=extra)
+    sphinx_build.build(
+        root, out, work, pages, configuration, extra=extra, more=["authors"]
+    )
     return out / "index.html"
 
 

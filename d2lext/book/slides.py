@@ -9,10 +9,8 @@ import textwrap
 from pathlib import Path
 
 import nbformat
-from sphinx.writers.html5 import HTML5Translator
-from sphinx_revealjs.writers import RevealjsSlideTranslator
 
-from d2lext.book import backends, formulas, sphinx_build, split
+from d2lext.book import backends, formulas, merge, sphinx_build, split
 from d2lext.book.errors import BookError
 
 HERE = Path(__file__).parent
@@ -69,7 +67,7 @@ def deck(book, chapter, backend):
             cells.append(_markdown(f"slide-{i}", cell.source))
         else:
             cells.append(_code(f"code-{i}", chapter, cell, outputs[cell.line]))
-    return _notebook(cells)
+    return merge.of_cells(cells)
 
 
 def _front(settings, names, backend):
@@ -78,12 +76,7 @@ def _front(settings, names, backend):
     listed = "\n".join(["", ":hidden:", "", *names, ""])
     text = f"# {settings['title']}\n\n{backends.TITLES[backend]}\n\n{links}\n\n"
     text += f":::{{toctree}}{listed}:::\n"
-    return _notebook([_markdown("front", text)])
-
-
-def _notebook(cells):
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    return merge.of_cells([_markdown("front", text)])
 
 
 def _markdown(cell_id, text):
@@ -124,7 +117,7 @@ def _configuration(settings):
             *shared["extensions"],
             "sphinx_revealjs",
             "d2lext.book.formulas",
-            "d2lext.book.slides",
+            "d2lext.book.sphinx_slides",
         ],
         "exclude_patterns": ["index.md"],  # ours is the list of decks
         "html_math_renderer": "katex",
@@ -141,16 +134,3 @@ def _configuration(settings):
         "revealjs_script_conf": REVEAL,
         "revealjs_script_plugins": [{"name": "RevealNotes", "src": plugin}],
     }
-
-
-class _Translator(RevealjsSlideTranslator):
-    """Code highlighted by Sphinx, as on the site, and not by a script."""
-
-    visit_literal_block = HTML5Translator.visit_literal_block
-    depart_literal_block = HTML5Translator.depart_literal_block
-
-
-def setup(app):
-    """Sphinx extension: our translator for slides."""
-    app.set_translator("revealjs", _Translator)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -33,13 +33,14 @@ EXTRA = "extra"  # the folder that Sphinx copies instead of reading it
 ONE_LIST_A_CHAPTER = ["bibtex.duplicate_citation", "bibtex.duplicate_label"]
 
 
-def build(root, out, work, pages, configuration, builder="html", extra=None):
+def build(root, out, work, pages, configuration, builder="html", extra=None, more=()):
     """Write `pages` (name -> notebook) and the front page into the folder `out`.
 
-    `extra` are files (path -> text) that go there as they are. In the folder `work` lies
-    what Sphinx reads, and what it keeps between two builds. Nothing happens if nothing
-    has changed since `out` was written; returns whether it was written. Raises BookError
-    with everything that Sphinx warned of, by line of the chapter.
+    `extra` are files (path -> text) that go there as they are, `more` names of pages in
+    chapters/ that only this output has, and lists on its front page. In the folder `work`
+    lies what Sphinx reads, and what it keeps between two builds. Nothing happens if
+    nothing has changed since `out` was written; returns whether it was written. Raises
+    BookError with everything that Sphinx warned of, by line of the chapter.
     """
     root, out = Path(root).resolve(), Path(out).resolve()
     name = work.name.partition("-")[0]  # in messages: pdf of pdf-torch
@@ -47,11 +48,12 @@ def build(root, out, work, pages, configuration, builder="html", extra=None):
     if extra:
         configuration = {**configuration, "html_extra_path": [EXTRA]}
     names = ["index.md", "references.bib"]
-    names += ["authors.md"] if builder == "html" else []
+    names += [f"{page}.md" for page in more]
     paths = [root / "chapters" / name for name in names]
     texts = {path.name: path.read_text("utf-8") for path in paths if path.is_file()}
-    if "authors.md" in texts:  # on the site alone, so only its front page lists it
-        texts["index.md"] += "\n```{toctree}\nauthors\n```\n"
+    for page in more:
+        if f"{page}.md" in texts:
+            texts["index.md"] += f"\n```{{toctree}}\n{page}\n```\n"
     _write_source(root, source, pages, configuration, extra or {}, texts)
     tools, inputs = _fingerprint(HERE), _fingerprint(HERE, source)
     if _read(out / ".inputs") == inputs:

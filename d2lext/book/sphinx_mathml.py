@@ -11,10 +11,9 @@ from html import escape
 
 from docutils import nodes
 from sphinx.builders.epub3 import Epub3Builder
-from sphinx.util.logging import getLogger
 from sphinx.util.math import get_node_equation_number
 
-from d2lext.book.formulas import Katex
+from d2lext.book.formulas import block_start, renderer
 
 VARIANT = re.compile(r'<(m[ino]) mathvariant="(bold|double-struck|script)">(\w)<')
 
@@ -74,29 +73,18 @@ def _without_later_style(app, pagename, templatename, context, doctree):
 
 def setup(app):
     """Register the builder and the math renderer `mathml`."""
-    katex = Katex()
-    app.connect("build-finished", lambda app, exception: katex.close())
+    render = renderer(app, mathml)
     app.connect("html-page-context", _without_later_style)
     app.add_builder(MathmlEpubBuilder, override=True)
-
-    def render(node, display):
-        try:
-            return mathml(katex, node.astext(), display)
-        except ValueError as error:
-            getLogger(__name__).warning("%s", error, location=node)
-            return ""
 
     def visit_math(self, node):
         self.body.append(render(node, display=False))
         raise nodes.SkipNode
 
     def visit_math_block(self, node):
-        # myst-parser wraps a labelled formula in a container that has its id already.
-        wrapped = set(node["ids"]) <= set(node.parent["ids"])
         formula = render(node, display=True)
-        size = f"font-size: {_size(formula)}em"
-        start = self.starttag({} if wrapped else node, "div", CLASS="math", style=size)
-        self.body += [start, formula]
+        style = f"font-size: {_size(formula)}em"
+        self.body += [block_start(self, node, style=style), formula]
         if node["number"]:
             number = get_node_equation_number(self, node)
             self.body.append(f'<span class="eqno">({number})</span>')

@@ -51,7 +51,7 @@ NBGRADER = '''"""For nbgrader, in the folder of the course."""
 
 import os
 
-c = get_config()  # noqa: F821
+c = get_config()  # noqa: F821  nbgrader defines it
 c.ExecutePreprocessor.timeout = 1200  # seconds for a cell
 os.environ.setdefault("D2LEXT_FAST", "1")  # training is cut to a few steps
 '''

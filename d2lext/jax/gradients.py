@@ -107,7 +107,7 @@ def _conv(params, dtype):
         if _is_plain_conv(params):
             by_platform = functools.partial(lax.platform_dependent, cpu=by_dot)
         else:
-            by_platform = lambda X, dY, default: default(X, dY)  # noqa: E731
+            by_platform = lambda X, dY, default: default(X, dY)  # noqa: E731  as the other
         dW = by_platform(low(X), low(dY), default=by_conv)
         return dX.astype(X.dtype), dW
 
