@@ -30,13 +30,29 @@ def test_it_has_the_next_number_and_a_name_from_its_title(folder, monkeypatch, c
     monkeypatch.setattr(cli, "ROOT", folder)
     last = max(int(path.name[:2]) for path in folder.glob("chapters/[0-9]*.md"))
     assert cli.main(["new", "Größer & Wider: 2 Networks"]) == 0
-    path = f"chapters/{last + 1:02}-groer-wider-2-networks.md"
+    path = f"chapters/{last + 1:02}-grosser-wider-2-networks.md"
     assert f"wrote {path}" in capsys.readouterr().out
     assert "# Größer & Wider: 2 Networks\n" in (folder / path).read_text()
-    assert cli.main(["new", "Groer, wider 2 networks!"]) == 1
+    assert cli.main(["new", "Grösser, wider 2 networks!"]) == 1
     assert f"error: {path} has this name already" in capsys.readouterr().err
     assert cli.main(["new", "中文"]) == 1
     assert "must have a letter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Größe", "grosse"),
+        ("GRÖẞE", "grosse"),
+        ("Ørsted, Æther und Łódź", "orsted-aether-und-lodz"),
+        ("Þór og Guðrún", "thor-og-gudrun"),
+        ("121 Layers", "121-layers"),
+        ("Dense–Sparse: x_1", "dense-sparse-x-1"),
+        ("XOR", "xor"),
+    ],
+)
+def test_no_letter_of_a_title_is_dropped(folder, title, name):
+    assert new.write(folder, title).stem.partition("-")[2] == name
 
 
 def test_it_keeps_the_rules_of_a_chapter(folder):

@@ -1,11 +1,13 @@
 """The skeleton of a chapter: everything that a section has, in an order that teaches."""
 
 import re
-import unicodedata
+
+from docutils.nodes import make_id
 
 from d2lext.book import files
 from d2lext.book.errors import BookError
 
+FOLDED = str.maketrans({"ð": "d", "þ": "th"})  # the two that docutils leaves out
 # One cell of a chapter for each framework: it imports, and makes what is checked.
 CODE = {
     "torch": (
@@ -92,8 +94,7 @@ expect: 10
 def write(root, title):
     """Write the skeleton of a chapter called `title`; return its path."""
     title = " ".join(title.split())
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
-    slug = "-".join(re.findall(r"[a-z0-9]+", plain.lower()))
+    slug = _slug(title)
     if not slug:
         raise BookError(
             f"a title must have a letter of the alphabet for its file's name, got {title!r}"
@@ -120,6 +121,13 @@ def write(root, title):
     text = SKELETON.format(title=title, slug=slug, imports=imports, blocks=blocks)
     files.write(path, text)
     return path
+
+
+def _slug(title):
+    """The title in the letters of a file's name: ß as ss, ø as o, æ as ae."""
+    words = re.sub(r"\W+", " ", title.casefold().translate(FOLDED))
+    # An id begins with a letter, a title may begin with a number.
+    return make_id(f"x {words}").removeprefix("x").strip("-")
 
 
 def _cell(source, backend, expect=None):
