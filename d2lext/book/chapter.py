@@ -29,6 +29,9 @@ OPTIONS = {
     "alt": "a description of the cell's plot for those who cannot see it",
     "lines": "which lines a slide shows, such as 3-9; all of them if not given",
 }
+_COUNTED = re.compile(
+    r"^\w+ cell \d+ at line \d+ (could not be read: )?|: line 1 column \d+ \(char \d+\)$"
+)
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,10 @@ def _check_name(path):
 
 def _check_fences(path, text):
     """Find unclosed fences and options that are no YAML, with their lines."""
-    lines = text.splitlines()
+    lines, breaks = text.splitlines(), set()
     for token in myst.get_parser().parse(text + "\n"):
         if token.type == "myst_block_break":
+            breaks.add(token.map[0] + 1)
             _check_options(path, token, lambda token: myst.read_cell_metadata(token, 0))
         if token.type != "fence":
             continue
@@ -152,8 +156,10 @@ def _check_fences(path, text):
                 path, token, lambda token: myst.read_fenced_cell(token, 0, "Code")
             )
     # A directive in colons is no token here: Sphinx's parser reads it later.
-    opened = []
+    opened, within = [], []
     for number, line in enumerate(lines, 1):
+        if opened and number in breaks:
+            within.append((number, *opened[-1]))
         if match := re.match(r"(:{3,})(\{.*)?\s*$", line):
             if match[2]:
                 opened.append((match[1], number))
@@ -163,6 +169,13 @@ def _check_fences(path, text):
         markup, number = opened[-1]
         raise chapter_error(
             path, number, f"this fence is never closed: end it with a line {markup}"
+        )
+    for number, markup, first in within:
+        raise chapter_error(
+            path,
+            number,
+            f"a cell begins within the directive of line {first}: end that one with a "
+            f"line {markup} before this line +++",
         )
 
 
@@ -174,13 +187,17 @@ def _check_options(path, token, parse):
         options = parsed[0] if isinstance(parsed, tuple) else parsed
         detail = None if isinstance(options, dict) else f"{options!r} names no option"
     except (myst.MystMetadataParsingError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
+        # Without the lines that jupytext and its parsers count in their own ways.
+        detail = _COUNTED.sub("", " ".join(str(error).split()))
     if detail:
+        remedy = "as YAML between two lines --- or each after a colon, such as "
+        remedy += "`:tags: [torch, export]`"
+        if token.type == "myst_block_break":
+            remedy = 'as JSON behind it, such as `+++ {"tags": ["torch"]}`'
         raise chapter_error(
             path,
             line,
-            f"the cell's options are not valid ({detail}): write them as YAML between "
-            "two lines --- or each after a colon, such as `:tags: [torch, export]`",
+            f"the cell's options are not valid ({detail}): write them {remedy}",
         )
     for option in options:
         if option not in OPTIONS:
