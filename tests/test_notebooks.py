@@ -12,7 +12,18 @@ import nbformat
 import pytest
 from nbformat.v4 import new_output
 
-from d2lext.book import check, commands, export, files, merge, run, split, stale
+from d2lext.book import (
+    backends,
+    check,
+    cli,
+    commands,
+    export,
+    files,
+    merge,
+    run,
+    split,
+    stale,
+)
 from d2lext.book.backends import IDS
 from d2lext.book.book import Book
 from d2lext.book.errors import BookError
@@ -292,9 +303,68 @@ def test_interrupting_a_run_loses_nothing(copy):
     assert left == {"01-tiny.ipynb", "started"}
 
 
-def test_a_damaged_notebook_is_written_anew(copy):
-    copy.path("torch").write_text('{"cells": [')
-    assert copy.stale() == {"torch"}
+@pytest.mark.parametrize(
+    "damaged",
+    ['{"cells": [', "", "[]", "\xff{", '{"cells": 3, "nbformat": 4, "metadata": {}}'],
+)
+def test_a_damaged_notebook_is_left_to_its_owner(copy, damaged, monkeypatch, capsys):
+    copy.edit("See ", "Look at ")
+    path = copy.path("torch")
+    path.write_text(damaged, encoding="latin-1")
+    monkeypatch.setattr(cli, "ROOT", copy.root)
+    for verb in ["notebooks"], ["run", "--backend", "torch"], ["html"], []:
+        assert cli.main(verb) == 1
+        message = capsys.readouterr().err
+        assert "error: notebooks/torch/01-tiny.ipynb is damaged" in message
+        assert "restore it" in message
+        assert "or move it away" in message
+        assert path.read_text(encoding="latin-1") == damaged
+    path.unlink()
+    assert cli.main(["notebooks"]) == 0
+    assert "Look at" in nbformat.read(path, as_version=4).cells[0].source
+
+
+def test_what_is_damaged_while_a_notebook_runs_is_kept(copy):
+    broken = "import pathlib\npathlib.Path('01-tiny.ipynb').write_text('<<<<<<<')\n42"
+    copy.edit("6 * 7", broken)
+    copy.record("torch")
+    assert copy.path("torch").with_suffix(".edited.ipynb").read_text() == "<<<<<<<"
+    assert not split.is_stale(copy.notebook("torch"))
+
+
+def fifth(monkeypatch):
+    """Name a framework that the library lacks, as whoever adds one does."""
+    monkeypatch.setitem(backends.TITLES, "paddle", "Paddle")
+    for module in backends, split:
+        monkeypatch.setattr(module, "IDS", (*IDS, "paddle"))
+
+
+def test_a_framework_without_its_folder(copy, monkeypatch):
+    copy.edit("tags: [torch]", "tags: [paddle]")
+    with pytest.raises(BookError, match="01-tiny.md:12: unknown tag 'paddle'"):
+        assert copy.book
+    fifth(monkeypatch)
+    with pytest.raises(BookError) as error:
+        copy.notebook("paddle")
+    assert str(error.value).startswith(
+        "chapters/01-tiny.md:16: code for 'paddle' needs"
+    )
+    assert "the folder d2lext/paddle and its __init__.py" in str(error.value)
+    assert "Another Framework" in str(error.value)
+    (copy.root / "d2lext" / "paddle").mkdir()
+    with pytest.raises(BookError, match="the folder d2lext/paddle and its __init__"):
+        copy.notebook("paddle")
+    (copy.root / "d2lext" / "paddle" / "__init__.py").write_text("")
+    assert split.is_stale(copy.notebook("paddle"))
+    copy.edit("x = 1", "net = d2l.DenseNet()")
+    with pytest.raises(BookError, match=r":16: .*d2lext/paddle/densenet.py, .* export"):
+        copy.notebook("paddle")
+
+
+def test_an_import_of_a_framework_that_there_is_not(copy):
+    copy.edit("x = 1", "y = 1\nfrom d2lext import jax, tensorfow")
+    with pytest.raises(BookError, match=r"01-tiny.md:16: .*d2lext/tensorfow"):
+        copy.notebook("torch")
 
 
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):

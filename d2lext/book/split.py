@@ -4,7 +4,9 @@ Recorded outputs stay while the code that produced them is the same.
 """
 
 import hashlib
+import re
 from collections import defaultdict
+from pathlib import Path
 
 import nbformat
 
@@ -26,7 +28,7 @@ def notebook(book, chapter, backend):
 
     Its cells are those of the chapter for `backend`, one for one. In `metadata.d2lext`,
     `code` is the hash of its code now; `recorded` says how the outputs came about,
-    including the hash that the code had then; `cells` what it was split from.
+    including the hash that the code had then; `cells` and `tags` what it was split from.
     """
     cells = []
     for i, cell in enumerate(chapter.cells_for(backend)):
@@ -39,6 +41,10 @@ def notebook(book, chapter, backend):
             new = nbformat.v4.new_code_cell(cell.source, id=cell_id, metadata=metadata)
         cells.append(new)
     sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    try:
+        code = stale.code_hash(book.root, backend, sources)
+    except FileNotFoundError as error:
+        raise _missing(book.root, chapter, backend, error.filename) from error
     result = nbformat.v4.new_notebook(
         cells=cells,
         metadata={
@@ -46,7 +52,8 @@ def notebook(book, chapter, backend):
                 "generated": f"from {chapter.path.as_posix()} by build.py: edit that file",
                 "backend": backend,
                 "cells": [f"{cell.id} {fingerprint(cell.source)}" for cell in cells],
-                "code": stale.code_hash(book.root, backend, sources),
+                "tags": {cell.id: own_tags(cell) for cell in cells if own_tags(cell)},
+                "code": code,
             },
             "kernelspec": {
                 "display_name": "Python 3",
@@ -72,6 +79,11 @@ def tags(cell):
     """The tags in a notebook of a `cell` of a chapter."""
     own = [tag for tag in cell.tags if tag not in TITLES]
     return [*own, IGNORED] if "train" in own else own
+
+
+def own_tags(cell):
+    """The tags of a notebook's `cell` without those that are not the author's."""
+    return [tag for tag in cell.metadata.get("tags", []) if tag != IGNORED]
 
 
 def fingerprint(text):
@@ -100,20 +112,31 @@ def is_stale(notebook):
 def is_edited(path):
     """Whether the notebook at `path` says other than what it was split from.
 
-    One that was not split from a chapter counts as edited; a damaged one has nothing
-    left to lose.
+    One that was not split from a chapter counts as edited, and so does a damaged one.
     """
-    old = _read(path)
+    try:
+        return _differs(_read(path))
+    except BookError:
+        return True
+
+
+def _differs(old):
+    """As `is_edited`, of the notebook `old` or None."""
     if old is None:
         return False
     if "cells" not in old.metadata.get(KEY, {}):
         return True
-    before = [entry.split()[1] for entry in old.metadata[KEY]["cells"]]
+    before = [entry.split() for entry in old.metadata[KEY]["cells"]]
+    tags_before = old.metadata[KEY].get("tags")  # older notebooks do not say
     # Empty lines around a cell, and cells of nothing else, are no edits.
-    sources = [cell.source for cell in colab.written(old) if cell.source.strip()]
-    return len(sources) != len(before) or any(
-        was not in (fingerprint(source), fingerprint(trimmed(source)))
-        for source, was in zip(sources, before, strict=True)
+    cells = [cell for cell in colab.written(old) if cell.source.strip()]
+    return len(cells) != len(before) or any(
+        was not in (fingerprint(cell.source), fingerprint(trimmed(cell.source)))
+        or (
+            tags_before is not None
+            and sorted(own_tags(cell)) != sorted(tags_before.get(cell_id, []))
+        )
+        for cell, (cell_id, was) in zip(cells, before, strict=True)
     )
 
 
@@ -122,7 +145,7 @@ def check_unedited(book, chapters, backends):
     for chapter in chapters:
         for backend in backends:
             path = notebook_path(book.root, chapter, backend)
-            if is_edited(path):
+            if _differs(_read(path)):
                 raise BookError(
                     f"{path.relative_to(book.root)} was edited, and is to be written "
                     "anew from its chapter: bring the edits to the chapter with python "
@@ -160,10 +183,42 @@ def _keep_outputs(notebook, path):
 
 
 def _read(path):
-    """The notebook at `path`; None if there is none, or one that cannot be read."""
+    """The notebook at `path`, None if there is none; raises BookError if damaged.
+
+    What a person wrote may be in it still, such as both sides of a merge conflict.
+    """
     if not path.exists():
         return None
+    found = {}
     try:
-        return nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.reader.NotJSONError):
-        return None
+        notebook = nbformat.read(path, as_version=4, capture_validation_error=found)
+    except Exception as error:  # nbformat raises whatever it stumbles over
+        found["ValidationError"] = error
+    if not found:
+        return notebook
+    [reason, *_] = str(found["ValidationError"]).splitlines() or [""]
+    raise BookError(
+        f"{'/'.join(path.parts[-3:])} is damaged, no notebook that can be read "
+        f"({reason[:80]}): restore it, for instance from the repository, or move it away; "
+        "it is written anew where there is none"
+    ) from found["ValidationError"]
+
+
+def _missing(root, chapter, backend, file):
+    """The error that the library lacks `file`, which the code for `backend` needs."""
+    path = Path(file).relative_to(root)
+    is_framework = len(path.with_suffix("").parts) == 2 or path.stem == "__init__"
+    name = path.parts[1].removesuffix(".py")
+    remedy = "write it with python build.py export if a chapter defines it"
+    if is_framework:
+        path = f"the folder d2lext/{name} and its __init__.py"
+        remedy = "add them as chapters/authors.md says under Another Framework"
+    code = [cell for cell in chapter.cells_for(backend) if cell.kind == "code"]
+    named = [c for c in code if re.search(rf"import\b.*\b{name}\b", c.source)]
+    own = [cell for cell in code if name in cell.tags]
+    line = [*named, *own, *code][0].line
+    return chapter.error(
+        line,
+        f"code for {backend!r} needs {path}, missing so far: {remedy}, or correct "
+        "the name",
+    )
