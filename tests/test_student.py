@@ -87,8 +87,23 @@ expect: "3"
 ---
 max(numbers)
 ```
+
++++
+
+4. Two questions:
+   1. Which?
+   2. Why?
+
+5. And then?
+
+   Say so in words.
+
+## References
+
+1. A book.
 """
-OPEN = ["01-sums-exercise-1-text", "01-sums-exercise-3-code"]
+OPEN = ["01-sums-exercise-1-text", "01-sums-exercise-2-text", "01-sums-exercise-3-code"]
+UNSOLVED = ["01-sums-exercise-4-text", "01-sums-exercise-5-text"]
 
 
 @pytest.fixture
@@ -143,6 +158,32 @@ def test_a_student_reads_the_exercise_and_no_solution(book):
 
 
 @pytest.mark.parametrize("name", ["student", "instructor"])
+def test_every_exercise_is_followed_by_its_answer(book, name):
+    shown = []
+    for cell in edition(book, name).cells:
+        grade = cell.metadata.get("nbgrader", {})
+        shown.append(grade.get("grade_id", cell.source).removeprefix("01-sums-"))
+    first = shown.index("2. What is left open?")
+    assert shown[first : first + 3] == [
+        "2. What is left open?",
+        "exercise-2-text",
+        "3. Draw the numbers. What is the largest?",
+    ]
+    assert shown[-5:] == [
+        "4. Two questions:\n   1. Which?\n   2. Why?",
+        "exercise-4-text",
+        "5. And then?\n\n   Say so in words.",
+        "exercise-5-text",
+        "## References\n\n1. A book.",
+    ]
+    answers = graded(edition(book, name))
+    for grade_id in ["01-sums-exercise-2-text", *UNSOLVED]:
+        text = answers[grade_id].source
+        assert ("no model solution" in text) is (name == "instructor")
+        assert (text == "YOUR ANSWER HERE") is (name == "student")
+
+
+@pytest.mark.parametrize("name", ["student", "instructor"])
 @pytest.mark.parametrize("backend", IDS)
 def test_nbgrader_accepts_the_cells(book, name, backend):
     notebook = edition(book, name, backend)
@@ -153,17 +194,19 @@ def test_nbgrader_accepts_the_cells(book, name, backend):
         "01-sums-exercise-1-text",
         "01-sums-exercise-1-code",
         "01-sums-exercise-1-test",
+        "01-sums-exercise-2-text",
         "01-sums-exercise-3-code",
         "01-sums-exercise-3-text",
         "01-sums-exercise-3-code-2",
         "01-sums-exercise-3-test",
+        *UNSOLVED,
     ]
     locked = [grade_id for grade_id in cells if utils.is_locked(cells[grade_id])]
     assert locked == ["01-sums-exercise-1-test", "01-sums-exercise-3-test"]
     by_hand = [
         i for i, c in cells.items() if utils.is_grade(c) and utils.is_solution(c)
     ]
-    assert by_hand == [*OPEN, "01-sums-exercise-3-text"]
+    assert by_hand == [*OPEN, "01-sums-exercise-3-text", *UNSOLVED]
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
 
 
@@ -198,6 +241,33 @@ def test_images_lie_beside_the_notebook(book):
         images = re.findall(r"\]\((.+?\.svg)\)", nbformat.writes(notebook))
         assert len(images) == (2 if folder.parent.name == "instructor" else 1)
         assert all((folder / image).is_file() for image in images)
+        lying = [path.name for path in (folder / "img").iterdir()]
+        assert sorted(lying) == sorted({image.partition("/")[2] for image in images})
+
+
+def test_images_that_no_notebook_shows_stay_at_home(book):
+    out, images = book.root / "_build", book.root / "chapters" / "img"
+    (images / "page.png").write_bytes(b"of the README")
+    student.build(book, out, ["torch"])
+    [student_s, instructor_s] = student.build(book, out, ["torch"])
+    assert [path.name for path in (student_s / "img").iterdir()] == ["sum.svg"]
+    (images / "sum.svg").rename(images / "added.svg")
+    with pytest.raises(BookError, match=r"01-sums.md:3: there is no image .*/sum.svg"):
+        student.build(book, out, ["torch"])
+    path = book.root / "chapters" / "01-sums.md"
+    path.write_text(path.read_text().replace("sum.svg", "added.svg"))
+    student.build(Book(book.root), out, ["torch"])
+    for folder in (student_s, instructor_s):
+        assert [path.name for path in (folder / "img").iterdir()] == ["added.svg"]
+
+
+def test_a_list_in_another_section_asks_nothing(tmp_path):
+    text = CHAPTER.replace("# Sums\n", "# Sums\n\nIn order:\n\n1. Add.\n2. Divide.\n")
+    cells = graded(edition(write(tmp_path, text), "student"))
+    assert cells == graded(edition(write(tmp_path / "plain", CHAPTER), "student"))
+    tagged = text.replace("# Sums\n", '# Sums\n\n+++ {"tags": ["exercise"]}\n', 1)
+    cells = graded(edition(write(tmp_path / "tagged", "# T\n\n" + tagged), "student"))
+    assert list(cells)[:2] == ["01-sums-exercise-1-text", "01-sums-exercise-2-text"]
 
 
 def test_a_build_that_fails_leaves_the_last_one(book):
@@ -254,7 +324,8 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
     code.source += 'print("bits of 3.5: 1")'
     last = answers["01-sums-exercise-3-code-2"]
     last.source = last.source.replace(stub, "import sys\nsys.stderr.write('w')\n3")
-    answers["01-sums-exercise-1-text"].source = "Sum over count."
+    for grade_id in ("01-sums-exercise-1-text", "01-sums-exercise-5-text"):
+        answers[grade_id].source = "Sum over count."
     graded(wrong)["01-sums-exercise-1-code"].source = code.source.replace("2.0", "2.5")
     for name, notebook in {"solved": solved, "empty": empty, "wrong": wrong}.items():
         folder = course / "submitted" / name / "torch"
@@ -262,10 +333,10 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
         nbformat.write(notebook, folder / "01-sums.ipynb")
     nbgrader(course, "autograde", "torch", "--create")
     assert scores(course) == {
-        # One line each: text by hand, test, code by hand, text by hand, test.
-        "solved": [None, 1, 0, 0, 1],
-        "empty": [0, 0, 0, 0, 0],
-        "wrong": [0, 0, 0, 0, 0],
+        # Two texts and a code by hand among them, then two of unsolved exercises.
+        "solved": [None, 1, 0, 0, 0, 1, 0, None],
+        "empty": [0, 0, 0, 0, 0, 0, 0, 0],
+        "wrong": [0, 0, 0, 0, 0, 0, 0, 0],
     }
 
 
@@ -287,20 +358,23 @@ def scores(course):
             submission.student.id: [
                 grade.auto_score
                 for grade in sorted(
-                    submission.notebooks[0].grades, key=lambda grade: ORDER[grade.name]
+                    submission.notebooks[0].grades,
+                    key=lambda grade: ORDER.index(grade.name),
                 )
             ]
             for submission in gradebook.assignment_submissions("torch")
         }
 
 
-ORDER = {
-    "01-sums-exercise-1-text": 0,
-    "01-sums-exercise-1-test": 1,
-    "01-sums-exercise-3-code": 2,
-    "01-sums-exercise-3-text": 3,
-    "01-sums-exercise-3-test": 4,
-}
+ORDER = [
+    "01-sums-exercise-1-text",
+    "01-sums-exercise-1-test",
+    "01-sums-exercise-2-text",
+    "01-sums-exercise-3-code",
+    "01-sums-exercise-3-text",
+    "01-sums-exercise-3-test",
+    *UNSOLVED,
+]
 
 
 def test_every_chapter_of_the_book_has_its_editions():
@@ -316,6 +390,16 @@ def test_every_chapter_of_the_book_has_its_editions():
                 lines = [line.strip() for line in cell.source.splitlines()]
                 own["solution" in cell.tags].update(lines)
             assert not left & (own[True] - own[False])
+            asked = re.findall(
+                r"^(\d+)\. ",
+                chapter.text.partition("\n## Exercises\n")[2],
+                re.MULTILINE,
+            )
+            answered = [grade_id.split("-") for grade_id in graded(handed_out)]
+            assert (
+                sorted({words[words.index("exercise") + 1] for words in answered})
+                == asked
+            )
             solved = student.notebook(book, chapter, backend, "instructor")
             for cell in graded(solved).values():
                 if cell.cell_type == "code":

@@ -1,11 +1,11 @@
 """The editions that a teacher hands out and keeps: notebooks for students and instructor.
 
 Authors write nothing for it. A solution in prose becomes an answer that is graded by
-hand. Solutions in code, up to one that says `expect:`, become one answer that nbgrader
-grades itself: `%%capture` keeps what it prints, and a locked cell after it compares
-that with `expect:`, line by line, white space aside. So that a student knows what to
-print, the lines stand before the answer, values blanked out. Code after which nothing
-is expected is graded by hand.
+hand; so does an exercise that has no solution. Solutions in code, up to one that says
+`expect:`, become one answer that nbgrader grades itself: `%%capture` keeps what it
+prints, and a locked cell after it compares that with `expect:`, line by line, white
+space aside. So that a student knows what to print, the lines stand before the answer,
+values blanked out. Code after which nothing is expected is graded by hand.
 
 The instructor's edition is the source of an nbgrader assignment; the students' is what
 `nbgrader generate_assignment` makes of it, with the outputs that are no solution's.
@@ -21,6 +21,7 @@ import nbformat
 from d2lext.book import (
     backends,
     colab,
+    exercises,
     files,
     markdown,
     repository,
@@ -31,6 +32,7 @@ from d2lext.book import (
 POINTS = 1
 TEXT_STUB = "YOUR ANSWER HERE"  # these two as nbgrader has them
 CODE_STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
+NO_SOLUTION = "*There is no model solution of this exercise: it is graded by hand.*"
 # What libraries warn of is no answer, and nbgrader takes it for a failed test.
 CAPTURE = "%%capture {name} --no-stderr"
 PROMPT = "Let the next cell print this and nothing else, with results in place of …"
@@ -55,6 +57,7 @@ c = get_config()  # noqa: F821  nbgrader defines it
 c.ExecutePreprocessor.timeout = 1200  # seconds for a cell
 os.environ.setdefault("D2LEXT_FAST", "1")  # training is cut to a few steps
 '''
+_SHOWN = re.compile(r"\]\(img/([^)\s]+)")
 _RESULT = re.compile(r"True|False|(?<![\w.-])[-+]?\d[\d.,]*(?:e[-+]?\d+)?\b")
 
 
@@ -68,17 +71,14 @@ def build(book, out, names):
         for edition in EDITIONS
         for name in names
     }
-    for (
-        folder,
-        notebooks,
-    ) in written.items():  # only now: what fails leaves all as it was
+    shown = {folder: _images(book, notebooks) for folder, notebooks in written.items()}
+    # Only now: what fails leaves all as it was.
+    for folder, notebooks in written.items():
         for name, content in notebooks.items():
             files.write(folder / name, nbformat.writes(content) + "\n")
         for path in set(folder.glob("*.ipynb")) - {folder / name for name in notebooks}:
             path.unlink()  # of a chapter that is no more
-        images = book.root / "chapters" / "img"
-        if images.is_dir():
-            shutil.copytree(images, folder / "img", dirs_exist_ok=True)
+        _copy_images(book.root / "chapters" / "img", folder / "img", shown[folder])
     files.write(out / "instructor" / "nbgrader_config.py", NBGRADER)
     return list(written)
 
@@ -87,16 +87,20 @@ def notebook(book, chapter, backend, edition):
     """The notebook of `chapter` as `edition`, "student" or "instructor"."""
     recorded = split.notebook(book, chapter, backend)
     pairs = list(zip(chapter.cells_for(backend), recorded.cells, strict=True))
-    cells, exercise, ids = [_opening(book.root, chapter, edition, backend)], None, set()
-    for solves, run in groupby(pairs, lambda pair: "solution" in pair[0].tags):
-        if solves:
-            for answered in _answers(list(run), backend):
+    cells, ids = [_opening(book.root, chapter, edition, backend)], set()
+    for exercise, run in groupby(exercises.divided(pairs), lambda found: found[0]):
+        is_solved = False
+        for solves, own in groupby(run, lambda found: "solution" in found[1].tags):
+            own = [(cell, shown) for _, cell, shown in own]
+            if not solves:
+                cells += [_beside(copy.deepcopy(shown)) for _, shown in own]
+                continue
+            is_solved = True
+            for answered in _answers(own, backend):
                 cells += _answer(answered, chapter, exercise, backend, edition, ids)
-            continue
-        for cell, shown in run:
-            if numbers := re.findall(r"^(\d+)\. ", cell.source, re.MULTILINE):
-                exercise = int(numbers[-1])
-            cells.append(_beside(copy.deepcopy(shown)))
+        if exercise and not is_solved:
+            stem = f"{chapter.stem}-exercise-{exercise.number}"
+            cells.append(_text_answer(NO_SOLUTION, stem, edition, ids))
     metadata = copy.deepcopy(recorded.metadata)
     metadata[split.KEY] = {
         "generated": metadata[split.KEY]["generated"],
@@ -105,6 +109,38 @@ def notebook(book, chapter, backend, edition):
     }
     result = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
     return colab.with_cell(result, book.root, chapter, backend)
+
+
+def _images(book, notebooks):
+    """The images in chapters/img that `notebooks`, by file name, show."""
+    found = set()
+    for file, content in notebooks.items():
+        for cell in content.cells:
+            names = _SHOWN.findall(cell.source) if cell.cell_type == "markdown" else []
+            for name in names:
+                if not (book.root / "chapters" / "img" / name).is_file():
+                    chapter = book.find(file)
+                    before = chapter.text.partition(f"img/{name}")[0]
+                    raise chapter.error(
+                        before.count("\n") + 1,
+                        f"there is no image chapters/img/{name}: add it, or correct its "
+                        "name",
+                    )
+                found.add(name)
+    return found
+
+
+def _copy_images(source, target, names):
+    """Have the images `names` of the folder `source`, and no others, in `target`."""
+    for name in sorted(names):
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}")
+        shutil.copyfile(source / name, temporary)
+        temporary.replace(path)
+    for path in sorted(target.rglob("*")):
+        if path.is_file() and path.relative_to(target).as_posix() not in names:
+            path.unlink()
 
 
 def blanked(expected):
@@ -167,14 +203,13 @@ def _answer(answered, chapter, exercise, backend, edition, ids):
     if exercise is None:
         raise chapter.error(
             first.line,
-            "a solution stands below the number of its exercise, such as `1. Show that …`",
+            "a solution stands below the number of its exercise, such as `1. Show that …`, "
+            "in a section `## Exercises`",
         )
-    stem = f"{chapter.stem}-exercise-{exercise}"
+    stem = f"{chapter.stem}-exercise-{exercise.number}"
     if first.kind == "markdown":
         solution = _beside(copy.deepcopy(answered[0][1])).source
-        source = solution if edition == "instructor" else TEXT_STUB
-        cell = nbformat.v4.new_markdown_cell(source)
-        return [_graded(cell, _unique(f"{stem}-text", ids), solution=True, grade=True)]
+        return [_text_answer(solution, stem, edition, ids)]
     cell_id = _unique(f"{stem}-code", ids)
     cell = nbformat.v4.new_code_cell(CODE_STUB)
     if edition == "instructor":
@@ -199,6 +234,13 @@ def _answer(answered, chapter, exercise, backend, edition, ids):
         _graded(cell, cell_id, solution=True, grade=False),
         _graded(test, test_id, solution=False, grade=True),
     ]
+
+
+def _text_answer(solution, stem, edition, ids):
+    """The cell of an answer in words, which a person grades."""
+    source = solution if edition == "instructor" else TEXT_STUB
+    cell = nbformat.v4.new_markdown_cell(source)
+    return _graded(cell, _unique(f"{stem}-text", ids), solution=True, grade=True)
 
 
 def _test(expected, name, edition):
