@@ -14,7 +14,18 @@ from d2lext.book.backends import IDS
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
 
+# They take minutes each. At the end of a run, one process would wait for another's.
+LONG = "pretrained", "family", "networks", "checkpoint", "trainer", "bench", "memory"
+
 collect_ignore = [f"test_{b}.py" for b in IDS if BACKENDS and b not in BACKENDS]
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with notebooks and with the other files that take longest."""
+    long = [f"test_{name}.py" for name in LONG]
+    items.sort(
+        key=lambda item: item.path.suffix != ".ipynb" and item.path.name not in long
+    )
 
 
 @pytest.fixture(scope="session")

@@ -197,6 +197,7 @@ def _test(args, root):
     }
     command = [sys.executable, "-m", "pytest", "-rs", "tests"]
     command += ["-n", str(processes), "--dist", "loadscope"]
+    command += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest first
     if args.quick:
         command += ["-m", "not slow"]
     else:
