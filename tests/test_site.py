@@ -225,6 +225,16 @@ def test_formulas_are_rendered_before_the_page_is_opened(html, page):
     assert font.stat().st_size > 9999
 
 
+def test_formulas_are_not_parted_from_the_punctuation_beside_them(tmp_path):
+    index = build(tmp_path, sample_book.CHAPTER + "\n\nHere ($a+b$): $c$ is the $n$th.")
+    page = parse(index.with_name("01-dense.html"))
+    [paragraph] = [p for p in page.select("p") if p.get_text().startswith("Here (")]
+    for formula in paragraph.select(".katex"):
+        formula.replace_with("x")
+    assert text_of(paragraph) == "Here (x): x is the xth."
+    assert [text_of(s) for s in paragraph.select(".unbroken")] == ["(x):", "xth"]
+
+
 def test_outputs_and_figures_have_alternative_text(page):
     images = page.select("article img")
     assert len(images) == 1 + len(TITLES) + 1

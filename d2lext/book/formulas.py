@@ -194,7 +194,11 @@ def setup(app):
 
     def visit_math(self, node):
         start = self.starttag(node, "span", "", CLASS="math")
-        self.body.append(f"{start}{html(node, display=False)}</span>")
+        # Between its parts a line may end, even in what is unbroken.
+        parts = html(node, display=False).replace(
+            '</span><span class="base">', '</span><wbr><span class="base">'
+        )
+        self.body.append(f"{start}{parts}</span>")
         raise nodes.SkipNode
 
     def visit_math_block(self, node):

@@ -125,7 +125,11 @@ def configuration(settings):
         "project": settings["title"],
         "author": settings["author"],
         "copyright": f"{settings['year']} {settings['author']}",
-        "extensions": ["myst_nb", "d2lext.book.sphinx_citations"],
+        "extensions": [
+            "myst_nb",
+            "d2lext.book.sphinx_citations",
+            "d2lext.book.sphinx_unbroken",
+        ],
         "language": "en",
         # Notebooks
         "nb_execution_mode": "off",
