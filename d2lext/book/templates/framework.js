@@ -77,24 +77,12 @@
     if (tab || solution) target.scrollIntoView();
   }
 
-  // Search results quote a page's text: a formula once, and no control.
-  function tidySearch() {
-    if (typeof Search === "undefined") return;
-    const toText = Search.htmlToText;
-    Search.htmlToText = (html, anchor) => {
-      const page = new DOMParser().parseFromString(html, "text/html");
-      page.querySelectorAll(".katex-mathml, .frameworks, .offers").forEach((e) => e.remove());
-      return toText(page.documentElement.outerHTML, anchor);
-    };
-  }
-
   document.documentElement.classList.add("follows-framework");
   const reading = new MutationObserver(show);
   reading.observe(document.documentElement, { childList: true, subtree: true });
   document.addEventListener("DOMContentLoaded", () => {
     reading.disconnect();
     show();
-    tidySearch();
     reveal();
   });
   addEventListener("hashchange", reveal);
