@@ -230,29 +230,130 @@ def test_no_request_leaves_the_site_and_none_fails(browser, address, name):
     assert errors == []
 
 
-def test_search_quotes_a_formula_once(open_page):
+@pytest.mark.parametrize("server", [True, False])
+def test_search_quotes_what_a_reader_sees(open_page, built_site, server):
     page = open_page("search.html?q=residual")
+    if not server:
+        page.goto(f"{built_site.as_uri()}/search.html?q=residual")
     chapter = page.locator("#search-results li", has_text="Densely Connected Networks")
     quoted = chapter.locator(".context").first.inner_text()
-    assert "residual" in quoted
+    assert "A residual network adds" in quoted
     assert "\\" not in quoted  # the source of a formula, which pages hide
     assert "Framework" not in quoted  # the control
+    page.locator(".sidebar-search").fill("transition layers")
+    page.keyboard.press("Enter")
+    section = page.locator("#search-results li", has_text="Transition Layers")
+    quoted = section.locator(".context").inner_text()
+    assert quoted.startswith("1.3 Transition Layers")  # its own text, not the page's
 
 
-# 640: a screen of 1280 at a zoom of 200 %.
-def test_focus_is_seen_on_a_narrow_page(open_page):
-    """Also in the sidebar, which such a page hides until the focus comes to it."""
-    page = open_page(viewport={"width": 320, "height": 800})
+@pytest.mark.parametrize("script", [True, False])
+def test_focus_is_seen_on_a_narrow_page(open_page, script):
+    """Also in the drawers of such a page; without a script the focus opens them."""
+    size = {"width": 320, "height": 800}
+    page = open_page(viewport=size, java_script_enabled=script)
     stops = []
     for _ in range(10):
         page.keyboard.press("Tab")
-        page.wait_for_timeout(300)  # the sidebar slides in
-        box = page.locator(":focus").bounding_box()
-        stops.append((page.evaluate("document.activeElement.textContent"), box))
-        assert box["x"] >= 0, stops[-1]
-    assert any("The DenseNet Family" in text for text, _ in stops)
+        page.wait_for_timeout(300)  # a drawer slides in
+        focus = page.locator(":focus")
+        stops.append((focus.text_content(), focus.bounding_box()))
+        assert stops[-1][1]["x"] >= 0, stops[-1]
+    assert any("The DenseNet Family" in text for text, _ in stops) is not script
 
 
+DRAWERS = [
+    (320, "Contents of the book"),
+    (320, "On this page"),
+    (1200, "On this page"),
+]
+
+
+def tab_to(page, element):
+    """Press Tab until the focus is on `element`, and there it is seen."""
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if element.evaluate("element => element === document.activeElement"):
+            break
+    playwright.expect(element).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "name"), DRAWERS)
+def test_drawer_opens_and_closes_by_keyboard(open_page, width, name):
+    page = open_page(viewport={"width": width, "height": 800})
+    drawer = page.get_by_role("complementary", name=name)
+    playwright.expect(drawer).to_be_hidden()  # so no key reaches it
+    button = page.get_by_role("button", name=name)
+    tab_to(page, button)
+    for key in ("Enter", "Space"):
+        playwright.expect(button).to_have_attribute("aria-expanded", "false")
+        page.keyboard.press(key)
+        playwright.expect(button).to_have_attribute("aria-expanded", "true")
+        playwright.expect(drawer.locator(":focus")).to_be_in_viewport(ratio=1)
+        page.keyboard.press("Escape")
+        playwright.expect(button).to_be_focused()
+        playwright.expect(drawer).to_be_hidden()
+
+
+def test_drawer_closes_when_the_reader_goes_on(open_page):
+    page = open_page(viewport={"width": 320, "height": 800})
+    drawer = page.get_by_role("complementary", name="On this page")
+    button = page.get_by_role("button", name="On this page")
+    # By a link: the focus goes on where it leads.
+    button.click()
+    tab_to(page, drawer.get_by_role("link", name="1.3 Transition Layers"))
+    page.keyboard.press("Enter")
+    playwright.expect(drawer).to_be_hidden()
+    page.keyboard.press("Tab")
+    focus = page.locator("#sec-transition :focus")
+    playwright.expect(focus).to_have_text("Lin et al., 2014")
+    # With the Tab key, backwards as well.
+    button.click()
+    page.keyboard.press("Shift+Tab")
+    playwright.expect(drawer).to_be_hidden()
+    playwright.expect(button).to_have_attribute("aria-expanded", "false")
+    # By a click beside it.
+    button.click()
+    page.mouse.click(20, 400)
+    playwright.expect(drawer).to_be_hidden()
+    playwright.expect(button).to_be_focused()
+
+
+def test_drawer_opens_by_pointer_without_javascript(open_page):
+    page = open_page(viewport={"width": 320, "height": 800}, java_script_enabled=False)
+    for label, drawer in (("nav-overlay", "sidebar"), ("toc-header", "toc")):
+        link = page.locator(f".{drawer}-drawer a").last
+        playwright.expect(link).not_to_be_in_viewport()
+        page.locator(f".{label}-icon").click()
+        playwright.expect(link).to_be_in_viewport()
+        page.mouse.click(310 if drawer == "sidebar" else 10, 400)
+        playwright.expect(link).not_to_be_in_viewport()
+
+
+PARTED = """() => [...document.querySelectorAll("article span.math")]
+    .map((formula) => [formula, formula.nextSibling])
+    .filter(([, text]) => text?.nodeType === Node.TEXT_NODE && /^\\S/.test(text.data))
+    .map(([formula, text]) => {
+        const range = document.createRange();
+        range.setStart(text, 0);
+        range.setEnd(text, 1);
+        const part = [...formula.querySelectorAll(".base")].at(-1);
+        const [sign, end] = [range, part].map((e) => e.getBoundingClientRect());
+        return sign.height && sign.left < end.left && `${text.data} at ${innerWidth}`;
+    })"""
+
+
+def test_no_line_begins_with_the_punctuation_behind_a_formula(open_page):
+    page = open_page()
+    found = []
+    for width in range(320, 1000, 20):
+        page.set_viewport_size({"width": width, "height": 800})
+        found += page.evaluate(PARTED)
+    assert len(found) > 300
+    assert [place for place in found if place] == []
+
+
+# 640: a screen of 1280 at a zoom of 200 %.
 @pytest.mark.parametrize("width", [320, 640, 1280])
 def test_nothing_is_wider_than_the_screen(open_page, width):
     page = open_page(viewport={"width": width, "height": 800})
@@ -312,6 +413,15 @@ def test_first_load_is_small(browser, address, path):
     assert images < 0.5e6
 
 
+def assert_accessible(page, within=None):
+    """axe finds nothing serious, and has looked at the contrast."""
+    options = {"resultTypes": ["violations"]}  # of others axe then lists one each
+    found = axe.Axe().run(page, context=within, options=options).response
+    serious = [v for v in found["violations"] if v["impact"] in SERIOUS]
+    assert [(v["id"], v["nodes"][0]["target"]) for v in serious] == []
+    assert "color-contrast" in {rule["id"] for rule in found["passes"]}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("theme", "width", "names"),
@@ -323,11 +433,18 @@ def test_axe_finds_nothing_serious(open_page, theme, width, names):
         page = open_page(name, color_scheme=theme, viewport=size)
         page.wait_for_load_state()
         page.evaluate(OPEN_SOLUTIONS)
-        options = {"resultTypes": ["violations"]}  # of others axe then lists one each
-        found = axe.Axe().run(page, options=options).response
-        serious = [v for v in found["violations"] if v["impact"] in SERIOUS]
-        assert [(v["id"], v["nodes"][0]["target"]) for v in serious] == []
-        assert "color-contrast" in {rule["id"] for rule in found["passes"]}
+        assert_accessible(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_an_open_drawer(open_page, theme):
+    page = open_page(color_scheme=theme, viewport={"width": 320, "height": 800})
+    for name in ("Contents of the book", "On this page"):
+        page.get_by_role("button", name=name).click()
+        page.wait_for_timeout(400)  # it slides in
+        assert_accessible(page, f"aside[aria-label='{name}']")
+        page.keyboard.press("Escape")
 
 
 def test_citation_shows_its_reference_under_the_pointer_and_on_focus(open_page):

@@ -67,6 +67,7 @@ def _configuration(settings, pages, notebooks):
             *shared["extensions"],
             "sphinx_copybutton",
             "d2lext.book.formulas",
+            "d2lext.book.sphinx_excerpts",
             "d2lext.book.sphinx_headings",
             "d2lext.book.sphinx_references",
             "d2lext.book.sphinx_tabs",
@@ -78,7 +79,7 @@ def _configuration(settings, pages, notebooks):
         "templates_path": [str(HERE / "templates")],
         "html_css_files": ["katex.min.css", "book.css"],
         "html_js_files": [
-            (name, {"defer": ""}) for name in ("cards.js", "scrolling.js")
+            (f"{name}.js", {"defer": ""}) for name in ("cards", "drawers", "scrolling")
         ],
         "html_favicon": str(HERE / "static" / "favicon.svg"),
         "html_context": {
