@@ -211,6 +211,34 @@ def test_the_first_chapter_s_deck_covers_the_lecture():
         assert places == sorted(places)
 
 
+def without_notes(deck):
+    """The titles of a deck's slides beside which the lecturer finds nothing."""
+    titles, missing = [], set()
+    for cell in deck.cells:
+        if match := re.match(r"##? (.+)", cell.source):
+            titles.append(match[1])
+            missing.add(match[1])
+        elif cell.source.startswith("::::::{revealjs-notes}"):
+            missing.discard(titles[-1])
+    assert len(set(titles)) == len(titles)
+    return missing
+
+
+@pytest.mark.parametrize("backend", IDS)
+def test_every_slide_of_the_book_has_notes(backend, tmp_path):
+    book = Book(ROOT)
+    decks = [slides.deck(book, c, backend) for c in book.chapters if has_slides(c)]
+    assert decks
+    assert [without_notes(deck) for deck in decks] == [set()] * len(decks)
+    small = write(tmp_path)
+    deck = slides.deck(small, small.chapters[0], "jax")
+    assert without_notes(deck) == {"Sums", "Only in JAX"}
+
+
+def has_slides(chapter):
+    return any("slide" in cell.tags for cell in chapter.lecture)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not CHROMIUM, reason="no chromium: install it to look at the slides"
