@@ -14,7 +14,7 @@ import yaml
 from nbgrader import utils
 from nbgrader.nbgraderformat import MetadataValidator
 
-from d2lext.book import split, student
+from d2lext.book import cli, split, student
 from d2lext.book.backends import IDS
 from d2lext.book.book import Book
 from d2lext.book.errors import BookError
@@ -419,6 +419,24 @@ def test_every_chapter_of_the_book_has_its_editions():
 )
 def test_results_are_blanked_and_labels_stay(expected, form):
     assert student.blanked(expected) == form
+
+
+@pytest.mark.parametrize("name", ["student", "instructor"])
+def test_lab_opens_an_edition(book, name, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr(cli, "ROOT", book.root)
+    monkeypatch.setattr(subprocess, "call", lambda command: opened.append(command[-1]))
+    assert cli.main(["lab", name, "--backend", "jax"]) == 1
+    assert (
+        f"there is no folder _build/{name}/jax to open: python build.py student writes it"
+        in capsys.readouterr().err
+    )
+    student.build(book, book.root / "_build", ["torch", "jax"])
+    assert cli.main(["lab", name, "--backend", "jax"]) == 0
+    assert cli.main(["lab", name]) == 0
+    folder = book.root / "_build" / name
+    assert opened == [str(folder / "jax"), str(folder)]
+    assert (folder / "jax" / "01-sums.ipynb").is_file()
 
 
 def test_the_recipe_for_hubs_uses_commands_that_there_are():

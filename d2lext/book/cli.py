@@ -110,6 +110,13 @@ def parser():
                 help="after each exercise, as in the notebooks (the default); without "
                 f"them: NAME-no-solutions.{verb}",
             )
+        if verb == "lab":
+            sub.add_argument(
+                "edition",
+                nargs="?",
+                choices=("student", "instructor"),
+                help="what `student` wrote for them (default: the book's notebooks)",
+            )
         if verb == "test":
             sub.add_argument(
                 "--quick", action="store_true", help="leave out what takes long"

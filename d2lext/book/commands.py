@@ -160,9 +160,15 @@ def _export(args, root):
 
 
 def _lab(args, root):
-    folder = root / "notebooks"
+    folder = root / "_build" / args.edition if args.edition else root / "notebooks"
     if args.backend and len(args.backend) == 1:
         folder /= args.backend[0]
+    if not folder.is_dir():
+        writes = "student" if args.edition else "notebooks"
+        raise BookError(
+            f"there is no folder {folder.relative_to(root)} to open: python build.py "
+            f"{writes} writes it"
+        )
     # Jupyter refuses to run as root, which in a container is all that there is.
     root_too = ["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []
     command = [sys.executable, "-P", "-m", "jupyter", "lab", *root_too, str(folder)]
