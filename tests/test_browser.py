@@ -262,6 +262,30 @@ def test_focus_is_seen_on_a_narrow_page(open_page, script):
     assert any("The DenseNet Family" in text for text, _ in stops) is not script
 
 
+def test_focus_is_not_behind_the_bar_on_top(open_page):
+    page = open_page(viewport={"width": 320, "height": 700}, reduced_motion="reduce")
+    bar = page.locator(".mobile-header").bounding_box()["height"]
+    for _ in range(30):
+        page.keyboard.press("Shift+Tab")  # from the foot of the page upwards
+        focus = page.locator(":focus")
+        box = focus.bounding_box()
+        assert box["y"] >= bar - 1, (focus.text_content(), box)
+
+
+def test_copy_button_shows_on_focus_and_copies(open_page):
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    button = page.get_by_role("button", name="Copy to clipboard").first
+    playwright.expect(button).to_have_css("opacity", "0")
+    page.locator(f"{SETS} > input").first.focus()
+    page.keyboard.press("Tab")
+    playwright.expect(button).to_be_focused()
+    playwright.expect(button).to_have_css("opacity", "1")
+    page.keyboard.press("Enter")
+    page.wait_for_function("navigator.clipboard.readText()")
+    code = page.locator("div.cell_input pre").first.inner_text()
+    assert page.evaluate("navigator.clipboard.readText()") == code.strip()
+
+
 DRAWERS = [
     (320, "Contents of the book"),
     (320, "On this page"),
