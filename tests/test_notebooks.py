@@ -145,7 +145,7 @@ def test_prose_is_plain_markdown(tiny):
     assert "# Tiny (Lin *et al.*, 2014)" in prose
     assert "![A box.](../../chapters/img/box.svg)" in prose
     assert "*Figure 1.1.* See (1.1)." in prose
-    assert r"\tag{1.1}" in prose
+    assert "$$a + b \\qquad (1.1)\n$$" in prose
     assert not re.search(r":::|\{(eq|ref|numref|cite:.)\}|\)=", prose)
 
 

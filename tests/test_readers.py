@@ -52,7 +52,6 @@ def test_notebooks_are_plain_markdown(path):
         # Formulas stand between dollars, which every viewer knows, and numbers in them.
         assert text.count("$$") % 2 == 0
         outside = re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL)
-        assert "\\tag" not in outside
         assert outside.count("$") % 2 == 0
         assert "\\begin{" not in outside
         for source in images(text):
@@ -71,6 +70,79 @@ def test_tables_and_links_are_ones_to_other_viewers(path):
         for token in tokens(text):
             if token.type == "link_open":
                 assert re.match(r"https?://", token.attrs["href"])
+
+
+FORMULA = re.compile(r"\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$]+)\$", re.DOTALL)
+
+
+def misread(text):
+    """The formulas in a text that one of the usual viewers does not take for one.
+
+    VS Code and GitLab have KaTeX, JupyterLab, Colab and GitHub MathJax; what is between
+    dollars is Markdown to GitLab first, which only keeps backslashes.
+    """
+    text = re.sub(r"```.*?```|`[^`\n]+`", "", text, flags=re.DOTALL)
+    gfm = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    leaves = [
+        leaf.content if leaf.type == "text" else "\n"
+        for token in gfm.parse(text.replace("\\", "\\\\"))
+        for leaf in token.children or ()
+        if leaf.type in ("text", "softbreak", "hardbreak")
+    ]
+    parsed = "".join(leaves)
+    found = []
+    for match in FORMULA.finditer(text):
+        before, after = text[: match.start()], text[match.end() :]
+        if match["display"]:
+            # A paragraph of its own; a number as \tag is an error to GitLab's KaTeX.
+            fits = re.search(r"(\A|\n[> ]*\n[> ]*)\Z", before) and re.match(
+                r"[ ]*(\Z|\n[> ]*(\n|\Z))", after
+            )
+            fits = fits and "\\tag" not in match[0]
+        else:
+            fits = match[0][1:-1].strip() == match[0][1:-1]
+            fits = fits and re.search(r"(\A|[\s(\[*-])\Z", before)
+            fits = fits and re.match(r"\Z|[\s.,;:?!)\]*-]", after)
+        if not fits or re.sub(r"\n[> ]*", "\n", match[0]) not in parsed:
+            found.append(match[0])
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_formulas_are_ones_to_every_viewer(path):
+    assert [formula for text in markdown_of(path) for formula in misread(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$a$5",
+        "x$a$",
+        "$ a $ and",
+        "Of $a*b$ and $c*d$.",
+        "$a~~b$ is $c~~d$",
+        "$<b>$",
+        "Then\n$$\na\n$$\n",
+        "$$\na\n$$\nFor $a$.",
+        "$$\na \\tag{1}\n$$",
+        "$$\na\n- b\n$$",
+    ],
+)
+def test_formulas_that_a_viewer_misreads_are_found(text):
+    assert misread(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"Of $\mathbf{x}_1$, ($f_1(\mathbf{x})_1$) and $[\,\cdot\,]$-$k$, `a$5`.",
+        "Here\n\n$$\nf_1(x_1) \\\\\ng \\qquad (1.1)\n$$\n\nand *$a$*.",
+        "> A note.\n>\n> $$\n> a\n> $$\n>\n> The end.",
+        "| $a$ | b |\n|---|---|\n| $c_1$ | $d_1$ |",
+    ],
+)
+def test_formulas_that_no_viewer_misreads(text):
+    assert misread(text) == []
 
 
 def test_what_no_viewer_knows_is_found():

@@ -1,7 +1,7 @@
 """A chapter's prose as plain Markdown, for notebooks: no MyST role or directive left.
 
 References become numbers, citations become authors and years, figures become images
-with captions, equations carry their numbers as tags.
+with captions, equations end with their numbers.
 """
 
 import re
@@ -54,7 +54,8 @@ def _equation(match, book):
         return [match.span()]
     number = book.labels[match["label"]].number
     end = match.start("formula") + len(match["formula"].rstrip())
-    return [(match.start(), end), f" \\tag{{{number}}}\n$$"]
+    # Not as \tag: GitLab shows the source of a formula with one.
+    return [(match.start(), end), f" \\qquad ({number})\n$$"]
 
 
 def _directive(match, chapter, book):
