@@ -52,7 +52,7 @@ def notebook(book, chapter, backend):
                 "generated": f"from {chapter.path.as_posix()} by build.py: edit that file",
                 "backend": backend,
                 "cells": [f"{cell.id} {fingerprint(cell.source)}" for cell in cells],
-                "tags": {cell.id: own_tags(cell) for cell in cells if own_tags(cell)},
+                "tags": {c.id: " ".join(own_tags(c)) for c in cells if own_tags(c)},
                 "code": code,
             },
             "kernelspec": {
@@ -115,7 +115,7 @@ def is_edited(path):
     One that was not split from a chapter counts as edited, and so does a damaged one.
     """
     try:
-        return _differs(_read(path))
+        return _differs(read(path))
     except BookError:
         return True
 
@@ -134,7 +134,7 @@ def _differs(old):
         was not in (fingerprint(cell.source), fingerprint(trimmed(cell.source)))
         or (
             tags_before is not None
-            and sorted(own_tags(cell)) != sorted(tags_before.get(cell_id, []))
+            and sorted(own_tags(cell)) != sorted(tags_before.get(cell_id, "").split())
         )
         for cell, (cell_id, was) in zip(cells, before, strict=True)
     )
@@ -145,7 +145,7 @@ def check_unedited(book, chapters, backends):
     for chapter in chapters:
         for backend in backends:
             path = notebook_path(book.root, chapter, backend)
-            if _differs(_read(path)):
+            if _differs(read(path)):
                 raise BookError(
                     f"{path.relative_to(book.root)} was edited, and is to be written "
                     "anew from its chapter: bring the edits to the chapter with python "
@@ -166,7 +166,7 @@ def file_text(root, chapter, backend, notebook):
 
 def _keep_outputs(notebook, path):
     """Give each cell the outputs that the same code had in the file at `path`."""
-    old = _read(path)
+    old = read(path)
     if old is None:
         return
     recorded = defaultdict(list)
@@ -182,7 +182,7 @@ def _keep_outputs(notebook, path):
         notebook.metadata[KEY]["recorded"] = old.metadata[KEY]["recorded"]
 
 
-def _read(path):
+def read(path):
     """The notebook at `path`, None if there is none; raises BookError if damaged.
 
     What a person wrote may be in it still, such as both sides of a merge conflict.
