@@ -343,7 +343,7 @@ def test_drawer_closes_when_the_reader_goes_on(open_page):
     playwright.expect(button).to_be_focused()
 
 
-def test_drawer_opens_by_pointer_without_javascript(open_page):
+def test_drawer_opens_by_pointer_or_focus_without_javascript(open_page):
     page = open_page(viewport={"width": 320, "height": 800}, java_script_enabled=False)
     for label, drawer in (("nav-overlay", "sidebar"), ("toc-header", "toc")):
         link = page.locator(f".{drawer}-drawer a").last
@@ -351,6 +351,10 @@ def test_drawer_opens_by_pointer_without_javascript(open_page):
         page.locator(f".{label}-icon").click()
         playwright.expect(link).to_be_in_viewport()
         page.mouse.click(310 if drawer == "sidebar" else 10, 400)
+        playwright.expect(link).not_to_be_in_viewport()
+        link.focus()
+        playwright.expect(link).to_be_in_viewport(ratio=1)
+        page.locator(".skip-to-content").focus()
         playwright.expect(link).not_to_be_in_viewport()
 
 
