@@ -400,6 +400,38 @@ def test_new_cells_for_one_and_for_all(small):
     assert small.sync() == []
 
 
+def test_equal_new_cells_in_different_places_are_two(small):
+    small.edit("torch", lambda cells: cells.insert(0, new_code_cell("z = 1")))
+    small.edit("jax", lambda cells: cells.append(new_code_cell("z = 1")))
+    edited = {backend: small.shown(backend) for backend in ("torch", "jax")}
+    assert len(small.sync()) == 2
+    assert "tags: [torch]\n---\nz = 1\n```\n\n(chap-blocks)=" in small.text
+    assert small.text.endswith("tags: [jax]\n---\nz = 1\n```\n")
+    small.split()
+    assert {backend: small.shown(backend) for backend in edited} == edited
+
+
+def test_what_jupyterlab_adds_is_no_edit(small):
+    def saved(cells):
+        for cell in cells:
+            cell.metadata |= {"collapsed": True, "editable": True}
+            cell.metadata.setdefault("tags", [])
+            cell.metadata["slideshow"] = {"slide_type": ""}
+            if cell.cell_type == "code":
+                cell.metadata["jupyter"] = {"outputs_hidden": False}
+                cell.execution_count = 42
+            else:
+                cell.attachments = {"a.png": {"image/png": "aGk="}}
+
+    small.edit("jax", saved)
+    book, text = Book(small.root), small.text
+    split.check_unedited(book, book.chapters, IDS)
+    assert small.sync() == []
+    small.edit("jax", moved("jax_alone", "c, k"))
+    assert len(small.sync()) == 1
+    assert small.text == text.replace(JAX, "").replace("(sec-c", f"{JAX}(sec-c", 1)
+
+
 def test_an_empty_cell_at_the_end_is_no_edit(small):
     small.edit("torch", lambda cells: cells.append(new_code_cell("")))
     assert small.sync() == []

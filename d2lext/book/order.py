@@ -86,7 +86,7 @@ def graph(sides):
         # Those that moved something come first.
         sides = {side.name: side for side in map(wanted.get, pairwise(cycle))}
         sides = sorted(sides.values(), key=lambda side: not side.moved & set(cycle))
-        cell = next(cell for cell in cycle if cell in moved_by_any)
+        cell = next((cell for cell in cycle if cell in moved_by_any), cycle[0])
         raise Disagreement(sides[:2], cell) from error
     return result
 
