@@ -121,6 +121,18 @@ BROKEN = {
         10,
         "a cell begins within the directive of line 6",
     ),
+    "options of no cell": (
+        '+++ {"tags": ["jax"]}',
+        '+++ {"tags": ["jax"]}\n\n+++',
+        24,
+        "are for a cell of text, and none follows",
+    ),
+    "options before code": (
+        "```{code-cell}",
+        '+++ {"tags": ["solution"]}\n\n```{code-cell}',
+        17,
+        r"are for a cell of text, and none follows: .*`:tags: \[solution\]`",
+    ),
     "expect for another": ('expect: "3"', "expect: {tf: 3}", 40, "expect names 'tf'"),
     "duplicate label": ("(chap-tiny)=", "(eq-sum)=", 13, "already used at chapters/01"),
     "unknown citation": ("lin2014network", "lin2041", 4, "unknown citation 'lin2041'"),

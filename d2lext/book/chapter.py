@@ -138,6 +138,7 @@ def _check_fences(path, text):
         if token.type == "myst_block_break":
             breaks.add(token.map[0] + 1)
             _check_options(path, token, lambda token: myst.read_cell_metadata(token, 0))
+            _check_text_follows(path, token, lines)
         if token.type != "fence":
             continue
         first, end = token.map
@@ -176,6 +177,18 @@ def _check_fences(path, text):
             number,
             f"a cell begins within the directive of line {first}: end that one with a "
             f"line {markup} before this line +++",
+        )
+
+
+def _check_text_follows(path, token, lines):
+    """Raise if a line +++ has options for a cell of text, and there is no such cell."""
+    following = next(filter(str.strip, lines[token.map[1] :]), "+++")
+    if token.content.strip() and re.match(r"\+\+\+|`{3,}\{code-cell\}", following):
+        raise chapter_error(
+            path,
+            token.map[0] + 1,
+            f"the options {token.content.strip()} are for a cell of text, and none "
+            "follows: write those of a code cell within it, as in `:tags: [solution]`",
         )
 
 
