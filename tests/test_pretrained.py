@@ -4,6 +4,7 @@ The oracles are the networks of keras.applications and of Gluon's model zoo. The
 their own files, each framework here loads them, and all compute the same logits.
 """
 
+import functools
 import gc
 import math
 import re
@@ -136,12 +137,18 @@ def difference(logits, expected):
 
 def combinations():
     """Libraries, networks and frameworks; all but the first are slow."""
-    for library in WRITERS:
+    for backend in IDS:
         for name in NAMES:
-            for backend in IDS:
+            for library in WRITERS:
                 quick = (library, name, backend) == ("gluon", "densenet121", "torch")
                 marks = [] if quick else [pytest.mark.slow]
                 yield pytest.param(library, name, backend, marks=marks)
+
+
+@functools.lru_cache(maxsize=1)
+def built(backend, name):
+    """The network, for one library's file after the other: it takes up to 20 s."""
+    return d2l(backend).create_model(name)
 
 
 @pytest.mark.parametrize(("library", "name", "backend"), list(combinations()))
@@ -149,12 +156,10 @@ def test_published(published, library, name, backend):
     if backend not in SELECTED:
         pytest.skip("--backend left this framework out")
     path, expected = published(library, name)
-    package = d2l(backend)
-    model = package.create_model(name)
+    package, model = d2l(backend), built(backend, name)
     package.load_weights(model, path)
     logits = package.predict(model, images(SIZES[library]))
-    del model  # hundreds of MiB, in cycles
-    gc.collect()
+    gc.collect()  # of the network before: hundreds of MiB, in cycles
     assert difference(logits, expected) <= TOLERANCE
 
 
