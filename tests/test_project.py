@@ -79,7 +79,7 @@ def test_page_and_notebooks_have_the_same_numbers(root, built_site):
         if cell["cell_type"] == "markdown"
     )
     on_page = set(re.findall(r'class="eqno">\((\d+\.\d+)\)', page))
-    assert on_page == set(re.findall(r"\\tag\{(\d+\.\d+)\}", text)) != set()
+    assert on_page == set(re.findall(r"\\qquad \((\d+\.\d+)\)", text)) != set()
     captions = set(re.findall(r'caption-number">Figure (\d+\.\d+)', page))
     assert captions == set(re.findall(r"^\*Figure (\d+\.\d+)\.\*", text, re.M)) != set()
 
