@@ -70,6 +70,7 @@ class Trainer(trainer.Trainer):
         self._apply = faster(model.apply, self._low_precision())
         self._eval_apply = model.evaluating().apply
         # One compiled function a step; the old state's memory becomes the new one's.
+        # `lax.scan` over steps took five times as long a step on a CPU.
         self._run_train_step, self._run_eval_step = self._train_step, self._eval_step
         if self.compiled:
             self._run_train_step = jax.jit(self._train_step, donate_argnums=0)
