@@ -46,7 +46,10 @@ class Edits:
             for number, cell in enumerate(ch.lecture)
             if backend in cell.backends and not cell.is_for_lectures
         }
-        now = [(c.kind, self._text(c), sorted(_tags(c))) for c in own.values()]
+        now = [
+            (c.kind, self._text(c), sorted(split.without_frameworks(c.tags)))
+            for c in own.values()
+        ]
         have = [
             (c.cell_type, split.trimmed(c.source), sorted(split.own_tags(c)))
             for c in mine
@@ -94,7 +97,10 @@ class Edits:
             elif k is not None:
                 self._compare_text(number, own[number], mine[k], text_hash)
                 self._compare_tags(number, own[number], mine[k], old_tags)
-            elif i in same and old_tags in (None, _tags(own[number])):
+            elif i in same and old_tags in (
+                None,
+                split.without_frameworks(own[number].tags),
+            ):
                 self.changed |= {(number, TEXT): DELETED, (number, TAGS): DELETED}
             else:
                 self._conflict(own[number].line, self.shows(own[number]), DELETED)
@@ -152,7 +158,7 @@ class Edits:
             self._carry(number, cell, base[:lead] + text + base[tail:])
 
     def _compare_tags(self, number, cell, mine, base):
-        now, tags = _tags(cell), split.own_tags(mine)
+        now, tags = split.without_frameworks(cell.tags), split.own_tags(mine)
         if sorted(tags) in (sorted(now), base and sorted(base)):
             return
         if base is None or sorted(base) != sorted(now):
@@ -221,11 +227,6 @@ def both(name, text, other_name, other):
     versions = [(v or "(deleted)").splitlines() for v in (text, other)]
     names = str(name), str(other_name)
     return "\n".join(unified_diff(*versions, *names, lineterm="", n=1))
-
-
-def _tags(cell):
-    """The tags of a chapter's cell that are its author's in a notebook, too."""
-    return [tag for tag in split.tags(cell) if tag != split.IGNORED]
 
 
 def _is(text_hash, text):

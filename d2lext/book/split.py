@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 
 from d2lext.book import colab, files, markdown, stale
-from d2lext.book.backends import IDS, TITLES
+from d2lext.book.backends import IDS
 from d2lext.book.errors import BookError
 
 KEY = "d2lext"  # of the notebook's metadata that is ours
@@ -77,8 +77,13 @@ def notebooks(book):
 
 def tags(cell):
     """The tags in a notebook of a `cell` of a chapter."""
-    own = [tag for tag in cell.tags if tag not in TITLES]
+    own = without_frameworks(cell.tags)
     return [*own, IGNORED] if "train" in own else own
+
+
+def without_frameworks(tags):
+    """The `tags` of a chapter's cell that its notebooks have, too."""
+    return [tag for tag in tags if tag not in IDS]
 
 
 def own_tags(cell):

@@ -134,8 +134,8 @@ class _Merge:
                 # The chapter has one for this framework, another notebook not yet.
                 is_free = (known is cell) != (new.backends[0] in known.backends)
                 if (
-                    (known.kind, known.source, _own(known.tags))
-                    == (new.kind, new.source, _own(new.tags))
+                    (known.kind, known.source, split.without_frameworks(known.tags))
+                    == (new.kind, new.source, split.without_frameworks(new.tags))
                     and is_free
                     and cell not in side.cells
                     and _have_an_order([*others, replace(side, cells=cells)])
@@ -157,7 +157,7 @@ class _Merge:
         # In a chapter whose code is the same for all, so is what is added to it.
         for_all = self.chapter.is_shared or set(own.backends) == set(IDS)
         named = {*own.tags, *(() if for_all else own.backends)}
-        tags = (*(b for b in IDS if b in named), *_own(own.tags))
+        tags = (*(b for b in IDS if b in named), *split.without_frameworks(own.tags))
         return Block(None, own.kind, own.source, tags)
 
     def _done(self):
@@ -188,10 +188,6 @@ class _Merge:
             names = [e.shown for e in self.notebooks if e.backend in new.backends]
             lines.append((f"{self.chapter.path}: a new {new.kind} cell", names))
         return [f"{line}, from {', '.join(names)}" for line, names in lines]
-
-
-def _own(tags):
-    return [tag for tag in tags if tag not in IDS]
 
 
 def _have_an_order(sides):
