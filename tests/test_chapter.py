@@ -149,6 +149,12 @@ BROKEN = {
         6,
         "there is no image chapters/img/bax.svg",
     ),
+    "missing image in prose": (
+        "Text about",
+        "![A box.](img/bax.svg)",
+        4,
+        "there is no image chapters/img/bax.svg",
+    ),
     "no title": ("# Tiny", "Tiny", 1, "begins with a title"),
     "no Python": ("x = 1", "x = = 1", 21, "this is no Python"),
 }

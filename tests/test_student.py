@@ -253,7 +253,7 @@ def test_images_that_no_notebook_shows_stay_at_home(book):
     assert [path.name for path in (student_s / "img").iterdir()] == ["sum.svg"]
     (images / "sum.svg").rename(images / "added.svg")
     with pytest.raises(BookError, match=r"01-sums.md:3: there is no image .*/sum.svg"):
-        student.build(book, out, ["torch"])
+        student.build(Book(book.root), out, ["torch"])
     path = book.root / "chapters" / "01-sums.md"
     path.write_text(path.read_text().replace("sum.svg", "added.svg"))
     student.build(Book(book.root), out, ["torch"])

@@ -129,12 +129,15 @@ class Book:
                         chapter, name, Label(kind, number, title, chapter.stem, line)
                     )
             for match in IMAGE.finditer(text):
+                line, file = _line(cell, match.start()), match["source"].split()[0]
                 if not match["alt"].strip():
                     raise chapter.error(
-                        _line(cell, match.start()),
-                        f"the image {match['source']} has no alternative text: describe it "
+                        line,
+                        f"the image {file} has no alternative text: describe it "
                         "between the brackets, ![what it shows](file)",
                     )
+                if file.startswith("img/"):
+                    self._check_image(chapter, line, file)
 
     def _add(self, chapter, name, label):
         if name in self.labels:
@@ -167,8 +170,13 @@ class Book:
             raise chapter.error(
                 line, f"the figure {file} has no caption: add it below the options"
             )
+        self._check_image(chapter, line, file)
+
+    def _check_image(self, chapter, line, file):
         if not (self.root / "chapters" / file).is_file():
-            raise chapter.error(line, f"there is no image chapters/{file}")
+            raise chapter.error(
+                line, f"there is no image chapters/{file}: add it, or correct its name"
+            )
 
     def _check_references(self, chapter):
         for cell in _prose(chapter):

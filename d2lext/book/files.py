@@ -11,23 +11,26 @@ from pathlib import Path
 from d2lext.book.errors import BookError
 
 
-def write(path, text):
-    """Write `text` to `path` unless it is there already; return whether it changed."""
+def write(path, content):
+    """Write a text or bytes to `path` unless they are there; return whether it changed."""
     path = Path(path)
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return False
+    mode, encoding = ("wb", None) if isinstance(content, bytes) else ("w", "utf-8")
+    if path.exists():
+        with path.open(mode.replace("w", "r"), encoding=encoding) as file:
+            if file.read() == content:
+                return False
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
-            "w",
-            encoding="utf-8",
+            mode,
+            encoding=encoding,
             dir=path.parent,
             prefix=f".{path.name}.",
             delete=False,
         ) as file:
             temporary = Path(file.name)
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)

@@ -105,9 +105,7 @@ def _write_source(root, source, pages, configuration, extra, texts):
     for path in (chapters / "img").glob("*"):
         copied = source / "img" / path.name
         wanted.add(copied)
-        if not copied.is_file() or copied.read_bytes() != path.read_bytes():
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copied)
+        files.write(copied, path.read_bytes())
     for path, text in extra.items():
         files.write(source / EXTRA / path, text)
         wanted.add(source / EXTRA / path)

@@ -13,7 +13,6 @@ The instructor's edition is the source of an nbgrader assignment; the students' 
 
 import copy
 import re
-import shutil
 from itertools import groupby
 
 import nbformat
@@ -71,14 +70,13 @@ def build(book, out, names):
         for edition in EDITIONS
         for name in names
     }
-    shown = {folder: _images(book, notebooks) for folder, notebooks in written.items()}
     # Only now: what fails leaves all as it was.
     for folder, notebooks in written.items():
         for name, content in notebooks.items():
             files.write(folder / name, nbformat.writes(content) + "\n")
         for path in set(folder.glob("*.ipynb")) - {folder / name for name in notebooks}:
             path.unlink()  # of a chapter that is no more
-        _copy_images(book.root / "chapters" / "img", folder / "img", shown[folder])
+        _copy_images(book.root / "chapters" / "img", folder / "img", notebooks.values())
     files.write(out / "instructor" / "nbgrader_config.py", NBGRADER)
     return list(written)
 
@@ -111,34 +109,14 @@ def notebook(book, chapter, backend, edition):
     return colab.with_cell(result, book.root, chapter, backend)
 
 
-def _images(book, notebooks):
-    """The images in chapters/img that `notebooks`, by file name, show."""
-    found = set()
-    for file, content in notebooks.items():
-        for cell in content.cells:
-            names = _SHOWN.findall(cell.source) if cell.cell_type == "markdown" else []
-            for name in names:
-                if not (book.root / "chapters" / "img" / name).is_file():
-                    chapter = book.find(file)
-                    before = chapter.text.partition(f"img/{name}")[0]
-                    raise chapter.error(
-                        before.count("\n") + 1,
-                        f"there is no image chapters/img/{name}: add it, or correct its "
-                        "name",
-                    )
-                found.add(name)
-    return found
-
-
-def _copy_images(source, target, names):
-    """Have the images `names` of the folder `source`, and no others, in `target`."""
-    for name in sorted(names):
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}")
-        shutil.copyfile(source / name, temporary)
-        temporary.replace(path)
-    for path in sorted(target.rglob("*")):
+def _copy_images(source, target, notebooks):
+    """Have those images of the folder `source` that `notebooks` show in `target`."""
+    cells = [cell for notebook in notebooks for cell in notebook.cells]
+    prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    names = set(_SHOWN.findall("\n".join(prose)))
+    for name in names:
+        files.write(target / name, (source / name).read_bytes())
+    for path in target.rglob("*"):
         if path.is_file() and path.relative_to(target).as_posix() not in names:
             path.unlink()
 
