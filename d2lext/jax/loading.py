@@ -29,7 +29,7 @@ os.environ["XLA_FLAGS"] = _without_pass(os.environ.get("XLA_FLAGS", ""))
 with needed_by("jax"):
     import flax  # noqa: F401  these three for their errors
     import jax
-    import optax  # noqa: F401
+    import optax  # noqa: F401  as flax
 
 # On the CPU, each call runs where it is made. In a thread of its own, glibc hands it
 # fresh memory for every large array, whose pages the system clears first.
