@@ -3,6 +3,7 @@
 Written by `python build.py export`: edit the chapter, not this file.
 """
 
+import jax
 from flax import linen as nn
 from jax import numpy as jnp
 from d2lext import jax as d2l
@@ -80,6 +81,8 @@ class DenseBlockBC(nn.Module):
         features = [X]
         for block in self.blocks:
             if self.memory_efficient:
+                # Backward, XLA then adds up gradients here, and no later.
+                features = jax.lax.optimization_barrier(features)
                 Y = d2l.recompute(block, *features)
             else:
                 Y = block(*features)

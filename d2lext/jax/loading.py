@@ -2,7 +2,7 @@
 
 On the CPU, XLA finds that a recomputation repeats the forward pass, and keeps what that
 had instead. JAX separates the two by a barrier, which one of XLA's passes takes away too
-early; without this pass `recompute` saves memory. Nothing else here has barriers.
+early; without this pass `recompute` saves memory. No barrier here serves another end.
 """
 
 import os
