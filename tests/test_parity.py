@@ -6,7 +6,6 @@ Every framework is compared with PyTorch, in float32 on the CPU.
 import functools
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -282,9 +281,9 @@ def test_initial_weights_follow_the_documented_distributions():
     assert weights.std() == pytest.approx(math.sqrt(2 / 900), rel=1e-2)
 
 
-def test_the_recorded_trainings_are_as_alike_as_the_first_chapter_says():
+def test_the_recorded_trainings_are_as_alike_as_the_first_chapter_says(root):
     """The same training losses and best epochs; where they stop is up to chance."""
-    root, losses, accuracies, best = Path(__file__).parents[1], [], [], []
+    losses, accuracies, best = [], [], []
     for backend in IDS:
         text = (root / "notebooks" / backend / "01-densenet.ipynb").read_text("utf-8")
         (loss,) = re.findall(r"training loss ([\d.]+),", text)
