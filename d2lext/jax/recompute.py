@@ -9,7 +9,9 @@ def recompute(block, *inputs):
     There the block, a module of Flax within another, runs once more (Pleiss et al.,
     2017), with the random numbers of the first time; the statistics of its
     normalizations are updated once. On the CPU it saves memory with an option of XLA's
-    alone, which `loading` sets.
+    alone, which `loading` sets. Where many blocks read the same arrays, these pass
+    through `jax.lax.optimization_barrier` before each block, as in `DenseBlockBC`: XLA
+    would put off the sums of their gradients to the end, and keep every term.
     """
     return nn.remat(_call)(block, *inputs)
 
