@@ -2,8 +2,8 @@
 
 Both networks live in one process and pass through the same step: same framework,
 threads, allocator, precision (float32), layout and compilation, plain SGD without
-momentum. Batches are 8 images of 3x224x224, the size that all these networks know:
-Gluon's pools 7x7 pixels at its end.
+momentum; ours with what our trainer does to a model's operations. Batches are 8 images
+of 3x224x224, the size that all these networks know: Gluon's pools 7x7 pixels at its end.
 """
 
 import contextlib
@@ -178,16 +178,18 @@ def _tensorflow(X, y):
     import keras
     import tensorflow as tf
 
+    from d2lext.tensorflow import normalization
+
     X, y = tf.constant(X.transpose(0, 2, 3, 1)), tf.constant(y)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def stepper(model):
+    def stepper(model, around):
         optim = keras.optimizers.SGD(LR)
         optim.build(model.trainable_variables)
 
         @tf.function(autograph=False)
         def step():
-            with tf.GradientTape() as tape:
+            with around(model), tf.GradientTape() as tape:
                 l = loss(y, model(X, training=True))
             params = model.trainable_variables
             optim.apply_gradients(zip(tape.gradient(l, params), params, strict=True))
@@ -195,7 +197,9 @@ def _tensorflow(X, y):
 
         return lambda: float(step())
 
-    return stepper(ours), stepper(_keras()), lambda: None
+    # As the trainer has it: fused normalization.
+    step = stepper(ours, normalization.fused)
+    return step, stepper(_keras(), contextlib.nullcontext), lambda: None
 
 
 _STEPPERS = {"torch": _torch, "mxnet": _mxnet, "jax": _jax, "tensorflow": _tensorflow}
