@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from d2lext.book.backends import IDS
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
+# A shell lets what it starts in the background ignore Ctrl-C; so would the processes that
+# tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # They take minutes each. At the end of a run, one process would wait for another's.
 LONG = "pretrained", "family", "networks", "checkpoint", "trainer", "bench", "memory"

@@ -129,7 +129,10 @@ def builds():
         if not small and name not in PUBLISHED and name not in TABLE_2:
             chosen, turn = [SELECTED[turn % len(SELECTED)]], turn + 1
         for backend in chosen:
-            quick = small or (name, backend) == ("densenet121", SELECTED[0])
+            quick = name == "densenet_d2l" or (name, backend) == (
+                "densenet121",
+                SELECTED[0],
+            )
             marks = () if quick else pytest.mark.slow
             yield pytest.param(backend, name, marks=marks)
 
@@ -286,6 +289,7 @@ def test_training_options(backend):
     assert found == (0.3, 0.8, 1e-3, 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", SELECTED)
 def test_dropout_and_memory(backend):
     """Dropout acts in training alone; what saves memory changes no number."""

@@ -157,6 +157,7 @@ def test_flags_of_xla(flags, expected):
     assert d2l("jax").loading._without_pass(flags) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("jax" not in SELECTED, reason="it is XLA's plan")
 def test_xla_plans_for_one_gradient_a_feature():
     """The memory of a gradient's intermediate values, as XLA's own plan has it.

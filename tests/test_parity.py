@@ -40,6 +40,8 @@ SIZES = {
     "densenet_40_12": 8,
     "densenet_bc_100_12": 8,
 }
+FIRST = "densenet_d2l"  # the first chapter's is enough for a quick run
+KINDS = [pytest.param(k, marks=() if k == FIRST else pytest.mark.slow) for k in SIZES]
 
 
 def images(n, size=32, seed=0):
@@ -97,7 +99,7 @@ def reference():
     return compute
 
 
-@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("backend", OTHERS)
 def test_one_step(backend, kind, reference):
     X, y = images(8, SIZES[kind])
@@ -117,6 +119,7 @@ def test_one_step(backend, kind, reference):
     assert_same("statistics", step.statistics, statistics)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", IDS)
 def test_examine_leaves_the_model_alone(backend):
     X, y = images(8)

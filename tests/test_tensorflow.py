@@ -265,6 +265,7 @@ def test_steps_are_traced_once_for_a_size_of_batch():
     assert sorted(calls) == ["train"] * 2 + ["val"] * 2  # the last batch is smaller
 
 
+@pytest.mark.slow
 def test_same_seed_same_run():
     def run(seed, lr):
         model = small(lr)

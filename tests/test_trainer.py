@@ -383,6 +383,7 @@ def losses(trainer):
     return np.array([[entry[key] for key in keys] for entry in trainer.history])
 
 
+@pytest.mark.slow
 def test_not_compiled_is_the_same_to_rounding(d2l, capsys):
     faster = d2l.__name__ != "d2lext.torch"  # slower there
     # One block: JAX compiles each operation of each shape by itself.
@@ -424,6 +425,7 @@ def test_python_decides_in_steps_that_are_not_compiled():
         run(d2l, Looks(**options, small_images=True), max_epochs=1, compile=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_evaluation_is_in_float32(d2l, precision):
     """Its loss is that of the same weights in float32, to rounding."""
