@@ -3,8 +3,6 @@
 import importlib
 import sys
 
-VERSIONS = ()
-
 
 def prepare(trainer, model, data):
     """Do what `trainer.fit(model, data)` does before its first step."""

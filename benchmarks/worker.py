@@ -34,6 +34,7 @@ class Training:
 
     def __init__(self, module, side):
         self.module, self.side = module, side
+        self.versions = getattr(side, "versions", None) or module.VERSIONS
         self.step_s = float("inf")  # before the first one
 
     def prepare(self):
@@ -138,8 +139,7 @@ def main(kind, name):
         try:
             if request["do"] == "start":
                 side = _start(kind, name, request["options"])
-                names = getattr(side, "versions", None) or side.module.VERSIONS
-                reply = {"versions": versions(names)}
+                reply = {"versions": versions(side.versions)}
             else:
                 reply = _answer(side, request)
         except ImportError as error:

@@ -3,6 +3,8 @@
 The oracle is the same network without it.
 """
 
+import sys
+
 import numpy as np
 import pytest
 from selected import SELECTED, d2l
@@ -134,6 +136,56 @@ def test_training_is_the_same(backend):
     assert (
         parity.difference(thrifty, plain) <= parity.TOLERANCES["weights after 10 steps"]
     )
+
+
+@pytest.mark.skipif("torch" not in SELECTED, reason="it hooks PyTorch's")
+def test_pytorch_keeps_less():
+    """The bytes that one step keeps for its backward pass."""
+    import torch
+
+    X, y = images()
+    kept = []
+    for model in pair("torch"):
+        found = {}
+
+        def keep(tensor, found=found):
+            found[tensor.untyped_storage().data_ptr()] = (
+                tensor.untyped_storage().nbytes()
+            )
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            d2l("torch").examine(model, X, y)
+        kept.append(sum(found.values()))
+    plain, thrifty = kept
+    assert thrifty < plain / 2
+
+
+@pytest.mark.skipif("mxnet" not in SELECTED, reason="it is MXNet's function")
+def test_mxnet_runs_each_block_once_more(monkeypatch):
+    recomputed = sys.modules[d2l("mxnet").recompute.__module__]._Recomputed
+    run, calls = recomputed._run, []
+    monkeypatch.setattr(recomputed, "_run", lambda *args: calls.append(1) or run(*args))
+    X, y = images()
+    for model, expected in zip(pair("mxnet"), (0, 2), strict=True):
+        d2l("mxnet").examine(model, X, y)
+        assert len(calls) == expected * sum(SMALL["arch"])
+
+
+@pytest.mark.skipif("tensorflow" not in SELECTED, reason="it is TensorFlow's graph")
+def test_tensorflow_recomputes_with_fused_normalization():
+    """A trainer's compiled step has no other; with `memory_efficient` it has more."""
+    package, counts = d2l("tensorflow"), []
+    for model in pair("tensorflow"):
+        model.board.display = False
+        trainer = package.Trainer(max_epochs=1, precision="fp32")
+        trainer.fit(model, Random(batch=batch_of("tensorflow")))
+        specs = sys.modules[type(trainer).__module__]._specs(batch_of("tensorflow"))
+        step = trainer._function(trainer._train, specs)
+        kinds = [op.type for op in step.graph.get_operations()]
+        counts.append(kinds.count("FusedBatchNormV3"))
+    plain, thrifty = counts
+    assert thrifty == plain + 2 * sum(SMALL["arch"])  # two of each block
 
 
 @pytest.mark.parametrize(

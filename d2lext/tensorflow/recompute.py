@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from d2lext.tensorflow import normalization
+
 
 def recompute(layer, *inputs, training=None):
     """`layer(*inputs)`, of which the inputs alone are kept for the backward pass.
@@ -27,8 +29,9 @@ def recompute(layer, *inputs, training=None):
         if is_first:
             is_first = False
             return run(*inputs)
-        # What it assigns to variables in this scope, they do not become.
-        with keras.StatelessScope(seeds):
+        # What it assigns to variables in this scope, they do not become. The trainer's
+        # fused normalization has ended when gradients are taken.
+        with keras.StatelessScope(seeds), normalization.fused(layer):
             return run(*inputs)
 
     return tf.recompute_grad(call)(*inputs)
