@@ -34,8 +34,12 @@ class Training:
 
     def __init__(self, module, side):
         self.module, self.side = module, side
-        self.versions = getattr(side, "versions", None) or module.VERSIONS
         self.step_s = float("inf")  # before the first one
+
+    @property
+    def versions(self):
+        """The names of the libraries whose versions belong to the result."""
+        return getattr(self.side, "versions", None) or self.module.VERSIONS
 
     def prepare(self):
         """Take a batch and make the first step, which builds and compiles."""
