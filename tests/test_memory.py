@@ -3,8 +3,6 @@
 The oracle is the same network without it.
 """
 
-import sys
-
 import numpy as np
 import pytest
 from selected import SELECTED, d2l
@@ -149,9 +147,8 @@ def test_pytorch_keeps_less():
         found = {}
 
         def keep(tensor, found=found):
-            found[tensor.untyped_storage().data_ptr()] = (
-                tensor.untyped_storage().nbytes()
-            )
+            storage = tensor.untyped_storage()
+            found[storage.data_ptr()] = storage.nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -163,7 +160,7 @@ def test_pytorch_keeps_less():
 
 @pytest.mark.skipif("mxnet" not in SELECTED, reason="it is MXNet's function")
 def test_mxnet_runs_each_block_once_more(monkeypatch):
-    recomputed = sys.modules[d2l("mxnet").recompute.__module__]._Recomputed
+    recomputed = d2l("mxnet.recompute")._Recomputed
     run, calls = recomputed._run, []
     monkeypatch.setattr(recomputed, "_run", lambda *args: calls.append(1) or run(*args))
     X, y = images()
@@ -174,13 +171,13 @@ def test_mxnet_runs_each_block_once_more(monkeypatch):
 
 @pytest.mark.skipif("tensorflow" not in SELECTED, reason="it is TensorFlow's graph")
 def test_tensorflow_recomputes_with_fused_normalization():
-    """A trainer's compiled step has no other; with `memory_efficient` it has more."""
+    """The compiled step of a trainer has one for each of what it computes anew."""
     package, counts = d2l("tensorflow"), []
     for model in pair("tensorflow"):
         model.board.display = False
         trainer = package.Trainer(max_epochs=1, precision="fp32")
         trainer.fit(model, Random(batch=batch_of("tensorflow")))
-        specs = sys.modules[type(trainer).__module__]._specs(batch_of("tensorflow"))
+        specs = d2l("tensorflow.trainer")._specs(batch_of("tensorflow"))
         step = trainer._function(trainer._train, specs)
         kinds = [op.type for op in step.graph.get_operations()]
         counts.append(kinds.count("FusedBatchNormV3"))
