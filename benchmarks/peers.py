@@ -118,7 +118,7 @@ def _jax(X, y):
     import jax
     import optax
 
-    from d2lext.jax.gradients import faster
+    from d2lext.jax.programs import faster
 
     ours, peer = _ours("jax"), _keras()
     apply = faster(ours.apply)  # as the trainer has it

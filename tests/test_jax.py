@@ -281,7 +281,7 @@ def test_batch_norm_learns_its_statistics():
     model, data = build(small(lr=0)), Data(batch_size=20)
     conv, *_ = model.bind(model.variables).net.layers
     before = np.asarray(conv(data.X[:20]))
-    fit(model, data)
+    fit(model, data, precision="fp32")
     stats = model.variables["batch_stats"]
     stem = stats["net"]["layers_1"]
     mean, variance = before.mean(axis=(0, 1, 2)), before.var(axis=(0, 1, 2))

@@ -19,7 +19,7 @@ from jax import lax
 from jax import numpy as jnp
 
 from d2lext.core import parity
-from d2lext.jax.gradients import faster
+from d2lext.jax.programs import faster
 
 # All programs are run once: to compile them quickly is what counts.
 OPTIONS = {"xla_backend_optimization_level": 0}
