@@ -30,7 +30,9 @@ def main(argv=None):
         print(f"unknown measurement {unknown[0]!r}: choose from {', '.join(NAMES)}")
         return 2
     backends = args.backend or list(IDS)
-    results = {name: _measure(name, backends, args) for name in args.names or NAMES}
+    # In the order of NAMES: what imports frameworks into this process comes last.
+    chosen = [name for name in NAMES if name in (args.names or NAMES)]
+    results = {name: _measure(name, backends, args) for name in chosen}
     if args.json:
         content = results if len(results) > 1 else next(iter(results.values()))
         Path(args.json).write_text(_json(content))
@@ -50,10 +52,12 @@ def _measure(name, backends, args):
         result = report.summarise(raw)
         page = report.markdown(result)
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"{name}.md").write_text(page)
-    (args.out / f"{name}.json").write_text(_json(result))
+    # What was measured for all frameworks outlives a look at one of them.
+    path = args.out / "-".join([name, *(args.backend or ())])
+    path.with_suffix(".md").write_text(page)
+    path.with_suffix(".json").write_text(_json(result))
     print(page)
-    print(f"written: {args.out / name}.md and .json", file=sys.stderr)
+    print(f"written: {path}.md and .json", file=sys.stderr)
     return result
 
 

@@ -37,8 +37,9 @@ class Side:
             batch_size=128, resize=(96, 96), num_train=num_images or None
         )
         options = {} if precision == "auto" else {"precision": precision}
-        self.trainer = d2l.Trainer(max_epochs=1, **options)
+        self.trainer = d2l.Trainer(max_epochs=1, num_gpus=1, **options)
         self.details = {
+            "device": self.trainer.device_name() if self.trainer.gpus else "CPU",
             "precision": getattr(self.trainer, "used_precision", "fp32"),
             "compiled": getattr(self.trainer, "compiled", False),
         }

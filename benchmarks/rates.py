@@ -16,20 +16,23 @@ N = 2048  # rows and columns of the matrices
 IMAGES, C_IN, C_OUT, PIXELS = 128, 128, 32, 24
 
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _matmul(dtype):
-    A, B = torch.randn(N, N).to(dtype), torch.randn(N, N).to(dtype)
+    A, B = (torch.randn(N, N).to(DEVICE, dtype) for _ in range(2))
     return lambda: A @ B, 2 * N**3
 
 
 def _conv(dtype):
-    layout = {"dtype": dtype, "memory_format": torch.channels_last}
+    layout = {"device": DEVICE, "dtype": dtype, "memory_format": torch.channels_last}
     X = torch.randn(IMAGES, C_IN, PIXELS, PIXELS).to(**layout)
     W = torch.randn(C_OUT, C_IN, 3, 3).to(**layout)
     return lambda: F.conv2d(X, W, padding=1), 2 * IMAGES * PIXELS**2 * C_OUT * C_IN * 9
 
 
 def _copy():
-    X = torch.ones(2**26)  # 256 MiB, more than caches hold
+    X = torch.ones(2**26, device=DEVICE)  # 256 MiB, more than caches hold
     Y = torch.empty_like(X)
     return lambda: Y.copy_(X), 2 * X.nbytes  # read and written
 
@@ -59,6 +62,8 @@ class Rates:
             while time.perf_counter() < until:
                 start = time.perf_counter()
                 run()
+                if DEVICE == "cuda":
+                    torch.cuda.synchronize()
                 fastest = min(fastest, time.perf_counter() - start)
             best[name] = amount / fastest
         return best

@@ -24,15 +24,14 @@ def summarise(raw):
         name: _framework(found, raw["what"])
         for name, found in raw["frameworks"].items()
     }
-    conv = result["rates"].get("conv_fp32"), result["rates"].get("conv_bf16")
-    if all(conv) and raw["what"] != "epoch":
+    if result["rates"] and raw["what"] != "epoch":
         flop = result["arithmetic"]["paper"]["flop"]
         for found in result["frameworks"].values():
             for side in found.get("sides", {}).values():
-                reached = flop / side["median_s"]
-                side["flop_per_s"] = reached
-                side["share_fp32"] = reached / conv[0]["max"]
-                side["share_bf16"] = reached / conv[1]["max"]
+                side["flop_per_s"] = flop / side["median_s"]
+                for kind in ("conv", "matmul"):
+                    rate = result["rates"][f"{kind}_{side.get('precision', 'fp32')}"]
+                    side[f"share_of_{kind}"] = side["flop_per_s"] / rate["max"]
     return result
 
 
@@ -182,27 +181,24 @@ def _first_steps(result):
 def _shares(result):
     """A table of the rates that the sides reach, if the machine's are known."""
     other = _other(result["what"])
-    rows = [["reached", f"{other}, GFLOP/s", "of fp32", "ours, GFLOP/s"]]
-    rows[0] += ["of fp32", "of bf16"]
+    rows = [["reached", "GFLOP/s", "of convolution", "of matrix product"]]
     for backend, found in result["frameworks"].items():
-        if "absent" in found or "flop_per_s" not in found["sides"]["ours"]:
-            continue
-        theirs, ours = found["sides"][other], found["sides"]["ours"]
-        row = [TITLES[backend], f"{theirs['flop_per_s'] / 1e9:.0f}"]
-        row += [f"{theirs['share_fp32']:.0%}", f"{ours['flop_per_s'] / 1e9:.0f}"]
-        row += [f"{ours['share_fp32']:.0%}", f"{ours['share_bf16']:.0%}"]
-        rows.append(row)
+        for name in (other, "ours"):
+            side = found.get("sides", {}).get(name, {})
+            if "flop_per_s" in side:
+                shares = side["share_of_conv"], side["share_of_matmul"]
+                rows.append([f"{TITLES[backend]}, {name}"])
+                rows[-1].append(f"{side['flop_per_s'] / 1e9:.0f}")
+                rows[-1] += [f"{share:.0%}" for share in shares]
     if not rows[1:]:
         return []
     text = (
         "The FLOP of the paper's order by each side's seconds, and their share of the "
-        "best rate of the 3x3 convolution in this run."
+        "best rates in this run, of the 3x3 convolution and of the matrix product, in "
+        "the side's own precision."
     )
     if result["what"] == "step":
-        text += (
-            " Ours pools first, so that it has less to do, and in bf16 it may pass "
-            "100% of fp32."
-        )
+        text += " Ours pools first, so that it has less to do."
     return [table(rows), _wrap(text)]
 
 
@@ -265,6 +261,7 @@ def _notes(result):
         used = [
             f"{TITLES[name]} {found['sides']['ours']['precision']}"
             + (", compiled" if found["sides"]["ours"].get("compiled") else "")
+            + f" on {found['sides']['ours']['device']}"
             for name, found in result["frameworks"].items()
             if "absent" not in found
         ]

@@ -266,9 +266,8 @@ def test_memorys_page(monkeypatch):
 
 def side(*seconds, key="step_s", **more):
     rounds = [{key: s, **more} for s in seconds]
-    return {"first_s": 9.0, "versions": {"torch": "2"}, "precision": "fp32"} | {
-        "rounds": rounds
-    }
+    about = {"versions": {"torch": "2"}, "precision": "fp32", "device": "CPU"}
+    return {"first_s": 9.0, **about, "rounds": rounds}
 
 
 def raw(what, frameworks, **settings):
@@ -279,7 +278,7 @@ def raw(what, frameworks, **settings):
         "settings": {"rounds": 3, "turn_s": 3, "precision": "auto", "images": "real"}
         | settings,
         "rates": [
-            dict.fromkeys(("matmul_fp32", "matmul_bf16", "copy"), 1e11)
+            {"matmul_fp32": 1e11, "matmul_bf16": 2e11, "copy": 1e11}
             | {"conv_fp32": rate, "conv_bf16": 2 * rate}
             for rate in (3e11, 4e11, 8e11)
         ],
@@ -290,6 +289,7 @@ def raw(what, frameworks, **settings):
 def test_medians_and_ratios_round_by_round():
     # The ratio of the medians would be 2, that of the rounds is 4.
     both = {"stock": side(4.0, 2.0, 1.0), "ours": side(1.0, 0.25, 2.0)}
+    both["ours"]["precision"] = "bf16"
     result = report.summarise(raw("step", {"torch": both}))
     found = result["frameworks"]["torch"]
     assert found["ratios"] == [4.0, 8.0, 0.5]
@@ -298,8 +298,11 @@ def test_medians_and_ratios_round_by_round():
     assert found["sides"]["ours"]["median_s"] == 1.0
     assert result["rates"]["conv_fp32"] == {"median": 4e11, "min": 3e11, "max": 8e11}
     flop = result["arithmetic"]["paper"]["flop"]
-    assert found["sides"]["ours"]["share_fp32"] == pytest.approx(flop / 8e11)
-    assert found["sides"]["stock"]["share_bf16"] == pytest.approx(flop / 2 / 16e11)
+    # Each side beside what the machine does in that side's precision.
+    stock, ours = found["sides"]["stock"], found["sides"]["ours"]
+    assert stock["share_of_conv"] == pytest.approx(flop / 2 / 8e11)
+    assert ours["share_of_conv"] == pytest.approx(flop / 16e11)
+    assert ours["share_of_matmul"] == pytest.approx(flop / 2e11)
     assert json.loads(json.dumps(result)) == result
 
 
@@ -338,7 +341,7 @@ def test_without_rates_there_are_no_shares():
     page = report.markdown(report.summarise(timings))
     assert "Rates not measured: No module named 'torch'" in page
     assert "keras.applications on JAX" in page
-    assert "of fp32" not in page
+    assert "of convolution" not in page
 
 
 # The command line
@@ -367,11 +370,24 @@ def test_the_command_writes_the_page_and_its_numbers(tmp_path, monkeypatch, caps
     argv = ["step", "--backend", "torch", "--quick", "--json", str(numbers)]
     assert command.main([*argv, "--out", str(tmp_path)]) == 0
     assert asked == [("step", ["torch"], "auto", True, False)]
-    page = (tmp_path / "step.md").read_text()
+    page = (tmp_path / "step-torch.md").read_text()
     assert page in capsys.readouterr().out
     written = json.loads(numbers.read_text())
-    assert written == json.loads((tmp_path / "step.json").read_text())
+    assert written == json.loads((tmp_path / "step-torch.json").read_text())
     assert written["frameworks"]["torch"]["ratio"]["median"] == 4.0
+
+
+def test_what_imports_frameworks_comes_last(tmp_path, monkeypatch):
+    """After it, the processes of the other sides would begin with less memory."""
+    asked = []
+
+    def measure(name, *_):
+        asked.append(name)
+        return {"frameworks": {"torch": {}}}
+
+    monkeypatch.setattr(command, "_measure", measure)
+    assert command.main(["precision", "memory", "step"]) == 0
+    assert asked == ["step", "memory", "precision"]
 
 
 def test_every_measurement_is_written(tmp_path, monkeypatch):
@@ -382,12 +398,12 @@ def test_every_measurement_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "in_process", fake_process(0.5))
     argv = ["precision", "memory", "--backend", "mxnet", "--backend", "torch"]
     assert command.main([*argv, "--quick", "--out", str(tmp_path)]) == 0
-    page = (tmp_path / "precision.md").read_text()
+    page = (tmp_path / "precision-mxnet-torch.md").read_text()
     row = next(line for line in page.splitlines() if "PyTorch" in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == ["PyTorch", "0.600 (0.200)", "0.610 (0.200)", "+0.010"]
     assert "it trains in float32 alone" in page
-    written = json.loads((tmp_path / "memory.json").read_text())
+    written = json.loads((tmp_path / "memory-mxnet-torch.json").read_text())
     assert written["frameworks"]["mxnet"]["batch"] == memory.QUICK_BATCH
     assert "cpu" in written["machine"]
 

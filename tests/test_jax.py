@@ -24,6 +24,8 @@ import optax
 from flax import linen as nn
 from jax import numpy as jnp
 
+from d2lext.core import machine
+
 
 class Data(random_images.Data):
     to_tensor = staticmethod(jnp.asarray)
@@ -323,6 +325,22 @@ def test_history_counts_every_validation_example_once():
 def test_training_lowers_the_loss(trained):
     first, *_, last = trained.history
     assert last["train_loss"] < 0.8 * first["train_loss"]
+
+
+def test_a_step_begins_with_its_batch_in_place():
+    """A step that waits for its batch does so in a thread that has no memory yet."""
+    trainer = d2l.Trainer(max_epochs=1)
+    trainer.prepare_data(Data())
+    batch = np.ones((2**26,), np.float32), np.ones(1)  # 256 MiB take a while
+    assert all(array.is_ready() for array in trainer.prepare_batch(batch))
+
+
+@pytest.mark.parametrize(("has_bf16", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_a_cpu_multiplies_what_it_has_instructions_for(
+    has_bf16, precision, monkeypatch
+):
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: has_bf16)
+    assert d2l.Trainer(max_epochs=1).used_precision == precision
 
 
 def test_steps_are_compiled_once_for_each_size_of_batch():

@@ -1,5 +1,6 @@
-"""Faster gradients in JAX: those of JAX itself, of any model and any call."""
+"""Faster programs in JAX: the results of JAX itself, of any model and any call."""
 
+import re
 from functools import partial
 from importlib.util import find_spec
 
@@ -13,6 +14,7 @@ if not all(map(find_spec, ("jax", "flax", "optax"))):
     )
 
 from d2lext import jax as d2l  # isort: skip
+import flax
 import jax
 from flax import linen as nn
 from jax import lax
@@ -61,24 +63,67 @@ def conv(X, W, **kwargs):
     return lax.conv_general_dilated(X, W, dimension_numbers=numbers, **kwargs)
 
 
+CONVOLUTIONS = [
+    ((3, 3), {}),
+    ((2, 3), {"padding": "VALID"}),
+    ((3, 2), {"padding": ((2, 0), (0, 3))}),
+    ((3, 3), {"padding": ((-1, 1), (3, -2))}),
+    ((7, 7), {"window_strides": (2, 2), "padding": ((3, 3), (3, 3))}),
+    ((4, 4), {"window_strides": (3, 2)}),
+    ((1, 1), {}),
+    ((1, 1), {"window_strides": (2, 2)}),
+    ((3, 3), {"rhs_dilation": (2, 2)}),
+]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", [(5, 2), (2, 5)])
-@pytest.mark.parametrize(
-    ("window", "kwargs"),
-    [
-        ((3, 3), {}),
-        ((2, 3), {"padding": "VALID"}),
-        ((3, 2), {"padding": ((2, 0), (0, 3))}),
-        ((7, 7), {"window_strides": (2, 2), "padding": ((3, 3), (3, 3))}),
-        ((4, 4), {"window_strides": (3, 2)}),
-        ((1, 1), {}),
-        ((1, 1), {"window_strides": (2, 2)}),
-        ((3, 3), {"rhs_dilation": (2, 2)}),
-    ],
-)
+@pytest.mark.parametrize(("window", "kwargs"), CONVOLUTIONS)
 def test_a_convolution_has_its_gradients(channels, window, kwargs):
     X, W = numbers(2, 11, 9, channels[0]), numbers(*window, *channels, seed=1)
     assert_equal_gradients(partial(conv, **kwargs), X, W)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [(5, 2), (2, 5)])
+@pytest.mark.parametrize(("window", "kwargs"), CONVOLUTIONS)
+def test_in_bfloat16_factors_are_rounded_and_sums_are_not(channels, window, kwargs):
+    """The oracle is JAX's convolution in float32, of numbers rounded beforehand."""
+
+    def rounded(array):
+        return array.astype(jnp.bfloat16).astype(jnp.float32)
+
+    X, W = numbers(2, 11, 9, channels[0]), numbers(*window, *channels, seed=1)
+    plain, fast = partial(conv, **kwargs), faster(partial(conv, **kwargs), jnp.bfloat16)
+    Y, gradients = jax.vjp(plain, rounded(X), rounded(W))
+    dY = numbers(*Y.shape, seed=9)
+    expected = Y, *gradients(rounded(dY))
+
+    def with_gradients(X, W, dY):
+        Y, gradients = jax.vjp(fast, X, W)
+        return Y, *gradients(dY)
+
+    found = jax.jit(with_gradients)(X, W, dY)
+    # With holes it is XLA's own, which rounds what comes out as well.
+    tolerance = 1e-2 if "rhs_dilation" in kwargs else 1e-5
+    for array, oracle in zip(found, expected, strict=True):
+        assert array.dtype == jnp.float32
+        assert parity.difference(array, oracle) <= tolerance
+
+
+def test_on_a_cpu_products_of_bfloat16_are_left_of_a_convolution():
+    arrays = numbers(2, 6, 6, 4), numbers(3, 3, 4, 2)
+    X, W = (jax.device_put(array, d2l.cpu()) for array in arrays)
+
+    def loss(X, W):
+        return (faster(conv, jnp.bfloat16)(X, W) ** 2).sum()
+
+    program = jax.jit(jax.grad(loss, (0, 1))).lower(X, W).compile().as_text()
+    assert "convolution(" not in program
+    functions = [part for part in program.split("\n}") if " dot(" in part]
+    assert len(functions) == 3  # forward, dX, dW
+    # A product that XLA finds no way for is one of numbers converted to float32.
+    assert all(re.search(r"param_\S+: bf16", function) for function in functions)
 
 
 def test_groups_are_left_as_they_are():
@@ -175,6 +220,69 @@ def test_a_densenet_agrees():
     leaves = map(jax.tree.leaves, (fast_updates, updates))
     for a, b in zip(*leaves, strict=True):
         assert parity.difference(a, b) <= 1e-6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"momentum": 0.8, "epsilon": 0.1},
+        {"axis": 1},
+        {"use_scale": False},
+        {"use_bias": False},
+        {"use_fast_variance": False},
+        {"param_dtype": jnp.bfloat16},
+    ],
+)
+def test_batch_norm_is_that_of_flax(options):
+    norm, X = (
+        nn.BatchNorm(use_running_average=False, **options),
+        3 + numbers(4, 5, 6, 7),
+    )
+    variables = jax.tree.map(
+        lambda a: a + numbers(*a.shape).astype(a.dtype), norm.init(jax.random.key(0), X)
+    )
+    params = variables.get("params", {})
+
+    def results(apply):
+        def loss(params, X):
+            given = {**variables, "params": params}
+            Y, updates = apply(given, X, mutable=["batch_stats"])
+            return (Y * numbers(*Y.shape, seed=9)).sum(), (Y, updates)
+
+        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, X)
+
+    fast, plain = results(faster(norm.apply)), results(norm.apply)
+    assert jax.tree.structure(fast) == jax.tree.structure(plain)
+    for a, b in zip(*map(jax.tree.leaves, (fast, plain)), strict=True):
+        assert a.dtype == b.dtype
+        assert parity.difference(a, b) <= 1e-5
+
+
+def test_batch_norm_without_a_place_for_its_statistics_is_an_error_as_in_flax():
+    norm, X = nn.BatchNorm(use_running_average=False), numbers(2, 3, 4, 5)
+    variables = norm.init(jax.random.key(0), X)
+    for apply in norm.apply, faster(norm.apply):
+        with pytest.raises(flax.errors.ModifyScopeVariableError):
+            apply(variables, X)
+
+
+def test_a_dense_block_sums_new_features_alone():
+    """Over a batch, forward: XLA sees that two sums of the same array are one."""
+    block, X = d2l.DenseBlock(num_convs=4, num_channels=3), numbers(2, 8, 8, 5)
+    variables = block.init(jax.random.key(0), X)
+
+    def summed(apply):
+        """How many channels the arrays have that are summed over the batch."""
+        run = jax.jit(partial(apply, mutable=["batch_stats"]))
+        text = run.lower(variables, X).as_text()
+        sums = (
+            r"stablehlo.reduce.* dimensions = \[0, 1, 2\] : \(tensor<2x8x8x(\d+)xf32>"
+        )
+        return set(map(int, re.findall(sums, text)))
+
+    assert summed(block.apply) == {5, 8, 11, 14}
+    assert summed(faster(block.apply)) == {5, 3}
 
 
 @pytest.mark.slow

@@ -96,13 +96,14 @@ class DenseNet(nn.Module):
     def training_step(self, batch):
         X, y = batch
         l = F.cross_entropy(self(X), y)
-        self.plotted = l.detach().numpy()
+        self.plotted = l.to("cpu").detach().numpy()
         return l
 
 
 class Trainer:
     def __init__(self, model, data, batch_size):
-        self.model, self.data, self.batch_size = model, data, batch_size
+        self.gpu = torch.device("cuda") if torch.cuda.is_available() else None
+        self.model, self.data, self.batch_size = model.to(self.gpu), data, batch_size
         # As in d2l before the lazy layers exist: SGD takes them as they are.
         self.optim = torch.optim.SGD(model.parameters(), lr=model.lr)
         self.model.train()
@@ -111,6 +112,8 @@ class Trainer:
         return iter(DataLoader(self.data, self.batch_size, shuffle=True, num_workers=4))
 
     def step(self, batch):
+        if self.gpu:
+            batch = [a.to(self.gpu) for a in batch]
         loss = self.model.training_step(batch)
         self.optim.zero_grad()
         with torch.no_grad():
@@ -118,7 +121,9 @@ class Trainer:
             self.optim.step()
 
     def wait(self):
-        """Nothing runs on after a step."""
+        """The plotted loss was waited for, the optimiser's step on a GPU was not."""
+        if self.gpu:
+            torch.cuda.synchronize()
 
 
 def start(images, labels, batch_size=128, resize=(96, 96)):
