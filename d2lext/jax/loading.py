@@ -2,7 +2,8 @@
 
 On the CPU, XLA finds that a recomputation repeats the forward pass, and keeps what that
 had instead. JAX separates the two by a barrier, which one of XLA's passes takes away too
-early; without this pass `recompute` saves memory. No barrier here serves another end.
+early; without this pass `recompute` saves memory. The barriers of `convolution` and
+`pooling`, too, then last until XLA has decided what it computes together.
 """
 
 import os
