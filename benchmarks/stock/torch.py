@@ -102,8 +102,9 @@ class DenseNet(nn.Module):
 
 class Trainer:
     def __init__(self, model, data, batch_size):
-        self.gpu = torch.device("cuda") if torch.cuda.is_available() else None
-        self.model, self.data, self.batch_size = model.to(self.gpu), data, batch_size
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model, self.data, self.batch_size = model, data, batch_size
+        self.model.to(self.device)
         # As in d2l before the lazy layers exist: SGD takes them as they are.
         self.optim = torch.optim.SGD(model.parameters(), lr=model.lr)
         self.model.train()
@@ -112,9 +113,7 @@ class Trainer:
         return iter(DataLoader(self.data, self.batch_size, shuffle=True, num_workers=4))
 
     def step(self, batch):
-        if self.gpu:
-            batch = [a.to(self.gpu) for a in batch]
-        loss = self.model.training_step(batch)
+        loss = self.model.training_step([a.to(self.device) for a in batch])
         self.optim.zero_grad()
         with torch.no_grad():
             loss.backward()
@@ -122,7 +121,7 @@ class Trainer:
 
     def wait(self):
         """The plotted loss was waited for, the optimiser's step on a GPU was not."""
-        if self.gpu:
+        if self.device.type == "cuda":
             torch.cuda.synchronize()
 
 
