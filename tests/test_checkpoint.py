@@ -606,8 +606,6 @@ def test_what_is_compared_differs(backend, whole):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_interrupted_again_and_again(backend, whole, path, precision):
-    if (backend, precision) == ("mxnet", "bf16"):
-        pytest.skip("MXNet trains in float32 alone")
     run = functools.partial(
         fitted, backend, checkpoint=path, precision=precision, max_epochs=3
     )

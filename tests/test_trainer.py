@@ -429,8 +429,6 @@ def test_python_decides_in_steps_that_are_not_compiled():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_evaluation_is_in_float32(d2l, precision):
     """Its loss is that of the same weights in float32, to rounding."""
-    if (d2l.__name__, precision) == ("d2lext.mxnet", "bf16"):
-        pytest.skip("MXNet trains in float32 alone")
     trainer = run(d2l, precision=precision, max_epochs=1)
     X, y = zip(*images(d2l)().val_dataloader(), strict=True)
     del X

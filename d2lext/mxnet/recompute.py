@@ -7,6 +7,8 @@ from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 from mxnet.ndarray import CachedOp
 
+from d2lext.mxnet import graphs
+
 # MXNet has 16 threads for functions like the one below. Each would start a team of
 # OpenMP's, which wait by spinning and so take the cores from one another.
 os.environ.setdefault("MXNET_CUSTOM_OP_NUM_THREADS", "1")
@@ -30,7 +32,8 @@ def recompute(block, *inputs):
     if not autograd.is_recording() or _drops(block):
         return block(*inputs)
     statistics = {n: p.data() for n, p in params.items() if n not in trained}
-    function = _Recomputed(block, list(trained), statistics, len(inputs))
+    shapes = {f"data{i}": array.shape for i, array in enumerate(inputs)}
+    function = _Recomputed(block, list(trained), statistics, shapes)
     # The inputs from the last one on: the first may have no gradient, and MXNet leaves
     # out what follows such an array.
     return function(*(p.data() for p in trained.values()), *reversed(inputs))
@@ -43,12 +46,12 @@ class _Recomputed(autograd.Function):
     written aside, it would not.
     """
 
-    def __init__(self, block, names, statistics, num_inputs):
+    def __init__(self, block, names, statistics, shapes):
         super().__init__()
-        data = [f"data{i}" for i in range(num_inputs)]
-        output = block(*(sym.var(name).as_np_ndarray() for name in data))
+        output = block(*(sym.var(name).as_np_ndarray() for name in shapes))
+        output = graphs.training(block, output, **shapes)
         self.op, self.order = CachedOp(output), output.list_inputs()
-        self.names, self.statistics = [*names, *reversed(data)], statistics
+        self.names, self.statistics = [*names, *reversed(shapes)], statistics
         self.num_params = len(names)
 
     def forward(self, *arrays):

@@ -25,13 +25,18 @@ class Trainer(trainer.Trainer):
         return self.gpus[0] if self.gpus else device.cpu()
 
     def fastest(self):
-        """fp32, compiled; ValueError if bf16 was asked for."""
-        if self.precision == "bf16":
+        """bf16 where the CPU multiplies it, compiled; ValueError if it cannot be bf16.
+
+        It is the graph of a compiled network that has bfloat16 numbers in it.
+        """
+        can = not self.gpus and self.compile in (None, True) and machine.has_bfloat16()
+        if self.precision == "bf16" and not can:
             raise ValueError(
-                "precision must be 'auto' or 'fp32' in MXNet, got 'bf16': its layers "
-                "would compute in float32 all the same"
+                "precision 'bf16' needs a CPU that multiplies bfloat16 (AVX-512 BF16 or "
+                "AMX) and compilation in MXNet, got compile="
+                f"{self.compile} on {self.device_name()}: take precision='auto'"
             )
-        return "fp32", True
+        return "bf16" if can else "fp32", True
 
     def seed_framework(self):
         """Seed MXNet's random numbers on all devices."""
@@ -57,7 +62,7 @@ class Trainer(trainer.Trainer):
             # It would ask for HybridSequential where nobody asked for compilation.
             warnings.filterwarnings("ignore", message="All children of this Sequential")
             model.hybridize(self.compiled, static_alloc=True)
-        graphs.compile_faster(model)
+        graphs.compile_faster(model, in_bf16=self.used_precision == "bf16")
 
     def prepare_batch(self, batch):
         """The batch on the device."""
