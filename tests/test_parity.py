@@ -298,6 +298,6 @@ def test_the_recorded_trainings_are_as_alike_as_the_first_chapter_says(root):
         accuracies.append(float(accuracy))
         best.append(float(highest))
     assert max(losses) - min(losses) < 0.01
-    assert max(best) - min(best) < 0.01
     # Nearer to each other or farther apart, and the paragraph has to be written anew.
+    assert 0.01 < max(best) - min(best) < 0.02
     assert 0.02 < max(accuracies) - min(accuracies) < 0.03
