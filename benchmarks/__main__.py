@@ -53,7 +53,8 @@ def _measure(name, backends, args):
         page = report.markdown(result)
     args.out.mkdir(parents=True, exist_ok=True)
     # What was measured for all frameworks outlives a look at one of them.
-    path = args.out / "-".join([name, *(args.backend or ())])
+    some = backends if set(backends) != set(IDS) else []
+    path = args.out / "-".join([name, *some])
     path.with_suffix(".md").write_text(page)
     path.with_suffix(".json").write_text(_json(result))
     print(page)

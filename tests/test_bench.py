@@ -408,6 +408,9 @@ def test_every_measurement_is_written(tmp_path, monkeypatch):
     written = json.loads((tmp_path / "memory-mxnet-torch.json").read_text())
     assert written["frameworks"]["mxnet"]["batch"] == memory.QUICK_BATCH
     assert "cpu" in written["machine"]
+    everything = [word for name in IDS for word in ("--backend", name)]  # as build.py
+    command.main(["memory", *everything, "--quick", "--out", str(tmp_path)])
+    assert len(json.loads((tmp_path / "memory.json").read_text())["frameworks"]) == 4
 
 
 def test_precisions_are_compared_seed_by_seed():
