@@ -513,6 +513,7 @@ for memory_efficient in (False, True):
 """
 
 
+@pytest.mark.skipif(not machine.has_bfloat16(), reason="no processor for bf16")
 def test_gradients_in_bf16_are_right_to_its_rounding():
     """In a process of its own: MXNet reads how to add them at its first gradient.
 

@@ -15,7 +15,7 @@ import tqdm
 from numpy_trainer import NUM_STEPS, Data, Model, Trainer, fit
 from selected import SELECTED, d2l_or_skip
 
-from d2lext.core import checkpoint, progress
+from d2lext.core import checkpoint, machine, progress
 from d2lext.core.averages import Averages
 
 
@@ -429,6 +429,9 @@ def test_python_decides_in_steps_that_are_not_compiled():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_evaluation_is_in_float32(d2l, precision):
     """Its loss is that of the same weights in float32, to rounding."""
+    asked = d2l.__name__, precision
+    if asked == ("d2lext.mxnet", "bf16") and not machine.has_bfloat16():
+        pytest.skip("MXNet trains in bf16 where the processor multiplies it")
     trainer = run(d2l, precision=precision, max_epochs=1)
     X, y = zip(*images(d2l)().val_dataloader(), strict=True)
     del X
