@@ -1,10 +1,12 @@
-"""The book's one command: sets up what is missing, then hands over to d2lext.book.
+"""The book's one command: sets up what is missing, then hands over to the builder.
 
 Standard library only, in a syntax that the Pythons it refuses can still read.
 """
 
 import os
 import sys
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
 
 
 def check_version(version):
@@ -18,9 +20,10 @@ def check_version(version):
 
 def main(argv):
     check_version(sys.version_info)
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    from d2lext.book import cli, environment
-    from d2lext.book.errors import BookError
+    sys.path.insert(0, ROOT)
+    from builder.command import cli
+    from builder.errors import BookError
+    from builder.setup import environment
 
     try:
         args = cli.parse(argv)
@@ -32,7 +35,7 @@ def main(argv):
         sys.stderr.write("\ninterrupted; the same command again goes on from here\n")
         sys.exit(130)
     # -P: in d2lext/ the current folder would offer its own torch and jax.
-    command = [python, "-P", "-m", "d2lext.book"] + argv
+    command = [python, "-P", os.path.join(ROOT, "builder", "__main__.py")] + argv
     if os.name == "posix":
         os.execv(python, command)
     import subprocess

@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from d2lext.book.backends import IDS
-from d2lext.book.cli import BENCHMARKS as NAMES
+from builder.backends import IDS
+from builder.command.cli import BENCHMARKS as NAMES
 
 
 def parser():

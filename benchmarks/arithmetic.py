@@ -48,7 +48,7 @@ class Cost(NamedTuple):
 def ops(architecture, batch, size, pool_first=False):
     """The layers of a forward pass on `batch` images of `size` (height, width).
 
-    `architecture` is a `d2lext.core.architecture.Architecture`. `pool_first` lets the
+    `architecture` is an `Architecture` of `d2lext.core.densenet`. `pool_first` lets the
     transitions pool before their 1x1 convolution; both are linear, so that the network
     is the same and the convolution has a quarter of the pixels.
     """

@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks import processes
 from benchmarks.processes import Failed, Missing, Worker
 from benchmarks.report import BATCHES_PER_EPOCH
-from d2lext.core import fashion_mnist
-from d2lext.core import machine as processor
+from d2lext.core.data import fashion_mnist
+from d2lext.core.machine import processor
 
 STEP_IMAGES = 512
 # A turn is long enough that waking up after the other side's turn does not count.

@@ -31,8 +31,8 @@ import numpy as np
 
 from benchmarks import ours
 from benchmarks.report import table
-from d2lext.book.backends import TITLES
-from d2lext.core import provenance
+from builder.backends import TITLES
+from d2lext.core.training import provenance
 
 LIMIT_GIB, LIMIT_S, PROBE, STEPS = 8, 1200, 8, 5
 DEPTHS, QUICK_DEPTHS, QUICK_BATCH = (40, 100, 190), (40,), 8

@@ -13,7 +13,7 @@ import os
 import numpy as np
 
 from benchmarks.worker import timed
-from d2lext.core.allocator import keep_pages
+from d2lext.core.machine.allocator import keep_pages
 
 BATCH, SIZE, CLASSES, LR = 8, 224, 10, 0.01
 LIBRARIES = {
@@ -73,7 +73,7 @@ def _mxnet(X, y):
     ours = _ours("mxnet")
     from mxnet import autograd, gluon, nd, np, npx
 
-    from d2lext.mxnet import graphs
+    from d2lext.mxnet.speed import graphs
 
     def stepper(model, X, y):
         model.hybridize(static_alloc=True)
@@ -118,7 +118,7 @@ def _jax(X, y):
     import jax
     import optax
 
-    from d2lext.jax.programs import faster
+    from d2lext.jax.speed.programs import faster
 
     ours, peer = _ours("jax"), _keras()
     apply = faster(ours.apply)  # as the trainer has it
@@ -178,7 +178,7 @@ def _tensorflow(X, y):
     import keras
     import tensorflow as tf
 
-    from d2lext.tensorflow import normalization
+    from d2lext.tensorflow.speed import normalization
 
     X, y = tf.constant(X.transpose(0, 2, 3, 1)), tf.constant(y)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -8,8 +8,8 @@ import importlib
 import statistics
 
 from benchmarks.report import table
-from d2lext.book.backends import TITLES
-from d2lext.core import provenance
+from builder.backends import TITLES
+from d2lext.core.training import provenance
 
 SEEDS, PRECISIONS = (0, 1, 2), ("fp32", "bf16")
 

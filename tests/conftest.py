@@ -8,12 +8,13 @@ import signal
 from pathlib import Path
 
 import pytest
-from selected import BACKENDS
+from shared.selected import BACKENDS
 
-from d2lext.book.backends import IDS
+from builder.backends import IDS
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
+os.environ["PYTHONPATH"] = str(ROOT)  # for processes that use the builder
 # A shell lets what it starts in the background ignore Ctrl-C; so would the processes that
 # tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -22,7 +23,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # They take minutes each. At the end of a run, one process would wait for another's.
 LONG = "pretrained", "family", "networks", "checkpoint", "trainer", "bench", "memory"
 
-collect_ignore = [f"test_{b}.py" for b in IDS if BACKENDS and b not in BACKENDS]
+collect_ignore = [
+    f"backends/test_{b}.py" for b in IDS if BACKENDS and b not in BACKENDS
+]
 
 
 def pytest_collection_modifyitems(items):
@@ -42,8 +45,8 @@ def root():
 @pytest.fixture(scope="session")
 def built_site(tmp_path_factory):
     """The folder of the site, written from the recorded notebooks."""
-    from d2lext.book import site
-    from d2lext.book.book import Book
+    from builder.editions import site
+    from builder.source.book import Book
 
     out = tmp_path_factory.mktemp("site") / "html"
     return site.write(Book(ROOT), out).parent

@@ -1,7 +1,13 @@
 """d2l's DenseNet, data and training loop in MXNet."""
 
-# Repair: NumPy 2 lacks names that MXNet 1.9.1 reads. No thread setting is among them.
-from d2lext.core import numpy1  # noqa: F401  for its effect
+import importlib.util
+import runpy
+from pathlib import Path
+
+# Repair: NumPy 2 lacks names that MXNet 1.9.1 reads. No thread setting is among them,
+# and nothing else of ours is loaded.
+_ours = importlib.util.find_spec("d2lext").submodule_search_locations[0]
+runpy.run_path(str(Path(_ours) / "mxnet" / "numpy1.py"))
 
 # isort: split
 from mxnet import autograd, gluon, init, nd, np, npx

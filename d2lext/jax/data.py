@@ -4,8 +4,8 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from d2lext.core import datamodule
-from d2lext.core.datamodule import DataModule
+from d2lext.core.data import datamodule
+from d2lext.core.data.datamodule import DataModule
 
 __all__ = ["DataModule", "FashionMNIST"]
 

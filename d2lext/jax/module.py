@@ -9,8 +9,8 @@ import optax
 from flax import linen as nn
 from jax import numpy as jnp
 
-from d2lext.core import initializers
 from d2lext.core.checks import check_image_size
+from d2lext.core.densenet import initializers
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
 

@@ -10,11 +10,12 @@ import optax
 from flax.training import train_state
 from jax import numpy as jnp
 
-from d2lext.core import machine, trainer
-from d2lext.core.allocator import keep_pages
-from d2lext.core.initializers import seeded
+from d2lext.core.densenet.initializers import seeded
+from d2lext.core.machine import processor
+from d2lext.core.machine.allocator import keep_pages
+from d2lext.core.training import trainer
 from d2lext.jax import device
-from d2lext.jax.programs import faster
+from d2lext.jax.speed.programs import faster
 
 
 class TrainState(train_state.TrainState):
@@ -40,7 +41,7 @@ class Trainer(trainer.Trainer):
 
     def fastest(self):
         """bf16 on GPUs and where a CPU multiplies it; compiled."""
-        has_bf16 = bool(self.gpus) or machine.has_bfloat16()
+        has_bf16 = bool(self.gpus) or processor.has_bfloat16()
         return "bf16" if has_bf16 else "fp32", True
 
     def fit(self, model, data, key=None):
@@ -116,7 +117,7 @@ class Trainer(trainer.Trainer):
         """The GPU's name, or the CPU's with its number of cores."""
         if self.gpus:
             return self.device.device_kind
-        return f"CPU: {machine.cpu_name()}"
+        return f"CPU: {processor.cpu_name()}"
 
     def get_state(self):
         """All of the training's state; parameters and statistics as model/..."""

@@ -4,7 +4,7 @@ import numpy as np
 from flax import traverse_util
 from jax import numpy as jnp
 
-from d2lext.core import weights as core
+from d2lext.core.densenet import weights as core
 
 _KINDS = {("kernel", 4): "conv", ("scale", 1): "norm", ("kernel", 2): "linear"}
 _NAMES = {  # Flax's own, and the collection that holds them

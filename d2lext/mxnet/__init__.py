@@ -6,10 +6,11 @@ Import it before `mxnet` itself, which does not find its way in NumPy 2 alone.
 from d2lext.mxnet import loading  # noqa: F401  first, for its errors
 
 # isort: split
-from d2lext.core.architecture import Architecture
 from d2lext.core.checks import check_positive
-from d2lext.core.exports import EXPORTED, lookup
+from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.hyperparameters import HyperParameters, add_to_class
+from d2lext.core.names.exports import EXPORTED, lookup
 from d2lext.core.plotting import (
     ProgressBoard,
     plot,
@@ -18,7 +19,6 @@ from d2lext.core.plotting import (
     show_images,
     use_svg_display,
 )
-from d2lext.core.registry import architecture, list_models
 from d2lext.core.timing import Timer
 from d2lext.mxnet import functions
 from d2lext.mxnet.blocks import LeNet, Residual, ResNeXtBlock, corr2d

@@ -2,8 +2,8 @@
 
 from mxnet import np
 
-from d2lext.core import datamodule
-from d2lext.core.datamodule import DataModule
+from d2lext.core.data import datamodule
+from d2lext.core.data.datamodule import DataModule
 
 __all__ = ["DataModule", "FashionMNIST"]
 

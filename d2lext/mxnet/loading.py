@@ -8,9 +8,9 @@ import os
 import platform
 import warnings
 
-from d2lext.core import numpy1  # noqa: F401  gives back what NumPy 2 took away
 from d2lext.core.frameworks import needed_by
-from d2lext.core.machine import num_cores
+from d2lext.core.machine.processor import num_cores
+from d2lext.mxnet import numpy1  # noqa: F401  gives back what NumPy 2 took away
 
 # MXNet expects two threads on each core and therefore starts half as many threads as
 # it counts, on machines without such pairs too. OMP_NUM_THREADS, if set, wins.

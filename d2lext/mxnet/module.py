@@ -6,8 +6,8 @@ from mxnet import gluon, init, np
 from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 
-from d2lext.core import initializers
 from d2lext.core.checks import check_image_size
+from d2lext.core.densenet import initializers
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
 

@@ -7,7 +7,7 @@ from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 from mxnet.ndarray import CachedOp
 
-from d2lext.mxnet import graphs
+from d2lext.mxnet.speed import graphs
 
 # MXNet has 16 threads for functions like the one below. Each would start a team of
 # OpenMP's, which wait by spinning and so take the cores from one another.

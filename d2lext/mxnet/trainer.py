@@ -6,9 +6,12 @@ import numpy
 from mxnet import autograd, gluon, np, npx
 from mxnet.gluon.utils import shape_is_known
 
-from d2lext.core import initializers, machine, trainer
-from d2lext.core.allocator import keep_pages
-from d2lext.mxnet import device, graphs
+from d2lext.core.densenet import initializers
+from d2lext.core.machine import processor
+from d2lext.core.machine.allocator import keep_pages
+from d2lext.core.training import trainer
+from d2lext.mxnet import device
+from d2lext.mxnet.speed import graphs
 
 
 class Trainer(trainer.Trainer):
@@ -29,7 +32,9 @@ class Trainer(trainer.Trainer):
 
         It is the graph of a compiled network that has bfloat16 numbers in it.
         """
-        can = not self.gpus and self.compile in (None, True) and machine.has_bfloat16()
+        can = (
+            not self.gpus and self.compile in (None, True) and processor.has_bfloat16()
+        )
         if self.precision == "bf16" and not can:
             raise ValueError(
                 "precision 'bf16' needs a CPU that multiplies bfloat16 (AVX-512 BF16 or "
@@ -115,7 +120,7 @@ class Trainer(trainer.Trainer):
         """The GPU's number, or the CPU's name with its number of cores."""
         if self.gpus:
             return str(self.gpus[0])
-        return f"CPU: {machine.cpu_name()}"
+        return f"CPU: {processor.cpu_name()}"
 
     def get_state(self):
         """Parameters and statistics as model/..., and what the optimiser keeps."""

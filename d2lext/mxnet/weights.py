@@ -5,7 +5,7 @@ from mxnet import np
 from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 
-from d2lext.core import weights as core
+from d2lext.core.densenet import weights as core
 
 _KINDS = {nn.Conv2D: "conv", nn.BatchNorm: "norm", nn.Dense: "linear"}
 _NAMES = {"norm": {"weight": "gamma", "bias": "beta"}}  # Gluon's own

@@ -7,10 +7,11 @@ TensorFlow's start-up out of a notebook.
 from d2lext.tensorflow import loading  # noqa: F401  first, for its errors
 
 # isort: split
-from d2lext.core.architecture import Architecture
 from d2lext.core.checks import check_positive
-from d2lext.core.exports import EXPORTED, lookup
+from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.hyperparameters import HyperParameters, add_to_class
+from d2lext.core.names.exports import EXPORTED, lookup
 from d2lext.core.plotting import (
     ProgressBoard,
     plot,
@@ -19,7 +20,6 @@ from d2lext.core.plotting import (
     show_images,
     use_svg_display,
 )
-from d2lext.core.registry import architecture, list_models
 from d2lext.core.timing import Timer
 from d2lext.tensorflow import functions
 from d2lext.tensorflow.blocks import LeNet, Residual, ResNeXtBlock, corr2d

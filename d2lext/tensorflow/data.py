@@ -4,7 +4,7 @@ import contextlib
 
 import tensorflow as tf
 
-from d2lext.core import datamodule
+from d2lext.core.data import datamodule
 
 
 class DataModule(datamodule.DataModule):

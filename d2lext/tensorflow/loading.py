@@ -7,7 +7,7 @@ first: Keras chooses its backend once, when it is loaded.
 import os
 
 from d2lext.core.frameworks import needed_by
-from d2lext.core.quiet import quiet_stderr
+from d2lext.core.machine.quiet import quiet_stderr
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # before it is read, by Keras' import
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # "no CUDA" is an error to it

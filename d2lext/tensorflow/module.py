@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import initializers, layers
 
-from d2lext.core import initializers as core
 from d2lext.core.checks import check_image_size
+from d2lext.core.densenet import initializers as core
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from d2lext.tensorflow import normalization
+from d2lext.tensorflow.speed import normalization
 
 
 def recompute(layer, *inputs, training=None):

@@ -8,9 +8,12 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import config  # TensorFlow has no public way back
 
-from d2lext.core import initializers, machine, trainer
-from d2lext.tensorflow import device, normalization, precision
+from d2lext.core.densenet import initializers
+from d2lext.core.machine import processor
+from d2lext.core.training import trainer
+from d2lext.tensorflow import device
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
+from d2lext.tensorflow.speed import normalization, precision
 
 
 class Trainer(trainer.Trainer):
@@ -28,7 +31,7 @@ class Trainer(trainer.Trainer):
 
     def fastest(self):
         """bf16 where the hardware multiplies it; compiled."""
-        return "bf16" if self.gpus or machine.has_bfloat16() else "fp32", True
+        return "bf16" if self.gpus or processor.has_bfloat16() else "fp32", True
 
     def seed_framework(self):
         """Seed TensorFlow's random numbers, and Python's, where Keras takes seeds."""
@@ -76,7 +79,7 @@ class Trainer(trainer.Trainer):
         if spec.device_type == "GPU":
             gpu = tf.config.get_visible_devices("GPU")[spec.device_index]
             return tf.config.experimental.get_device_details(gpu)["device_name"]
-        return f"CPU: {machine.cpu_name()}"
+        return f"CPU: {processor.cpu_name()}"
 
     @contextlib.contextmanager
     def only_deterministic(self):

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import layers
 
-from d2lext.core import weights as core
+from d2lext.core.densenet import weights as core
 from d2lext.tensorflow.module import flatten
 
 _KINDS = {

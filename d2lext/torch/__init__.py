@@ -3,10 +3,11 @@
 from d2lext.torch import loading  # noqa: F401  first, for its errors
 
 # isort: split
-from d2lext.core.architecture import Architecture
 from d2lext.core.checks import check_positive
-from d2lext.core.exports import EXPORTED, lookup
+from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.hyperparameters import HyperParameters, add_to_class
+from d2lext.core.names.exports import EXPORTED, lookup
 from d2lext.core.plotting import (
     ProgressBoard,
     plot,
@@ -15,7 +16,6 @@ from d2lext.core.plotting import (
     show_images,
     use_svg_display,
 )
-from d2lext.core.registry import architecture, list_models
 from d2lext.core.timing import Timer
 from d2lext.torch import functions
 from d2lext.torch.blocks import LeNet, Residual, ResNeXtBlock, corr2d

@@ -2,8 +2,8 @@
 
 import torch
 
-from d2lext.core import datamodule
-from d2lext.core.datamodule import DataModule
+from d2lext.core.data import datamodule
+from d2lext.core.data.datamodule import DataModule
 
 __all__ = ["DataModule", "FashionMNIST"]
 

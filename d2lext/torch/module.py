@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from d2lext.core import initializers
 from d2lext.core.checks import check_image_size
+from d2lext.core.densenet import initializers
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
 

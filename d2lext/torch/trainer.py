@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
 
-from d2lext.core import initializers, machine, trainer
-from d2lext.core.allocator import keep_pages
+from d2lext.core.densenet import initializers
+from d2lext.core.machine import processor
+from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
+from d2lext.core.training import trainer
 from d2lext.torch import device
 from d2lext.torch.module import Module
 
@@ -35,7 +37,7 @@ class Trainer(trainer.Trainer):
         On CPUs, compiled steps were slower than eager ones, whose convolutions are
         oneDNN's either way.
         """
-        has_bf16 = torch.cuda.is_bf16_supported if self.gpus else machine.has_bfloat16
+        has_bf16 = torch.cuda.is_bf16_supported if self.gpus else processor.has_bfloat16
         return "bf16" if has_bf16() else "fp32", False
 
     def seed_framework(self):
@@ -110,7 +112,7 @@ class Trainer(trainer.Trainer):
         """The GPU's name, or the CPU's with its number of cores."""
         if self.gpus:
             return torch.cuda.get_device_name(self.gpus[0])
-        return f"CPU: {machine.cpu_name()}"
+        return f"CPU: {processor.cpu_name()}"
 
     def get_state(self):
         """Parameters and statistics as model/..., the optimiser, the random numbers."""

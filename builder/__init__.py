@@ -1,0 +1,1 @@
+"""From a chapter to its notebooks and to everything that readers get."""

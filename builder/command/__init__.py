@@ -1,0 +1,1 @@
+"""The command line: its verbs, what each needs, and what it does."""

@@ -1,0 +1,1 @@
+"""What readers get: site, PDF, EPUB, slides, notebooks for students."""

@@ -1,0 +1,1 @@
+"""A chapter's notebook for each framework: split, recorded, found stale."""

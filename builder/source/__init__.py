@@ -1,0 +1,1 @@
+"""What an author writes: chapters, the book that they make, its settings."""

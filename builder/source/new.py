@@ -1,0 +1,136 @@
+"""The skeleton of a chapter: everything that a section has, in an order that teaches."""
+
+import re
+
+from docutils.nodes import make_id
+
+from builder import files
+from builder.errors import BookError
+
+FOLDED = str.maketrans({"ð": "d", "þ": "th"})  # the two that docutils leaves out
+# One cell of a chapter for each framework: it imports, and makes what is checked.
+CODE = {
+    "torch": (
+        "import torch\nfrom d2lext import torch as d2l",
+        "X = torch.ones(2, 3)\nY = torch.cat((X, 2 * X), dim=1)\nY.shape",
+        "torch.Size([2, 6])",
+    ),
+    "mxnet": (
+        "from d2lext import mxnet as d2l\nfrom mxnet import np",
+        "X = np.ones((2, 3))\nY = np.concatenate((X, 2 * X), axis=1)\nY.shape",
+        "(2, 6)",
+    ),
+    "jax": (
+        "from jax import numpy as jnp\nfrom d2lext import jax as d2l",
+        "X = jnp.ones((2, 3))\nY = jnp.concatenate((X, 2 * X), axis=1)\nY.shape",
+        "(2, 6)",
+    ),
+    "tensorflow": (
+        "from d2lext import tensorflow as d2l\nimport tensorflow as tf",
+        "X = tf.ones((2, 3))\nY = tf.concat((X, 2 * X), axis=1)\nY.shape",
+        "TensorShape([2, 6])",
+    ),
+}
+SKELETON = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+(chap-{slug})=
+# {title}
+
+Say here what the chapter is about, and why one should want to know it.
+
+{imports}
+(sec-{slug}-idea)=
+## The Idea
+
+State the idea in words, then as a formula whose symbols are all introduced:
+
+$$
+\\mathbf{{y}} = [\\mathbf{{x}}, 2\\mathbf{{x}}].
+$$ (eq-{slug})
+
+Here $\\mathbf{{x}}$ is a vector, and the brackets concatenate.
+
+(sec-{slug}-block)=
+## The Smallest Block
+
+By {{eq}}`eq-{slug}`, the output has twice as many columns as the input: $3 + 3 = 6$.
+Say first what a cell must show, then let it show it.
+
+{blocks}
+(sec-{slug}-summary)=
+## Summary
+
+- One sentence for each thing to remember.
+
+(sec-{slug}-exercises)=
+## Exercises
+
+1. How many columns has the output for an input with 5?
+
++++ {{"tags": ["solution"]}}
+
+Twice as many, by {{eq}}`eq-{slug}`:
+
+```{{code-cell}}
+---
+tags: [solution]
+expect: 10
+---
+2 * 5
+```
+"""
+
+
+def write(root, title):
+    """Write the skeleton of a chapter called `title`; return its path."""
+    title = " ".join(title.split())
+    slug = _slug(title)
+    if not slug:
+        raise BookError(
+            f"a title must have a letter of the alphabet for its file's name, got {title!r}"
+        )
+    folder = root / "chapters"
+    numbers = {}
+    for path in sorted(folder.glob("[0-9][0-9]-*.md")):
+        number, _, name = path.stem.partition("-")
+        numbers[int(number)] = path
+        if name == slug:
+            raise BookError(
+                f"{path.relative_to(root)} has this name already: choose another title, "
+                "or delete that file"
+            )
+    number = max(numbers, default=0) + 1
+    if number > 99:
+        raise BookError("chapters have two digits, and 99 is taken: renumber them")
+    path = folder / f"{number:02}-{slug}.md"
+    cells = {
+        name: (_cell(i, name), _cell(b, name, e)) for name, (i, b, e) in CODE.items()
+    }
+    imports = "\n".join(first for first, _ in cells.values())
+    blocks = "\n".join(second for _, second in cells.values())
+    text = SKELETON.format(title=title, slug=slug, imports=imports, blocks=blocks)
+    files.write(path, text)
+    return path
+
+
+def _slug(title):
+    """The title in the letters of a file's name: ß as ss, ø as o, æ as ae."""
+    words = re.sub(r"\W+", " ", title.casefold().translate(FOLDED))
+    # An id begins with a letter, a title may begin with a number.
+    return make_id(f"x {words}").removeprefix("x").strip("-")
+
+
+def _cell(source, backend, expect=None):
+    """A code cell for one framework."""
+    stated = f'expect: "{expect}"\n' if expect else ""
+    return f"```{{code-cell}}\n---\ntags: [{backend}]\n{stated}---\n{source}\n```\n"

@@ -1,0 +1,1 @@
+"""Edits made in notebooks, brought back to their chapters."""

@@ -1,0 +1,1 @@
+"""Data sets: downloaded, checked, resized, shuffled into minibatches."""

@@ -1,0 +1,115 @@
+"""Fashion-MNIST (Xiao et al., 2017) as NumPy arrays.
+
+The real images come from a folder, the cache or the publisher, see
+`d2lext.core.data.download`. Without a network there are synthetic garments instead, and a
+notice that says so.
+"""
+
+import functools
+import gzip
+from typing import NamedTuple
+
+import numpy as np
+
+from d2lext.core.data import download, garments
+
+LABELS = [
+    "t-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+]
+NUM_TRAIN, NUM_TEST = 60_000, 10_000
+FILES = download.Files(
+    name="fashion-mnist",
+    url="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    sha256={
+        "train-images-idx3-ubyte.gz": (
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+        ),
+        "train-labels-idx1-ubyte.gz": (
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+        ),
+        "t10k-images-idx3-ubyte.gz": (
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+        ),
+        "t10k-labels-idx1-ubyte.gz": (
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+        ),
+    },
+)
+
+
+class Source(NamedTuple):
+    """The images, uint8 (n, 28, 28), their labels, uint8 (n,), and where they are from.
+
+    The arrays are shared between callers and cannot be written to.
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    origin: str  # "real" or "synthetic"
+
+
+def load():
+    """The real Fashion-MNIST, or, without a network, synthetic garments and a notice.
+
+    Raises `download.DataError` for files that are damaged, or missing from the folder
+    that D2LEXT_DATA names.
+    """
+    try:
+        folder = download.find(FILES)
+    except download.NoNetworkError as error:
+        print(_notice(error), flush=True)
+        return _synthetic()
+    # The checksums that `find` has compared fix the contents: they may be kept.
+    return _read(folder, tuple(FILES.sha256.items()))
+
+
+@functools.lru_cache(maxsize=1)
+def _read(folder, checksums):
+    paths = (folder / name for name, _ in checksums)
+    arrays = [parse_idx(gzip.decompress(path.read_bytes())) for path in paths]
+    return Source(*arrays, origin="real")
+
+
+def parse_idx(content):
+    """The array in an IDX file of bytes: magic number, sizes, elements in C order."""
+    zero, kind, num_axes = content[:2], content[2], content[3]
+    if zero != b"\0\0" or kind != 0x08:  # 0x08: unsigned bytes
+        raise ValueError(
+            f"an IDX file of bytes begins 00 00 08, got {content[:3].hex()}"
+        )
+    start = 4 + 4 * num_axes
+    shape = np.frombuffer(content[4:start], ">u4")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+@functools.cache
+def _synthetic():
+    arrays = (*garments.draw(NUM_TRAIN, seed=0), *garments.draw(NUM_TEST, seed=1))
+    for array in arrays:
+        array.flags.writeable = False
+    return Source(*arrays, origin="synthetic")
+
+
+def _notice(reason):
+    names = "\n".join(f"  {FILES.name}/{name}" for name in FILES.sha256)
+    rule = "!" * 72
+    return f"""\
+{rule}
+NO NETWORK: {reason}.
+These are SYNTHETIC garments, drawn by the program, NOT Fashion-MNIST.
+Everything runs, but losses and accuracies say nothing about the real images.
+To get those, connect to the network and run this again, or set D2LEXT_DATA
+to a folder that holds
+{names}
+{rule}"""

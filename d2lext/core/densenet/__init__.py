@@ -1,0 +1,1 @@
+"""What a DenseNet is in any framework: its layers, variants, weights, files."""

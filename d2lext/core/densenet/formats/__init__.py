@@ -1,0 +1,113 @@
+"""Weights of a DenseNet from files that any framework wrote, as NumPy arrays.
+
+`read` recognises a file by what is in it, gives its tensors the canonical names and
+layouts of `architecture`, and refuses whatever the network does not fit.
+Each format has a module; no framework is needed for any of them.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from d2lext.core.densenet.formats import gluon, keras, pytorch, safetensors
+from d2lext.core.densenet.formats.safetensors import write
+from d2lext.core.densenet.formats.tensors import (
+    Tensor,
+    WeightFileError,
+    check_finite,
+    compare,
+    damaged,
+    load,
+)
+
+__all__ = ["check", "read", "read_metadata", "write"]
+
+
+def read(path, layers):
+    """The tensors of `layers` from the file, by canonical name and in that order.
+
+    Arrays are float32 and contiguous: convolutions (out, in, height, width), linear
+    layers (out, in). Raises ValueError where the file is none of the formats, is
+    damaged, asks to run code, or does not fit the network exactly; the message names
+    the first difference. Raises FileNotFoundError if there is no such file.
+    """
+    return _attempt(path, _read, layers)
+
+
+def check(weights, shapes, what):
+    """Raise ValueError unless arrays have exactly the names in `shapes`, and fit.
+
+    They must be float32 and finite. The message calls them `what`.
+    """
+    arrays = {name: np.asarray(array) for name, array in weights.items()}
+    tensors = {n: Tensor(n, a.shape, a.dtype.name, a.copy) for n, a in arrays.items()}
+    try:
+        compare(tensors, shapes, what)
+        for name, array in arrays.items():
+            check_finite(name, array)
+    except WeightFileError as error:
+        raise ValueError(f"{what} {error}") from None
+
+
+def read_metadata(path):
+    """The options of the architecture in a file of this library; None for others' files.
+
+    They are a dict, as Architecture.options returns it. Raises ValueError and
+    FileNotFoundError as `read` does.
+    """
+    return _attempt(path, _read_metadata)
+
+
+def _attempt(path, function, *args):
+    """Call function(path, *args); its errors then begin with the path."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(
+            f"{os.fspath(path)} must be a file of weights, it is a folder: name a file "
+            "within it"
+        )
+    with open(path, "rb"):  # a missing file is no damaged one
+        pass
+    try:
+        return function(path, *args)
+    except (ImportError, MemoryError):
+        raise
+    except WeightFileError as error:
+        raise ValueError(f"{os.fspath(path)} {error}") from None
+    # Libraries that read a damaged file raise whatever its bytes lead to.
+    except Exception as error:
+        reason = damaged(f"{type(error).__name__}: {error}")
+        raise ValueError(f"{os.fspath(path)} {reason}") from error
+
+
+def _read(path, layers):
+    with _format(path).tensors(path, layers) as tensors:
+        shapes = {n: s for layer in layers for n, s in layer.tensors().items()}
+        return load(tensors, shapes)
+
+
+def _read_metadata(path):
+    return safetensors.metadata(path) if _format(path) is safetensors else None
+
+
+def _format(path):
+    """The module that reads the file."""
+    with open(path, "rb") as file:
+        head = file.read(16)
+    if head.startswith(b"PK\3\4"):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if keras.MEMBER in names:
+            return keras
+        if any(name.endswith("/data.pkl") for name in names):
+            return pytorch
+    for module in (safetensors, pytorch, keras, gluon):
+        if module.recognises(head):
+            return module
+    raise WeightFileError(
+        "must be a file of weights of safetensors, PyTorch, Keras or Gluon, "
+        + (f"it begins with {head!r}: " if head else "it is empty: ")
+        + "download it again"
+    )

@@ -1,0 +1,162 @@
+"""Gluon's `.params`: a list of arrays, each behind its own header, then their names.
+
+The layout is that of NDArray::Save in MXNet's src/ndarray/ndarray.cc. The names are
+those of the DenseNet in Gluon's model zoo, in each of the ways in which Gluon writes
+them; the order of the layers follows from the names alone.
+"""
+
+import math
+import re
+import struct
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from d2lext.core.densenet.formats.tensors import (
+    FileLayer,
+    Tensor,
+    WeightFileError,
+    by_order,
+    damaged,
+)
+
+_LIST_MAGIC = struct.pack("<Q", 0x112)
+_V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # V2: storage type; V3: NumPy shapes
+_DTYPES = {  # by the number that stands for it: its name and its bytes
+    0: ("float32", 4),
+    1: ("float64", 8),
+    2: ("float16", 2),
+    3: ("uint8", 1),
+    4: ("int32", 4),
+    5: ("int8", 1),
+    6: ("int64", 8),
+    7: ("bool", 1),
+    12: ("bfloat16", 2),
+}
+_MAX_NDIM = 32
+_KEYS = {
+    "weight": "weight",
+    "gamma": "weight",
+    "bias": "bias",
+    "beta": "bias",
+    "running_mean": "running_mean",
+    "running_var": "running_var",
+}
+_KEY = f"({'|'.join(_KEYS)})"
+# What save_parameters writes: the way through the blocks that contain each other.
+_STRUCTURAL = re.compile(rf"(features(?:\.\d+)+|output)\.{_KEY}")
+# What collect_params().save and export write: kinds, counted within their block.
+_PREFIXED = re.compile(
+    rf"(?:arg:|aux:)?(.*?)(?:stage(\d+)_)?(conv|batchnorm|dense)(\d+)_{_KEY}"
+)
+
+
+def recognises(head):
+    """Whether a file that begins with `head` is of this format."""
+    return head.startswith(_LIST_MAGIC)
+
+
+@contextmanager
+def tensors(path, layers):
+    """The tensors of the file by canonical names."""
+    yield by_order(_layers(_arrays(Path(path).read_bytes())), layers)
+
+
+def _arrays(data):
+    """The tensors in the bytes of a file."""
+    reader = _Reader(data, position=16)  # after the magic number and a reserved one
+    parts = [reader.array() for _ in range(reader.count())]
+    names = [str(reader.bytes(reader.count()), "utf-8") for _ in range(reader.count())]
+    if len(names) != len(parts) or len(set(names)) != len(names):
+        raise WeightFileError(
+            f"must have a name for each of its {len(parts)} arrays, it has "
+            f"{len(set(names))}: save it with net.save_parameters(path)"
+        )
+    return [Tensor(n, *part) for n, part in zip(names, parts, strict=True)]
+
+
+class _Reader:
+    """Reads the numbers of a file, little-endian, one after the other."""
+
+    def __init__(self, data, position):
+        self.data, self.position = memoryview(data), position
+
+    def bytes(self, length):
+        """The next bytes; raises WeightFileError if the file ends before."""
+        start, self.position = self.position, self.position + length
+        if self.position > len(self.data):
+            raise damaged(
+                f"it must have {self.position} bytes, it has {len(self.data)}"
+            )
+        return self.data[start : self.position]
+
+    def numbers(self, types):
+        """The next numbers, of the `types` that struct abbreviates."""
+        return struct.unpack(f"<{types}", self.bytes(struct.calcsize(f"<{types}")))
+
+    def count(self):
+        """The length of a list or a string."""
+        return self.numbers("Q")[0]
+
+    def array(self):
+        """The shape, type and `read` of the next array."""
+        [magic] = self.numbers("I")
+        if magic not in (_V1, _V2, _V3):
+            raise damaged(f"no array begins with {magic:#x}")
+        if magic != _V1 and self.numbers("i") != (0,):
+            raise WeightFileError(
+                "must have dense arrays, one is sparse: save it dense"
+            )
+        [ndim] = self.numbers("i")
+        if ndim <= 0:
+            raise WeightFileError(
+                "must have values in all arrays, one is empty: save the network after "
+                "it has seen a batch"
+            )
+        if ndim > _MAX_NDIM:
+            raise damaged(f"an array must have at most {_MAX_NDIM} axes, got {ndim}")
+        shape = self.numbers("q" * ndim)
+        _device, _index, flag = self.numbers("iii")
+        if flag not in _DTYPES or min(shape) < 0:
+            raise damaged(f"no array has shape {shape} and the type number {flag}")
+        dtype, itemsize = _DTYPES[flag]
+        data = self.bytes(math.prod(shape) * itemsize)
+        return shape, dtype, partial(np.ndarray, shape, "<f4", data)
+
+
+def _layers(arrays):
+    """The layers in forward order, from the names of their tensors."""
+    found = {}
+    for tensor in arrays:
+        match = _STRUCTURAL.fullmatch(tensor.name) or _PREFIXED.fullmatch(tensor.name)
+        if not match:
+            raise WeightFileError(
+                f"has {tensor.name!r}, and the DenseNet of Gluon's model zoo nothing "
+                "like it: use weights of that network"
+            )
+        *place, key = match.groups()
+        layer = found.setdefault(tuple(place), {})
+        if _KEYS[key] in layer:
+            raise WeightFileError(
+                f"has {tensor.name!r} twice, with and without a prefix: save it again"
+            )
+        layer[_KEYS[key]] = tensor
+    return [FileLayer(_kind(found[p]), found[p]) for p in sorted(found, key=_position)]
+
+
+def _position(place):
+    """What sorts layers as the network applies them."""
+    if len(place) == 1:  # features.0, ..., features.10, output
+        return [int(number) for number in re.findall(r"\d+", place[0])]
+    # Stage 1 follows the layers that are counted 0 outside of the stages, and so on.
+    _, stage, _, number = place
+    return [2 * int(stage) - 1, int(number)] if stage else [2 * int(number), 0]
+
+
+def _kind(tensors):
+    if "running_mean" in tensors:
+        return "norm"
+    weight = tensors.get("weight")
+    return "linear" if weight is None or len(weight.shape) == 2 else "conv"

@@ -1,0 +1,1 @@
+"""Names that a backend serves on demand: the chapters' and d2l's."""

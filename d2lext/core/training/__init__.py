@@ -1,0 +1,1 @@
+"""Training without a framework: the loop, and what goes on around it."""

@@ -1,0 +1,56 @@
+"""What a trainer prints: what shortens a run, its results, what produced them."""
+
+import operator
+
+from d2lext.core.training import provenance
+
+
+def shortened(max_epochs, num_epochs, num_batches):
+    """Say so if a run is shorter than its `max_epochs`; None where it is not."""
+    if provenance.fast_mode():
+        print(
+            f"D2LEXT_FAST is set: {num_batches} batches instead of {max_epochs} epochs. "
+            "The numbers below mean nothing."
+        )
+    elif num_epochs < max_epochs:
+        print(
+            f"D2LEXT_EPOCHS={num_epochs}: training {num_epochs} of {max_epochs} epochs."
+        )
+
+
+def results(history, num_examples, data):
+    """Print the last epoch of a trainer's history, and the best one."""
+    last, epochs = history[-1], len(history)
+    seconds = sum(e["train_seconds"] + e.get("val_seconds", 0) for e in history)
+    print(
+        f"after {epochs} epoch{'s' if epochs > 1 else ''} of {num_examples:,} "
+        f"{kind(data)}, {seconds:.0f} s:"
+    )
+    print(numbers(last))
+    if epochs > 1 and "val_acc" in last:
+        best = max(history, key=operator.itemgetter("val_acc"))
+        print(
+            f"best validation accuracy {best['val_acc']:.3f}, after epoch "
+            f"{best['epoch']}"
+        )
+
+
+def numbers(values):
+    """The losses and accuracies among `values`, as a reader says them."""
+    return ", ".join(
+        f"{name(key)} {value:.3f}"
+        for key, value in values.items()
+        if "_" in key and not key.endswith("_seconds")
+    )
+
+
+def name(key):
+    """A key such as train_loss in words."""
+    names = {"train": "training", "val": "validation", "acc": "accuracy"}
+    return " ".join(names.get(word, word) for word in key.split("_"))
+
+
+def kind(data):
+    """What the examples of `data` are called, synthetic ones by that name."""
+    origin = getattr(getattr(data, "source", None), "origin", None)
+    return {None: "examples", "real": "images"}.get(origin, f"{origin} images")

@@ -1,0 +1,1 @@
+"""What makes MXNet faster: a network's graph, computed in bfloat16."""

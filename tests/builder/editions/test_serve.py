@@ -1,0 +1,260 @@
+"""`serve`: what an author sees after an edit, after a mistake, and at the end."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from builder.command import cli
+from builder.editions import serve
+from builder.errors import BookError
+
+PAGE = "<!DOCTYPE html><html><head></head><body><p id='text'>{}</p></body></html>"
+DRIVER = f"""
+import sys
+from pathlib import Path
+from builder.editions import serve
+from builder.errors import BookError
+
+root = Path(sys.argv[1])
+
+def build():
+    text = (root / "chapters" / "a.md").read_text()
+    if "bad" in text:
+        raise BookError("chapters/a.md:1: <b>this</b> is bad")
+    if "odd" in text:
+        raise ValueError("odd")
+    (root / "site").mkdir(exist_ok=True)
+    (root / "site" / "index.html").write_text({PAGE!r}.format(text))
+    (root / "site" / "style.css").write_text("p {{}} /* </body> */")
+
+def say(text):
+    print(text, flush=True)
+
+watched = [root / "chapters"]
+serve.serve(root, root / "site", build, "127.0.0.1", None, watched, say)
+"""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Session:
+    """A process that serves the book in a folder, and what it says."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.address = re.search(r"http://\S+", self.line("site: "))[0]
+
+    def line(self, beginning):
+        """The next line that begins so."""
+        for line in self.process.stdout:
+            if line.startswith(beginning):
+                return line
+        raise AssertionError(f"it ended without saying {beginning!r}")
+
+    def get(self, path=""):
+        with urllib.request.urlopen(self.address + path, timeout=30) as answer:
+            return answer.read().decode()
+
+    def events(self):
+        """What pages are told, one after the other."""
+        with urllib.request.urlopen(self.address + "_events", timeout=30) as answer:
+            assert answer.headers["Content-Type"] == "text/event-stream"
+            for line in answer:
+                if line.startswith(b"data: "):
+                    yield json.loads(line[6:])
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        rest, _ = self.process.communicate(timeout=30)
+        return rest
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A function that starts to serve a book with the text given."""
+    sessions = []
+    (tmp_path / "chapters").mkdir()
+
+    def begin(text):
+        (tmp_path / "chapters" / "a.md").write_text(text)
+        sessions.append(Session([sys.executable, "-c", DRIVER, str(tmp_path)]))
+        return sessions[-1]
+
+    yield begin
+    for session in sessions:
+        session.process.kill()
+        session.process.communicate()
+
+
+def edit(folder, text):
+    (folder / "chapters" / "a.md").write_text(text)
+
+
+def test_pages_listen_and_the_files_know_nothing_of_it(start, tmp_path):
+    session = start("one")
+    page = session.get()
+    assert "EventSource" in page
+    assert page.index("EventSource") < page.index("</body>")
+    assert session.get("index.html?framework=jax") == page
+    assert (tmp_path / "site" / "index.html").read_text() == PAGE.format("one")
+    assert session.get("style.css") == "p {} /* </body> */"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        session.get("missing.html")
+
+
+def test_an_edit_reaches_the_page(start, tmp_path):
+    session = start("one")
+    events = session.events()
+    assert next(events) == {"version": 1, "error": ""}
+    edit(tmp_path, "two, longer")
+    assert "chapters/a.md" in session.line(time.strftime("%H:"))
+    assert next(events) == {"version": 2, "error": ""}
+    assert "two, longer" in session.get()
+    (tmp_path / "chapters" / ".a.md.swp").write_text("an editor's")
+    (tmp_path / "chapters" / "b.md").write_text("a new one")
+    assert "changed: chapters/b.md\n" in session.line(time.strftime("%H:"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("bad", "chapters/a.md:1: <b>this</b> is bad"), ("odd", "ValueError: odd")],
+)
+def test_an_error_is_told_and_the_last_good_page_stays(start, tmp_path, text, told):
+    session = start("good")
+    events = session.events()
+    next(events)
+    edit(tmp_path, text)
+    assert session.line("error: ") == f"error: {told}\n"
+    assert next(events) == {"version": 1, "error": told}
+    page = session.get()
+    assert "<p id='text'>good</p>" in page
+    assert "<b>" not in page  # an error's text is no markup
+    edit(tmp_path, "good again")
+    assert next(events) == {"version": 2, "error": ""}
+
+
+def test_without_any_good_page_there_is_one_that_waits(start, tmp_path):
+    session = start("bad")
+    for path in ("", "01-densenet.html"):
+        page = session.get(path)
+        assert "No site yet" in page
+        assert "EventSource" in page
+    edit(tmp_path, "good")
+    assert session.line("written in")
+    assert "<p id='text'>good</p>" in session.get()
+
+
+def test_ctrl_c_ends_it(start):
+    session = start("one")
+    events = session.events()
+    next(events)  # a browser still listens
+    began = time.monotonic()
+    assert session.stop().endswith("\nstopped\n")
+    assert session.process.returncode == 0
+    assert time.monotonic() - began < 10
+
+
+def test_a_port_that_is_taken(tmp_path):
+    state = serve.State()
+    with serve.open_server("127.0.0.1", None, tmp_path, state) as first:
+        port = first.server_port
+        with serve.open_server("127.0.0.1", None, tmp_path, state) as second:
+            assert port < second.server_port < 8000 + serve.PORTS
+        with pytest.raises(BookError, match=f"port {port} .*in use.*--port"):
+            serve.open_server("127.0.0.1", port, tmp_path, state)
+    with pytest.raises(BookError, match="cannot listen on 192.0.2.1 .*--host"):
+        serve.open_server("192.0.2.1", None, tmp_path, state)
+
+
+def test_only_this_computer_is_answered(tmp_path):
+    args = cli.parse(["serve"])
+    assert args.port is None
+    server = serve.open_server(args.host, 0, tmp_path, serve.State())
+    with server, socket.socket() as other:
+        assert server.server_address[0] == "127.0.0.1"
+        other.settimeout(5)
+        with pytest.raises(OSError, match="refused|timed out|unreachable"):
+            other.connect(("127.0.0.2", server.server_port))
+
+
+@pytest.fixture
+def page():
+    """A page of Chromium's, without a window."""
+    api = pytest.importorskip("playwright.sync_api", reason="no Playwright")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+    with api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser.new_page(viewport={"width": 800, "height": 500})
+        browser.close()
+
+
+def test_the_browser_reloads_by_itself(start, tmp_path, page):
+    session = start("one")
+    page.goto(session.address)
+    text, box = page.locator("#text"), page.get_by_role("alert")
+    page.evaluate("window.mark = 1")
+    edit(tmp_path, "second")
+    page.wait_for_function("document.querySelector('#text')?.textContent == 'second'")
+    assert page.evaluate("window.mark") is None
+    page.evaluate("window.mark = 1")
+    edit(tmp_path, "bad")
+    box.get_by_text("<b>this</b> is bad").wait_for()
+    assert text.text_content() == "second"
+    assert page.evaluate("window.mark") == 1  # where the author was reading
+    page.reload()
+    box.get_by_text("<b>this</b> is bad").wait_for()
+    if folder := os.environ.get("D2LEXT_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/serve-error.png")
+    edit(tmp_path, "third")
+    page.wait_for_function("document.querySelector('#text')?.textContent == 'third'")
+    assert not box.is_visible()
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from builder.command import cli
+cli.ROOT = Path(sys.argv[1])
+sys.stdout.reconfigure(line_buffering=True)
+sys.exit(cli.main(["serve"]))
+"""
+
+
+@pytest.mark.slow
+def test_the_book_itself(tmp_path, root):
+    for name in ("chapters", "notebooks"):
+        shutil.copytree(root / name, tmp_path / name)
+    (tmp_path / "d2lext").symlink_to(root / "d2lext")
+    session = Session([sys.executable, "-c", SERVE, str(tmp_path)])
+    try:
+        chapter = tmp_path / "chapters" / "02-one-network.md"
+        text = chapter.read_text()
+        edited = text.replace(
+            "Two programs that follow", "Two whole programs that follow"
+        )
+        chapter.write_text(edited)
+        assert session.line("written in")
+        assert "Two whole programs that follow" in session.get("02-one-network.html")
+        chapter.write_text(edited.replace("print((a + b) + c", "print((a + c) + b", 1))
+        assert "one-network" in session.line("stale")
+        chapter.write_text(edited + "\nSee {eq}`eq-nothing`.\n")
+        assert "02-one-network.md" in session.line("error: ")
+        assert "Two whole programs that follow" in session.get("02-one-network.html")
+        site = Path(tmp_path / "_build" / "html")
+        assert not any("_events" in p.read_text() for p in site.rglob("*.html"))
+    finally:
+        assert "stopped" in session.stop()

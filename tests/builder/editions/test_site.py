@@ -1,0 +1,362 @@
+"""The site as files: what Sphinx makes of merged notebooks, and what it refuses."""
+
+import re
+import sys
+from base64 import b64decode
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
+from shared import sample_book
+from shared.sample_book import REPOSITORY
+
+from builder.backends import TITLES
+from builder.editions import site
+from builder.errors import BookError
+from builder.source import repository
+from builder.sphinxext import formulas
+
+# What a browser loads without being asked to.
+LOADED = {
+    "script": "src",
+    "link": "href",
+    "img": "src",
+    "source": "src",
+    "iframe": "src",
+    "object": "data",
+    "use": "href",
+}
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    """The sample book's site."""
+    root = tmp_path_factory.mktemp("book")
+    pages, notebooks = sample_book.write(root), sample_book.notebooks()
+    return site.build(root, root / "_build" / "html", pages, notebooks).parent
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    """The first chapter, parsed."""
+    return parse(html / "01-dense.html")
+
+
+def parse(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def text_of(element):
+    return " ".join(element.get_text().split())
+
+
+def build(root, text=sample_book.CHAPTER):
+    """Build the sample book with `text` as its first cell."""
+    return site.build(root, root / "_build" / "html", sample_book.write(root, text))
+
+
+def test_neighbouring_cells_of_frameworks_form_one_tab_set(page):
+    sets = page.select(".sd-tab-set")
+    labels = [[text_of(label) for label in s.select(".sd-tab-label")] for s in sets]
+    four = list(TITLES.values())
+    assert labels == [four, four, ["JAX"], four]
+    for content, (name, title) in zip(
+        sets[0].select(".sd-tab-content"), TITLES.items(), strict=True
+    ):
+        assert f"from d2lext import {name} as d2l" in text_of(content)
+        assert f"{title} runs" in text_of(content)
+        assert f"In {title}, shapes are checked." in text_of(content)
+        assert len(content.select(".cell_input")) == 2
+
+
+def test_tabs_are_radio_buttons_that_need_no_script(page):
+    for tab_set in page.select(".sd-tab-set"):
+        inputs = tab_set.find_all("input", recursive=False)
+        assert len({radio["name"] for radio in inputs}) == 1
+        assert [radio for radio in inputs if radio.has_attr("checked")] == inputs[:1]
+        for radio in inputs:
+            label = radio.find_next_sibling("label")
+            assert radio["type"] == "radio"
+            assert label["for"] == radio["id"]
+
+
+def test_cells_of_all_frameworks_stand_outside_of_tabs(page):
+    [cell] = [c for c in page.select(".cell") if "DenseBlock(2, 10)" in c.get_text()]
+    assert cell.find_parent(class_="sd-tab-set") is None
+    assert text_of(cell.select_one(".cell_output")) == "(4, 23, 8, 8)"
+
+
+def test_solution_is_one_closed_dropdown_with_its_tabs(page):
+    [details] = page.select("details")
+    assert not details.has_attr("open")
+    assert text_of(details.summary) == "Solution"
+    assert "Count" in text_of(details)
+    assert len(details.select(".sd-tab-set")) == 1
+    assert "assert count == 23" in text_of(details)
+    assert "count(" not in text_of(page).replace(text_of(details), "")
+
+
+def test_figures_and_equations_count_by_chapter(html, page):
+    assert text_of(page.select_one("h1")).startswith("1 Dense Blocks")
+    assert text_of(page.select_one("figcaption .caption-number")) == "Figure 1.1"
+    numbers = [text_of(number) for number in page.select(".eqno")]
+    assert [re.sub(r"[^(\d.)]", "", number) for number in numbers] == ["(1.1)", "(1.2)"]
+    assert text_of(page.select_one("a[href='#drawing']")) == "Figure 1.1"
+    assert "By (2.1), all is well." in text_of(parse(html / "02-network.html"))
+
+
+def test_citations_link_to_the_list_of_their_own_chapter(html, page):
+    assert "(He et al., 2016); Huang et al. (2017)" in text_of(page)
+    entries = page.select(".references li")
+    assert [text_of(e.p).split(",")[0] for e in entries] == ["Kaiming He", "Gao Huang"]
+    for document in (page, parse(html / "02-network.html")):
+        for link in document.select(".bibtex-citation a"):
+            assert document.find(id=link["href"].removeprefix("#")) is not None
+
+
+def test_references_link_back_to_the_sections_that_cite_them(html, page):
+    assert [text_of(uses) for uses in page.select(".uses")] == ["Cited in 1.1"] * 2
+    assert text_of(parse(html / "02-network.html").select_one(".uses")) == "Cited in 2"
+    cited = [page.find(id=link["href"][1:]) for link in page.select(".uses a")]
+    assert [text_of(use) for use in cited] == [
+        "(He et al., 2016)",
+        "Huang et al. (2017)",
+    ]
+
+
+def test_an_id_is_that_of_one_element(html):
+    for path in html.glob("*.html"):
+        ids = [element["id"] for element in parse(path).select("[id]")]
+        assert sorted(set(ids)) == sorted(ids)
+
+
+def test_each_framework_has_its_notebook_to_download(html, page):
+    links = {li["data-framework"]: li.a for li in page.select("[data-framework]")}
+    assert list(links) == list(TITLES)
+    for name, link in links.items():
+        assert link["download"] == f"01-dense-{name}.ipynb"
+        notebook = nbformat.read(html / link["href"], as_version=4)
+        nbformat.validate(notebook)
+        assert notebook.cells[1].source == f"from d2lext import {name} as d2l"
+
+
+def test_a_notebook_to_download_holds_its_images(html, page):
+    link = page.select_one("[data-framework=jax] a")
+    [prose, _] = nbformat.read(html / link["href"], as_version=4).cells
+    image = BeautifulSoup(MarkdownIt().render(prose.source), "html.parser").img
+    assert image["alt"] == "boxes, [one] and two"
+    kind, _, data = image["src"].partition(";base64,")
+    assert kind == "data:image/svg+xml"
+    assert b64decode(data).decode() == sample_book.SVG
+
+
+def test_missing_image_of_a_notebook_is_named(tmp_path):
+    pages, notebooks = sample_book.write(tmp_path), sample_book.notebooks()
+    (tmp_path / "chapters" / "img" / "drawing.svg").unlink()
+    with pytest.raises(BookError, match=r"img/drawing\.svg cannot be read"):
+        site.build(tmp_path, tmp_path / "html", pages, notebooks)
+
+
+def test_pages_link_to_where_their_notebook_runs_and_is_discussed(page):
+    file = "owner/name/blob/main/notebooks/jax/01-dense.ipynb"
+    jax = page.select_one("[data-framework=jax]")
+    assert {text_of(a): a["href"] for a in jax.select("a")[1:]} == {
+        "Colab": f"https://colab.research.google.com/github/{file}",
+        "SageMaker Studio Lab": f"https://studiolab.sagemaker.aws/import/github/{file}",
+        "Binder": "https://mybinder.org/v2/gh/owner/name/main"
+        "?urlpath=lab/tree/notebooks/jax/01-dense.ipynb",
+    }
+    links = page.select(".offers > li")[-1].select("a")
+    source, discuss = [urlsplit(link["href"]) for link in links]
+    assert source.path == "/owner/name/blob/main/chapters/01-dense.md"
+    assert discuss.path == "/owner/name/issues"
+    assert parse_qs(discuss.query) == {"q": ['is:issue "Dense Blocks"']}
+
+
+def test_without_a_repository_no_link_leads_to_one(tmp_path):
+    pages = sample_book.write(tmp_path, repository=None)
+    index = site.build(tmp_path, tmp_path / "html", pages, sample_book.notebooks())
+    page = parse(index.with_name("01-dense.html"))
+    assert [text_of(link) for link in page.select(".offers a")] == ["Download"] * 4
+    assert not [a for a in page.select("a[href]") if "owner" in a["href"]]
+    assert not parse(index.with_name("02-network.html")).select(".offers")
+
+
+def test_of_a_repository_elsewhere_nothing_is_guessed():
+    elsewhere = repository.of({"repository": "https://git.example.org/owner/name"})
+    assert elsewhere.run("notebooks/a.ipynb") == elsewhere.read("a.md", "A") == []
+
+
+def test_addresses_are_escaped():
+    ours = repository.of({"repository": f"{REPOSITORY}.git/", "branch": "a/b"})
+    addresses = dict(ours.run("notebooks/a b.ipynb") + ours.read("a.md", 'A & "B"'))
+    assert "/v2/gh/owner/name/a%2Fb?urlpath=lab/tree/" in addresses["Binder"]
+    assert addresses["Colab"].endswith("/blob/a/b/notebooks/a%20b.ipynb")
+    assert addresses["View source"].startswith(f"{REPOSITORY}/blob/a/b/a.md")
+    assert "&" not in addresses["Discuss"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"repository": "owner/name"},
+        {"repository": "http://github.com/owner/name"},
+        {"repository": "https://github.com/owner"},
+        {"repository": ["https://github.com/owner/name"]},
+        {"repository": REPOSITORY, "branch": ""},
+        {"repository": REPOSITORY, "branch": 1},
+    ],
+)
+def test_a_wrong_repository_is_refused(wrong):
+    with pytest.raises(BookError, match=r"book\.toml: (repository|branch) must be"):
+        repository.of(wrong)
+
+
+def test_formulas_are_rendered_before_the_page_is_opened(html, page):
+    assert page.select(".katex .katex-html")
+    assert page.select(".katex math")
+    for element in page.select(".math"):
+        element.decompose()
+    assert "\\mathbf" not in page.get_text()
+    assert "$" not in page.article.get_text()
+    names = [script.get("src", "") for script in page.select("script")]
+    assert not [name for name in names if "katex" in name or "mathjax" in name.lower()]
+    font = html / "_static" / "fonts" / "KaTeX_Main-Regular.woff2"
+    assert font.stat().st_size > 9999
+
+
+def test_formulas_are_not_parted_from_the_punctuation_beside_them(tmp_path):
+    index = build(tmp_path, sample_book.CHAPTER + "\n\nHere ($a+b$): $c$ is the $n$th.")
+    page = parse(index.with_name("01-dense.html"))
+    [paragraph] = [p for p in page.select("p") if p.get_text().startswith("Here (")]
+    for formula in paragraph.select(".katex"):
+        formula.replace_with("x")
+    assert text_of(paragraph) == "Here (x): x is the xth."
+    assert [text_of(s) for s in paragraph.select(".unbroken")] == ["(x):", "xth"]
+
+
+def test_outputs_and_figures_have_alternative_text(page):
+    images = page.select("article img")
+    assert len(images) == 1 + len(TITLES) + 1
+    assert all(image["alt"] and ".svg" not in image["alt"] for image in images)
+
+
+def test_foot_names_the_author_and_links_to_the_repository(page):
+    assert "2026 A. Author" in text_of(page.footer)
+    assert page.footer.find("a", href=REPOSITORY) is not None
+
+
+def test_nothing_is_loaded_from_elsewhere_and_nothing_is_missing(html):
+    used = []
+    for path in html.glob("*.html"):
+        for tag, attribute in LOADED.items():
+            for element in parse(path).find_all(tag):
+                used.append((path, element.get(attribute, "")))
+    for path in html.rglob("*.css"):
+        css = path.read_text(encoding="utf-8")
+        used += [(path, url.strip("'\"")) for url in re.findall(r"url\((.*?)\)", css)]
+        assert "@import" not in css
+    assert len(used) > 50
+    for path, address in used:
+        parts = urlsplit(address)
+        assert parts.scheme in ("", "data"), (path, address)
+        assert not parts.netloc, (path, address)
+        if parts.path and not parts.scheme:
+            assert (path.parent / unquote(parts.path)).is_file(), (path, address)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("See {numref}`nowhere`.", "nowhere"),
+        ("See {eq}`nowhere`.", "nowhere"),
+        ("See {cite:t}`Nobody.1900`.", 'could not find bibtex key "Nobody.1900"'),
+        ("See [there](missing.md).", "missing.md"),
+        ("Add $x + \\frac{1$ to it.", "KaTeX parse error"),
+        ("![What](img/missing.svg)", "missing.svg"),
+        ("```{nonsense}\n```", "nonsense"),
+    ],
+)
+def test_mistake_names_its_line_in_the_chapter(tmp_path, wrong, message):
+    text = f"{sample_book.CHAPTER}\n\nAll is well.\n\n{wrong}"
+    line = text.count("\n", 0, text.index(wrong)) + 1
+    with pytest.raises(BookError) as caught:
+        build(tmp_path, text)
+    assert f"chapters/01-dense.md:{line}: " in str(caught.value)
+    assert message in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_failed_build_keeps_the_last_good_site(tmp_path):
+    chapter = build(tmp_path).with_name("01-dense.html")
+    good = chapter.read_text()
+    wrong = sample_book.CHAPTER + "\n\nAll is well, see {numref}`nowhere`."
+    for _ in range(2):  # nothing of a failed build is taken for good by the next
+        with pytest.raises(BookError, match="nowhere"):
+            build(tmp_path, wrong)
+        assert chapter.read_text() == good
+    build(tmp_path, wrong.replace("nowhere", "drawing"))
+    assert "All is well" in chapter.read_text()
+
+
+def test_lines_are_those_of_the_chapter_behind_repeated_and_wrapped_cells(tmp_path):
+    pages = sample_book.write(tmp_path)
+    code = "a = 1\n# the same line\nprint(a)"
+    lines = ["---", "kernelspec: x", "---", "", *sample_book.CHAPTER.splitlines()]
+    lines += ["", "```{code-cell}", "---", "tags: [solution]", "---"]
+    lines += [*code.splitlines(), "```", "", "# the same line", "{ref}`nowhere`"]
+    pages["01-dense"].cells[1:-1] = [
+        *[sample_book.code(code, f"tab-{name}") for name in TITLES],
+        sample_book.prose("# the same line\n{ref}`nowhere`", "tab-jax", "solution"),
+    ]
+    (tmp_path / "chapters" / "01-dense.md").write_text("\n".join(lines))
+    with pytest.raises(BookError, match=rf"chapters/01-dense\.md:{len(lines)}: "):
+        site.build(tmp_path, tmp_path / "_build" / "html", pages)
+
+
+def test_unchanged_book_is_not_built_again(tmp_path):
+    index = build(tmp_path)
+    before = index.stat().st_mtime_ns
+    assert build(tmp_path) == index
+    assert index.stat().st_mtime_ns == before
+    build(tmp_path, sample_book.CHAPTER + "\n\nAll is well.")
+    assert index.stat().st_mtime_ns > before
+    assert "All is well" in (index.parent / "01-dense.html").read_text()
+
+
+def test_removed_chapter_leaves_the_site(tmp_path):
+    build(tmp_path)
+    pages = sample_book.write(tmp_path)
+    del pages["02-network"]
+    index = site.build(tmp_path, tmp_path / "_build" / "html", pages)
+    assert not (index.parent / "02-network.html").exists()
+    assert "One Network" not in index.read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (None, "book.toml is missing"),
+        ("title = ", "book.toml: Invalid"),
+        ("year = 1", "no title"),
+    ],
+)
+def test_settings_are_checked(tmp_path, settings, message):
+    pages = sample_book.write(tmp_path)
+    path = tmp_path / "chapters" / "book.toml"
+    path.unlink() if settings is None else path.write_text(settings)
+    with pytest.raises(BookError, match=message):
+        site.build(tmp_path, tmp_path / "html", pages)
+
+
+def test_unreachable_registry_is_one_clear_error_and_leaves_no_half(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
+    with pytest.raises(BookError, match="connect to the network"):
+        formulas.files()
+    assert list((tmp_path / "share" / "d2lext").iterdir()) == []

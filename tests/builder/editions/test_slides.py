@@ -1,0 +1,296 @@
+"""Slides: what is shown in lectures alone, what fits, and what a browser and paper show."""
+
+import re
+import shutil
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from shared import ROOT
+
+from builder.backends import IDS, TITLES
+from builder.editions import slides, tabs
+from builder.errors import BookError
+from builder.notebooks import split
+from builder.source.book import Book
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHAPTER = """\
+# Sums
+
+A long paragraph for those who read.
+
++++ {"tags": ["slide"]}
+
+## A sum is short
+
+![A sum.](img/sum.svg)
+
+$$a + b = b + a$$
+
++++ {"tags": ["notes"]}
+
+Ask who said so.
+
++++
+
+Another paragraph.
+
++++ {"tags": ["slide", "jax"]}
+
+## Only in JAX
+
+```{code-cell}
+---
+tags: [slide]
+lines: 2-3
+---
+def total(numbers):
+    result = sum(numbers)
+    return result
+```
+
+```{code-cell}
+---
+tags: [torch, slide]
+expect: "3"
+---
+total([1, 2])
+```
+"""
+
+
+def write(root, text=CHAPTER):
+    """A book of one chapter, recorded for PyTorch."""
+    (root / "chapters" / "img").mkdir(parents=True, exist_ok=True)
+    shutil.copytree(
+        ROOT / "d2lext",
+        root / "d2lext",
+        ignore=lambda *_: ["book"],
+        dirs_exist_ok=True,
+    )
+    drawn = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="50"></svg>'
+    (root / "chapters" / "img" / "sum.svg").write_text(drawn)
+    (root / "chapters" / "01-sums.md").write_text(text)
+    (root / "chapters" / "index.md").write_text(
+        "# Sums\n\n```{toctree}\n:glob:\n\n[0-9]*\n```\n"
+    )
+    (root / "chapters" / "references.bib").write_text("")
+    (root / "chapters" / "book.toml").write_text(
+        'title = "A Small Book"\nauthor = "A. Author"\nyear = 2026\n'
+    )
+    book = Book(root)
+    notebook = split.notebook(book, book.chapters[0], "torch")
+    for cell in notebook.cells:
+        if cell.source == "total([1, 2])":
+            result = {"text/plain": "3"}
+            cell.outputs = [
+                nbformat.v4.new_output("execute_result", result, execution_count=1)
+            ]
+    split.write(root, book.chapters[0], "torch", notebook)
+    return book
+
+
+@pytest.fixture(scope="module")
+def decks(tmp_path_factory):
+    """The folder of the small book's decks for PyTorch."""
+    root = tmp_path_factory.mktemp("book")
+    return slides.build(
+        write(root), root / "_build" / "slides" / "torch", "torch"
+    ).parent
+
+
+@pytest.fixture(scope="module")
+def page(decks):
+    return BeautifulSoup((decks / "01-sums.html").read_text(), "html.parser")
+
+
+def sources(cells):
+    return "\n".join(cell.source for cell in cells)
+
+
+def test_a_heading_begins_a_slide_and_each_framework_has_its_own(page, tmp_path):
+    shown = [heading.get_text() for heading in page.select("section h1, section h2")]
+    assert shown == ["Sums", "A sum is short"]
+    book = write(tmp_path)
+    for backend in IDS:
+        text = sources(slides.deck(book, book.chapters[0], backend).cells)
+        assert TITLES[backend] in text
+        assert ("Only in JAX" in text) is (backend == "jax")
+        assert ("total([1, 2])" in text) is (backend == "torch")
+
+
+def test_slides_show_what_is_tagged_with_its_output(page):
+    text = page.select_one(".slides").get_text()
+    assert "paragraph" not in text
+    assert "def total" not in text
+    code = [pre.get_text().strip() for pre in page.select("pre")]
+    assert code == ["result = sum(numbers)\nreturn result", "total([1, 2])", "3"]
+
+
+def test_formulas_are_rendered_and_notes_are_notes(page):
+    assert page.select_one(".math .katex")
+    assert page.select_one("aside.notes").get_text().strip() == "Ask who said so."
+
+
+def test_site_notebooks_and_books_have_no_text_of_slides(tmp_path):
+    book = write(tmp_path)
+    chapter = book.chapters[0]
+    notebooks = {b: split.notebook(book, chapter, b) for b in IDS}
+    pages = [tabs.merged(chapter, notebooks), *notebooks.values()]
+    pages += [tabs.single(chapter, notebooks[b], b) for b in IDS]
+    for page in pages:
+        text = sources(page.cells)
+        assert "Another paragraph." in text
+        assert "def total" in text
+        for only_there in ("A sum is short", "a + b", "Ask who", "Only in JAX"):
+            assert only_there not in text
+
+
+def test_nothing_comes_from_another_host(decks):
+    for path in decks.glob("*.html"):
+        page = BeautifulSoup(path.read_text(), "html.parser")
+        for element in page.select("[src], link[href]"):
+            address = urlsplit(element.get("src") or element.get("href"))
+            assert not address.netloc
+            assert (path.parent / address.path).is_file()
+        for link in page.select("link[rel=stylesheet]"):
+            path = decks / urlsplit(link["href"]).path
+            assert not re.search(r"(url\(|@import)\s*[\"']?https?:", path.read_text())
+
+
+def test_code_that_does_not_fit_is_refused(tmp_path):
+    line = CHAPTER.splitlines().index("total([1, 2])") + 1
+    long = "numbers = [\n" + "    1,\n" * 20 + "]\n"
+    book = write(tmp_path, CHAPTER.replace("total([1, 2])\n", long))
+    with pytest.raises(
+        BookError, match=rf"01-sums.md:{line}: a slide has room for 18 lines"
+    ):
+        slides.deck(book, book.chapters[0], "torch")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("2-4", "the cell has no lines 2-4"),
+        ("3-2", "the cell has no lines 3-2"),
+        ("2", "lines must be such as 3-9, got '2'"),
+    ],
+)
+def test_lines_that_a_cell_does_not_have_are_refused(tmp_path, lines, message):
+    text = CHAPTER.replace("lines: 2-3", f'lines: "{lines}"')
+    with pytest.raises(BookError, match=rf"01-sums.md:\d+: .*{message}"):
+        write(tmp_path, text)
+
+
+def test_a_book_without_slides_says_how_to_tag_them(tmp_path):
+    book = write(tmp_path, "# Sums\n\n```{code-cell}\n1\n```\n")
+    with pytest.raises(
+        BookError, match="no chapter has slides: tag cells with `slide`"
+    ):
+        slides.build(book, tmp_path / "slides", "torch")
+
+
+def test_the_first_chapter_s_deck_covers_the_lecture():
+    book = Book(ROOT)
+    for backend in IDS:
+        text = sources(slides.deck(book, book.find("densenet"), backend).cells)
+        ordered = (
+            "concatenates",
+            "class ConvBlock",
+            "class DenseBlock",
+            "DenseBlock(2, 10)",
+            "class TransitionBlock",
+            "growth_rate",
+            "num_params(model)",
+            "trainer.fit(model, data)",
+            "What to remember",
+        )
+        places = [text.index(part) for part in ordered if part != "growth_rate"]
+        assert places == sorted(places)
+
+
+def without_notes(deck):
+    """The titles of a deck's slides beside which the lecturer finds nothing."""
+    titles, missing = [], set()
+    for cell in deck.cells:
+        if match := re.match(r"##? (.+)", cell.source):
+            titles.append(match[1])
+            missing.add(match[1])
+        elif cell.source.startswith("::::::{revealjs-notes}"):
+            missing.discard(titles[-1])
+    assert len(set(titles)) == len(titles)
+    return missing
+
+
+@pytest.mark.parametrize("backend", IDS)
+def test_every_slide_of_the_book_has_notes(backend, tmp_path):
+    book = Book(ROOT)
+    decks = [slides.deck(book, c, backend) for c in book.chapters if has_slides(c)]
+    assert decks
+    assert [without_notes(deck) for deck in decks] == [set()] * len(decks)
+    small = write(tmp_path)
+    deck = slides.deck(small, small.chapters[0], "jax")
+    assert without_notes(deck) == {"Sums", "Only in JAX"}
+
+
+def has_slides(chapter):
+    return any("slide" in cell.tags for cell in chapter.lecture)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not CHROMIUM, reason="no chromium: install it to look at the slides"
+)
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_every_slide_fits_on_screen_and_on_its_own_sheet(tmp_path, backend):
+    from playwright.sync_api import sync_playwright
+
+    first = slides.build(Book(ROOT), tmp_path / "slides" / backend, backend)
+    address = first.with_name("01-densenet.html").as_uri()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        asked = []
+        page.on("request", lambda request: asked.append(urlsplit(request.url).scheme))
+        page.goto(address)
+        page.wait_for_function("Reveal.isReady()")
+        count = page.evaluate("Reveal.getTotalSlides()")
+        assert count == 13
+        for _ in range(count):
+            right, bottom, cut = page.evaluate(MEASURE)
+            title = page.evaluate("Reveal.getCurrentSlide().innerText.split('\\n')[0]")
+            assert right <= 1280 - 40, title
+            assert bottom <= 720 - 20, title
+            assert cut == 0, title
+            page.keyboard.press("ArrowRight")
+        page.goto(address + "?print-pdf")
+        page.wait_for_function("document.querySelectorAll('.pdf-page').length > 1")
+        for sheet in page.query_selector_all(".pdf-page"):
+            assert len(sheet.query_selector_all("section section, section")) == 1
+            assert sheet.evaluate(OVERFLOW) <= 0
+        pdf = page.pdf(prefer_css_page_size=True, print_background=True)
+        assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == count
+        assert set(asked) <= {"file", "data"}
+        browser.close()
+
+
+MEASURE = """() => {
+  const boxes = [], own = Reveal.getCurrentSlide().querySelectorAll("*");
+  let cut = 0;
+  for (const element of own) {
+    if (element.closest("aside, .katex")) continue;
+    boxes.push(element.getBoundingClientRect());
+    if (element.matches("pre") && element.scrollWidth > element.clientWidth + 1) cut += 1;
+  }
+  const largest = (side) => Math.max(...boxes.map((box) => box[side]));
+  return [largest("right"), largest("bottom"), cut];
+}"""
+OVERFLOW = """(sheet) => {
+  const page = sheet.getBoundingClientRect();
+  const own = [...sheet.querySelectorAll("h1, h2, p, pre, li, img")];
+  return Math.max(...own.map((e) => e.getBoundingClientRect().bottom - page.bottom));
+}"""

@@ -1,0 +1,187 @@
+"""Chapters that break a rule: one error each, with file, line and remedy."""
+
+import re
+import shutil
+
+import pytest
+
+from builder.errors import BookError
+from builder.source import chapter
+from builder.source.book import Book
+
+GOOD = """\
+(chap-tiny)=
+# Tiny
+
+Text about {numref}`fig-box`, {eq}`eq-sum`, {cite:p}`lin2014network`.
+
+:::{figure} img/box.svg
+:name: fig-box
+:alt: A box.
+
+A box.
+:::
+
+$$
+a + b
+$$ (eq-sum)
+
+```{code-cell}
+---
+tags: [torch]
+---
+x = 1
+```
+
++++ {"tags": ["jax"]}
+
+Text for JAX.
+
+```{code-cell}
+:tags: [jax, export]
+
+def double(x):
+    return 2 * x
+```
+
+```{code-cell}
+---
+expect: "3"
+alt: A plot.
+---
+print(3)
+```
+"""
+
+
+@pytest.fixture
+def write(tmp_path, root):
+    """Make a book of one chapter with the given text, and read it."""
+
+    def make(text):
+        folder = tmp_path / "chapters"
+        (folder / "img").mkdir(parents=True, exist_ok=True)
+        (folder / "01-tiny.md").write_text(text)
+        (folder / "img" / "box.svg").write_text("<svg/>")
+        shutil.copy(root / "chapters" / "references.bib", folder)
+        return Book(tmp_path)
+
+    return make
+
+
+def test_a_good_chapter(write):
+    book = write(GOOD)
+    [tiny] = book.chapters
+    kinds = [(cell.kind, cell.backends, cell.line) for cell in tiny.cells]
+    everyone = ("torch", "mxnet", "jax", "tensorflow")
+    assert kinds == [
+        ("markdown", everyone, 1),
+        ("code", ("torch",), 21),
+        ("markdown", ("jax",), 26),
+        ("code", ("jax",), 31),
+        ("code", everyone, 40),
+    ]
+    assert tiny.cells[4].expect == dict.fromkeys(everyone, "3")
+    assert tiny.cells[4].alt == "A plot."
+    numbers = {name: label.number for name, label in book.labels.items()}
+    assert numbers == {"chap-tiny": "1", "fig-box": "1.1", "eq-sum": "1.1"}
+
+
+BROKEN = {
+    # what is wrong: (text, its replacement, line of the error, words of the message)
+    "unknown tag": ("[torch]", "[pytorch]", 17, "unknown tag 'pytorch': choose from"),
+    "tags are no list": ("[torch]", "torch", 17, "tags must be a list"),
+    "unclosed code cell": ("x = 1\n```\n", "x = 1\n", 17, "never closed"),
+    "unclosed last cell": ("print(3)\n```\n", "print(3)\n", 35, "never closed"),
+    "unclosed directive": ("A box.\n:::", "A box.\n", 6, "never closed"),
+    "options no YAML": ("tags: [torch]", "tags: [torch", 17, "options are not valid"),
+    "options no mapping": ("tags: [torch]", "- torch", 17, "options are not valid"),
+    "unknown option": (
+        "tags: [torch]",
+        "tag: [torch]",
+        17,
+        "unknown cell option 'tag'",
+    ),
+    "bad markdown tags": ('{"tags": ["jax"]}', '{"tags"}', 24, "options are not valid"),
+    "cell's options no JSON": (
+        '{"tags": ["jax"]}',
+        "solution",
+        24,
+        r'not valid \(Expecting value\): .* such as `\+\+\+ \{"tags": ',
+    ),
+    "cell's options no mapping": (
+        '{"tags": ["jax"]}',
+        '["jax"]',
+        24,
+        r"not valid \(is not a dict\): write them as JSON",
+    ),
+    "cell in a directive": (
+        "\nA box.\n:::",
+        '\n+++ {"tags": ["jax"]}\n\nA box.\n:::',
+        10,
+        "a cell begins within the directive of line 6",
+    ),
+    "options of no cell": (
+        '+++ {"tags": ["jax"]}',
+        '+++ {"tags": ["jax"]}\n\n+++',
+        24,
+        "are for a cell of text, and none follows",
+    ),
+    "options before code": (
+        "```{code-cell}",
+        '+++ {"tags": ["solution"]}\n\n```{code-cell}',
+        17,
+        r"are for a cell of text, and none follows: .*`:tags: \[solution\]`",
+    ),
+    "expect for another": ('expect: "3"', "expect: {tf: 3}", 40, "expect names 'tf'"),
+    "duplicate label": ("(chap-tiny)=", "(eq-sum)=", 13, "already used at chapters/01"),
+    "unknown citation": ("lin2014network", "lin2041", 4, "unknown citation 'lin2041'"),
+    "unknown label": ("{eq}`eq-sum`", "{eq}`eq-sun`", 4, "unknown label 'eq-sun'"),
+    "unknown role": ("{eq}`eq-sum`", "{equ}`eq-sum`", 4, "unknown role 'equ'"),
+    "unknown directive": ("{figure}", "{picture}", 6, "unknown directive 'picture'"),
+    "directive in backticks": (":::{figure}", "```{figure}", 6, "never closed|colons"),
+    "figure without alt": (":alt: A box.\n", "", 6, "has no alternative text"),
+    "image without alt": ("Text about", "![](img/box.svg)", 4, "no alternative text"),
+    "figure without caption": ("\nA box.\n:::", "\n:::", 6, "has no caption"),
+    "missing image": (
+        "box.svg",
+        "bax.svg",
+        6,
+        "there is no image chapters/img/bax.svg",
+    ),
+    "missing image in prose": (
+        "Text about",
+        "![A box.](img/bax.svg)",
+        4,
+        "there is no image chapters/img/bax.svg",
+    ),
+    "no title": ("# Tiny", "Tiny", 1, "begins with a title"),
+    "no Python": ("x = 1", "x = = 1", 21, "this is no Python"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_chapter(write, case):
+    old, new, line, message = BROKEN[case]
+    assert old in GOOD
+    text = GOOD.replace(old, new, 1)
+    with pytest.raises(BookError) as error:
+        write(text)
+    assert re.match(rf"chapters/01-tiny\.md:{line}: .*({message})", str(error.value))
+
+
+def test_code_in_prose_is_no_reference(write):
+    write(GOOD.replace("Text about", "Write ``{eq}`x` `` or `![](y)`:"))
+
+
+def test_no_chapter(tmp_path):
+    (tmp_path / "chapters").mkdir()
+    with pytest.raises(BookError, match="holds no chapter"):
+        Book(tmp_path)
+
+
+def test_a_badly_named_chapter(tmp_path):
+    path = tmp_path / "1-tiny.md"
+    path.write_text(GOOD)
+    with pytest.raises(BookError, match=r"1-tiny.md:1: .*named NN-name.md"):
+        chapter.read(path, tmp_path)

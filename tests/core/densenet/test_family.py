@@ -1,0 +1,390 @@
+"""Every network of the registry in every framework: counts, shapes, options, errors.
+
+Counts are those of torchvision's documentation, of the paper's Table 2, and of sums that
+this file writes down without the library.
+"""
+
+import gc
+import math
+import re
+
+import numpy as np
+import pytest
+from shared.selected import SELECTED, d2l
+
+from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.densenet.registry import architecture, list_models
+
+PUBLISHED = {
+    "densenet_d2l": 758_226,  # the first chapter's sum
+    "densenet121": 7_978_856,  # torchvision's
+    "densenet169": 14_149_480,
+    "densenet201": 20_013_928,
+    "densenet161": 28_681_000,
+}
+TABLE_2 = {  # of the paper, in millions
+    "densenet_40_12": 1.0,
+    "densenet_100_12": 7.0,
+    "densenet_100_24": 27.2,
+    "densenet_bc_100_12": 0.8,
+    "densenet_bc_250_24": 15.3,
+    "densenet_bc_190_40": 25.6,
+}
+# Blocks, growth rate k, channels of the stem, whether of kind B, share of kind C.
+NUMBERS = {
+    "densenet121": ((6, 12, 24, 16), 32, 64, True, 0.5),
+    "densenet169": ((6, 12, 32, 32), 32, 64, True, 0.5),
+    "densenet201": ((6, 12, 48, 32), 32, 64, True, 0.5),
+    "densenet264": ((6, 12, 64, 48), 32, 64, True, 0.5),
+    "densenet161": ((6, 12, 36, 24), 48, 96, True, 0.5),
+    "densenet_40_12": ((12, 12, 12), 12, 16, False, 1),
+    "densenet_100_12": ((32, 32, 32), 12, 16, False, 1),
+    "densenet_100_24": ((32, 32, 32), 24, 16, False, 1),
+    "densenet_c_40_12": ((12, 12, 12), 12, 16, False, 0.5),
+    "densenet_c_100_12": ((32, 32, 32), 12, 16, False, 0.5),
+    "densenet_c_100_24": ((32, 32, 32), 24, 16, False, 0.5),
+    "densenet_bc_100_12": ((16, 16, 16), 12, 24, True, 0.5),
+    "densenet_bc_250_24": ((41, 41, 41), 24, 48, True, 0.5),
+    "densenet_bc_190_40": ((31, 31, 31), 40, 80, True, 0.5),
+}
+# A network that is built in a moment, with the stem of those for ImageNet.
+TINY = {"arch": (2, 2), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
+
+
+def count(blocks, k, c, bottleneck, share):
+    """The parameters of a network of the paper: closed sums over each block.
+
+    Layer i of n in a block reads c + i k channels, together n c + k n (n - 1) / 2. For
+    each of them it has 2 numbers of normalization and 9 k of a convolution; with a
+    bottleneck 4 k of a convolution, and 2 + 9 k for each of its 4 k channels.
+    """
+    imagenet = len(blocks) == 4
+    classes = 1000 if imagenet else 10
+    total = 3 * 49 * c + 2 * c if imagenet else 3 * 9 * c
+    for i, n in enumerate(blocks):
+        read = n * c + k * n * (n - 1) // 2
+        if bottleneck:
+            total += read * (2 + 4 * k) + n * 4 * k * (2 + 9 * k)
+        else:
+            total += read * (2 + 9 * k)
+        c += n * k
+        if i < len(blocks) - 1:
+            kept = math.floor(c * share)
+            total += 2 * c + c * kept
+            c = kept
+    return total + 2 * c + (c + 1) * classes
+
+
+def expected_count(name):
+    """The number of parameters of the network `name`, published or counted here."""
+    return PUBLISHED.get(name) or count(*NUMBERS[name])
+
+
+def tiny(backend, name="densenet121", **options):
+    """A network of few channels, and its weights."""
+    model = d2l(backend).create_model(name, **TINY | options)
+    return model, d2l(backend).get_weights(model)
+
+
+def images(shape=(4, 3, 8, 8), classes=10):
+    """Images of `shape` (n, c, h, w) and their labels."""
+    rng = np.random.default_rng(0)
+    return rng.random(shape, np.float32), rng.integers(0, classes, shape[0])
+
+
+def shapes(weights):
+    """The shape of each tensor by its name."""
+    return {name: array.shape for name, array in weights.items()}
+
+
+def same(weights, others):
+    """Whether the tensors are equal bit for bit."""
+    assert list(weights) == list(others)
+    return all(np.array_equal(weights[name], others[name]) for name in weights)
+
+
+# Counts
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_counts_agree(name):
+    """The oracles with each other, and the library's description with them."""
+    if name in NUMBERS:
+        assert count(*NUMBERS[name]) == expected_count(name)
+    if name in TABLE_2:
+        assert round(expected_count(name) / 1e6, 1) == TABLE_2[name]
+    assert architecture(name).num_params == expected_count(name)
+
+
+def builds():
+    """A framework and a name for each network to build.
+
+    Every framework builds those whose numbers are published, and the small ones. The
+    others differ from these in numbers alone and take seconds each: one in turn does.
+    """
+    turn = 0
+    for name in list_models():
+        small = expected_count(name) < 3e6
+        chosen = SELECTED
+        if not small and name not in PUBLISHED and name not in TABLE_2:
+            chosen, turn = [SELECTED[turn % len(SELECTED)]], turn + 1
+        for backend in chosen:
+            quick = name == "densenet_d2l" or (
+                name == "densenet121" and backend == SELECTED[0]
+            )
+            marks = () if quick else pytest.mark.slow
+            yield pytest.param(backend, name, marks=marks)
+
+
+@pytest.mark.parametrize(("backend", "name"), list(builds()))
+def test_every_network(backend, name):
+    model = d2l(backend).create_model(name)
+    assert d2l(backend).num_params(model) == expected_count(name)
+    assert d2l(backend).architecture_of(model) == architecture(name)
+    weights = d2l(backend).get_weights(model)
+    trained = {n: a for n, a in weights.items() if "running_" not in n}
+    # As many as the model's own, so that none is unnamed: no convolution has a bias.
+    assert sum(a.size for a in trained.values()) == expected_count(name)
+    biases = [n for n in weights if re.search(r"conv\d?\.bias$", n)]
+    assert bool(biases) == (name == "densenet_d2l")
+    if name == "densenet121":
+        check_the_paper(shapes(weights))
+    del model, weights, trained
+    gc.collect()
+
+
+def check_the_paper(found):
+    """The channels of densenet121 as Table 1 of the paper has them."""
+    assert found["features.conv0.weight"] == (64, 3, 7, 7)
+    read = 64
+    for block, num_layers in enumerate((6, 12, 24, 16), 1):
+        for layer in range(1, num_layers + 1):
+            prefix = f"features.denseblock{block}.denselayer{layer}"
+            assert found[f"{prefix}.norm1.weight"] == (read,)
+            assert found[f"{prefix}.conv1.weight"] == (4 * 32, read, 1, 1)
+            assert found[f"{prefix}.conv2.weight"] == (32, 4 * 32, 3, 3)
+            read += 32
+        prefix = f"features.denseblock{block}.denselayer{num_layers + 1}"
+        assert f"{prefix}.norm1.weight" not in found
+        leaving = {1: 64 + 6 * 32, 2: 512, 3: 1024, 4: 1024}[block]
+        assert read == leaving
+        if block < 4:
+            halved = {1: 128, 2: 256, 3: 512}[block]
+            transition = f"features.transition{block}.conv.weight"
+            assert found[transition] == (halved, leaving, 1, 1)
+            read = halved
+    assert found["features.norm5.weight"] == (1024,)
+    assert found["classifier.weight"] == (1000, 1024)
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+def test_every_name_is_a_function(backend):
+    package = d2l(backend)
+    assert package.list_models() == list_models()
+    assert package.list_models("bc") == [name for name in list_models() if "bc" in name]
+    options = {"arch": (1,), "growth_rate": 2, "num_channels": 4, "num_classes": 3}
+    for name in list_models():
+        model = getattr(package, name)(**options)
+        assert package.architecture_of(model) == package.architecture(name, **options)
+
+
+# Options
+
+
+LAYER = "features.denseblock1.denselayer"
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            {},
+            {
+                "features.conv0.weight": (8, 3, 7, 7),
+                f"{LAYER}1.conv1.weight": (16, 8, 1, 1),
+                f"{LAYER}1.norm2.weight": (16,),
+                f"{LAYER}2.conv2.weight": (4, 16, 3, 3),
+                f"{LAYER}3.conv1.weight": None,
+                "features.transition1.conv.weight": (8, 16, 1, 1),
+                "features.transition2.conv.weight": None,
+                "classifier.weight": (10, 16),
+            },
+        ),
+        (
+            {"growth_rate": 6},
+            {f"{LAYER}2.conv2.weight": (6, 24, 3, 3), "classifier.weight": (10, 22)},
+        ),
+        (
+            {"arch": (1, 2, 3)},
+            {
+                f"{LAYER}2.conv1.weight": None,
+                "features.transition2.conv.weight": (7, 14, 1, 1),
+                "features.denseblock3.denselayer3.conv1.weight": (16, 15, 1, 1),
+            },
+        ),
+        (
+            {"num_channels": 12},
+            {"features.conv0.weight": (12, 3, 7, 7), "features.norm0.bias": (12,)},
+        ),
+        (
+            {"bottleneck_size": None},
+            {
+                f"{LAYER}1.conv1.weight": (4, 8, 3, 3),
+                f"{LAYER}1.conv2.weight": None,
+                f"{LAYER}1.norm2.weight": None,
+            },
+        ),
+        ({"bottleneck_size": 2}, {f"{LAYER}1.conv1.weight": (8, 8, 1, 1)}),
+        # 0.3 of 16 channels are 4.8; the paper rounds down.
+        ({"compression": 0.3}, {"features.transition1.conv.weight": (4, 16, 1, 1)}),
+        ({"num_classes": 7}, {"classifier.weight": (7, 16), "classifier.bias": (7,)}),
+        ({"in_channels": 1}, {"features.conv0.weight": (8, 1, 7, 7)}),
+        (
+            {"small_images": True},
+            {"features.conv0.weight": (8, 3, 3, 3), "features.norm0.weight": None},
+        ),
+        ({"bias": True}, {"features.conv0.bias": (8,), f"{LAYER}1.conv1.bias": (16,)}),
+    ],
+    ids=lambda case: next(iter(case), "none") if isinstance(case, dict) else None,
+)
+def test_options(backend, options, expected):
+    model, weights = tiny(backend, **options)
+    found = shapes(weights)
+    assert {name: found.get(name) for name in expected} == expected
+    assert d2l(backend).num_params(model) == sum(
+        array.size for name, array in weights.items() if "running_" not in name
+    )
+    assert d2l(backend).architecture_of(model) == Architecture(
+        **{"bottleneck_size": 4, "bias": False, "in_channels": 3} | TINY | options
+    )
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+def test_seed(backend):
+    _, weights = tiny(backend)
+    assert same(tiny(backend, seed=0)[1], weights)
+    others = tiny(backend, seed=1)[1]
+    for name, array in weights.items():
+        drawn = "conv" in name or name == "classifier.weight"
+        assert np.array_equal(array, others[name]) != drawn, name
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+def test_initializers(backend):
+    """He's normal distribution has no bound, Glorot's uniform one has."""
+    kernel, limit = "features.conv0.weight", math.sqrt(6 / ((3 + 64) * 49))
+    for init, inside in {"he": False, "xavier": True}.items():
+        _, weights = tiny(backend, init=init, num_channels=64)
+        assert (np.abs(weights[kernel]).max() <= limit) == inside
+    with pytest.raises(ValueError, match="init must be 'he' or 'xavier', got 'zeros'"):
+        tiny(backend, init="zeros")
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+def test_training_options(backend):
+    model, _ = tiny(backend, lr=0.3, momentum=0.8, weight_decay=1e-3, dropout=0.1)
+    found = model.lr, model.momentum, model.weight_decay, model.dropout
+    assert found == (0.3, 0.8, 1e-3, 0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", SELECTED)
+def test_dropout_and_memory(backend):
+    """Dropout acts in training alone; what saves memory changes no number."""
+    package, (X, y), block = d2l(backend), images(), {"arch": (1,)}
+    plain, weights = tiny(backend, **block)
+    dropped, same_weights = tiny(backend, **block, dropout=0.5)
+    thrifty, _ = tiny(backend, **block, memory_efficient=True)
+    assert same(same_weights, weights)
+    logits = package.predict(plain, X)
+    assert logits.shape == (4, 10)
+    assert logits.dtype == np.float32
+    np.testing.assert_array_equal(package.predict(dropped, X), logits)
+    np.testing.assert_array_equal(package.predict(thrifty, X), logits)
+    training = package.examine(plain, X, y).logits
+    assert np.abs(package.examine(dropped, X, y).logits - training).max() > 0.1
+    close = package.examine(thrifty, X, y).logits
+    np.testing.assert_allclose(close, training, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+def test_the_first_chapters_network(backend):
+    """`DenseNet` has the layers of densenet_d2l in their order."""
+    package = d2l(backend)
+    options = {"arch": (2, 1, 1, 1), "growth_rate": 8, "num_channels": 16}
+    created = package.create_model("densenet_d2l", seed=3, **options)
+    model = package.DenseNet(**options)
+    size = (1, 32, 32)
+    model.layer_summary((1, *size) if backend in ("torch", "mxnet") else (1, 32, 32, 1))
+    package.set_weights(model, package.get_weights(created))
+    X, _ = images((2, *size))
+    np.testing.assert_allclose(
+        package.predict(model, X), package.predict(created, X), rtol=1e-6, atol=1e-6
+    )
+
+
+# Errors
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        (
+            "densenet12",
+            {},
+            ValueError,
+            r"there is no model 'densenet12': choose one of list_models\(\), for example "
+            "densenet121",
+        ),
+        ("resnet", {}, ValueError, "there is no model 'resnet': .* densenet"),
+        (
+            "densenet121",
+            {"growth": 12},
+            TypeError,
+            "create_model has no option 'growth': choose from .*growth_rate",
+        ),
+        ("densenet121", {"dropout": 1}, ValueError, "must be >= 0 and < 1, got 1$"),
+        ("densenet121", {"dropout": -0.1}, ValueError, "dropout must .* got -0.1"),
+        (
+            "densenet121",
+            {"compression": 0},
+            ValueError,
+            "compression must be a number > 0 and <= 1, got 0",
+        ),
+        ("densenet121", {"compression": 1.5}, ValueError, "compression .* got 1.5"),
+        (
+            "densenet121",
+            {"growth_rate": 0},
+            ValueError,
+            "growth_rate must be an integer >= 1, got 0",
+        ),
+        ("densenet121", {"bottleneck_size": 0}, ValueError, "bottleneck_size must"),
+        ("densenet121", {"num_classes": 0}, ValueError, "num_classes must .* got 0"),
+        ("densenet121", {"in_channels": 0}, ValueError, "in_channels must .* got 0"),
+        ("densenet121", {"arch": ()}, ValueError, "arch must hold at least one"),
+        ("densenet121", {"arch": (2, 0)}, ValueError, r"arch must .* got \(2, 0\)"),
+    ],
+)
+def test_wrong_options(backend, name, options, error, message):
+    with pytest.raises(error, match=message):
+        d2l(backend).create_model(name, **options)
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+@pytest.mark.parametrize(
+    ("options", "smallest"),
+    [({}, 5), ({"arch": (1, 1, 1)}, 13), ({"small_images": True}, 2)],
+    ids=["two blocks", "three blocks", "small images"],
+)
+def test_image_too_small(backend, options, smallest):
+    model, _ = tiny(backend, **options)
+    package = d2l(backend)
+    logits = package.predict(model, images((1, 3, smallest, smallest))[0])
+    assert np.isfinite(logits).all()
+    wanted = f"needs images of at least {smallest}x{smallest} pixels, got "
+    for size in (smallest - 1, smallest), (smallest, smallest - 1):
+        got = f"{wanted}{size[0]}x{size[1]}: enlarge them"
+        with pytest.raises(ValueError, match=got):
+            package.predict(model, images((1, 3, *size))[0])

@@ -1,0 +1,303 @@
+"""The four implementations are one function: the same numbers from the same weights.
+
+Every framework is compared with PyTorch, in float32 on the CPU.
+"""
+
+import functools
+import math
+import re
+
+import numpy as np
+import pytest
+from shared.selected import BACKENDS, d2l
+
+from builder.backends import IDS
+from d2lext.core.data.minibatches import Batches
+from d2lext.core.densenet import parity
+from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.densenet.initializers import he_normal, initial_weights, xavier_uniform
+
+pytestmark = pytest.mark.skipif(
+    bool(BACKENDS) and set(BACKENDS) != set(IDS),
+    reason="compares all four frameworks, and --backend chose some",
+)
+OTHERS = [backend for backend in IDS if backend != "torch"]
+
+SMALL = {
+    "num_channels": 8,
+    "growth_rate": 4,
+    "arch": (2, 2, 3),
+    "num_classes": 10,
+    "in_channels": 1,
+}
+# All kinds: without and with bottleneck, compression, biases, and both stems. With each
+# the height and width of its images, in pixels: small, for where an input of a ReLU lies
+# within rounding of zero, frameworks may choose different sides of the kink, and
+# gradients jump. Among few numbers none does.
+SIZES = {
+    "densenet_d2l": 32,
+    "densenet121": 32,
+    "densenet_40_12": 8,
+    "densenet_bc_100_12": 8,
+}
+FIRST = "densenet_d2l"  # the first chapter's is enough for a quick run
+KINDS = [pytest.param(k, marks=() if k == FIRST else pytest.mark.slow) for k in SIZES]
+
+
+def images(n, size=32, seed=0):
+    """Images (n, 1, size, size) and their labels."""
+    rng = np.random.default_rng(seed)
+    X = rng.random((n, 1, size, size), dtype=np.float32)
+    return X, rng.integers(0, 10, n)
+
+
+def perturbed(weights, seed=1):
+    """`weights` with biases and statistics that are neither 0 nor 1."""
+    rng = np.random.default_rng(seed)
+    changed = {}
+    for name, array in weights.items():
+        if array.ndim == 1:
+            array = array + rng.uniform(-0.1, 0.3, array.shape).astype(np.float32)
+        changed[name] = array
+    return changed
+
+
+def build(backend, kind, **options):
+    """A small network with weights that are the same in every framework."""
+    model = d2l(backend).create_model(kind, **SMALL | options)
+    d2l(backend).set_weights(model, perturbed(d2l(backend).get_weights(model)))
+    return model
+
+
+def assert_same(what, a, b):
+    """The numbers `a` and `b` agree within the tolerance of their kind."""
+    found = parity.difference(a, b)
+    assert found <= parity.TOLERANCES[what], (
+        f"{what}: {found:.1e} > {parity.TOLERANCES[what]:.0e}"
+    )
+
+
+def population(statistics, start, architecture, size, steps=1):
+    """PyTorch's running statistics as the other frameworks keep them; batches of 8."""
+    counts = {k: 8 * n for k, n in parity.pixels(architecture, size).items()}
+    return parity.population(statistics, start, counts, steps)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """What PyTorch computes for a kind of network: computed once."""
+    computed = {}
+
+    def compute(kind):
+        if kind not in computed:
+            X, y = images(8, SIZES[kind])
+            model = build("torch", kind)
+            step = d2l("torch").examine(model, X, y)
+            computed[kind] = d2l("torch").predict(model, X), step, model
+        return computed[kind]
+
+    return compute
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("backend", OTHERS)
+def test_one_step(backend, kind, reference):
+    X, y = images(8, SIZES[kind])
+    logits, expected, torch_model = reference(kind)
+    model = build(backend, kind)
+    step = d2l(backend).examine(model, X, y)
+    assert_same("logits, evaluation", d2l(backend).predict(model, X), logits)
+    assert_same("logits, training", step.logits, expected.logits)
+    assert_same("loss", step.loss, expected.loss)
+    assert_same("gradients", step.gradients, expected.gradients)
+    statistics = population(
+        expected.statistics,
+        d2l("torch").get_weights(torch_model),
+        d2l("torch").architecture_of(torch_model),
+        SIZES[kind],
+    )
+    assert_same("statistics", step.statistics, statistics)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", IDS)
+def test_examine_leaves_the_model_alone(backend):
+    X, y = images(8)
+    model = build(backend, "densenet121", dropout=0.5)
+    before = d2l(backend).get_weights(model)
+    predicted = d2l(backend).predict(model, X)
+    d2l(backend).examine(model, X, y)
+    after = d2l(backend).get_weights(model)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert np.array_equal(d2l(backend).predict(model, X), predicted)
+
+
+def test_a_wrong_epsilon_is_found(reference):
+    X, _ = images(8)
+    logits, _, _ = reference("densenet121")
+    model = build("torch", "densenet121")
+    for module in model.modules():
+        if hasattr(module, "eps"):
+            module.eps = 1e-3
+    with pytest.raises(AssertionError, match="logits, evaluation"):
+        assert_same("logits, evaluation", d2l("torch").predict(model, X), logits)
+
+
+def test_a_wrong_padding_is_found(reference):
+    X, _ = images(8)
+    logits, _, _ = reference("densenet121")
+    model = build("tensorflow", "densenet121")
+    # What "same" would do for a stride of 2: one pixel less before than after.
+    model.net.layers[0].padding = ((2, 3), (2, 3))
+    changed = build("tensorflow", "densenet121")
+    changed.net.layers[0].padding = ((2, 3), (2, 3))
+    d2l("tensorflow").set_weights(changed, d2l("tensorflow").get_weights(model))
+    with pytest.raises(AssertionError, match="logits, evaluation"):
+        assert_same("logits, evaluation", d2l("tensorflow").predict(changed, X), logits)
+
+
+def test_an_unconverted_variance_is_found(reference):
+    X, y = images(8)
+    _, expected, _ = reference("densenet121")
+    model = build("tensorflow", "densenet121")
+    step = d2l("tensorflow").examine(model, X, y)
+    with pytest.raises(AssertionError, match="statistics"):
+        assert_same("statistics", step.statistics, expected.statistics)
+
+
+TRAINING = {
+    "plain": {},
+    "momentum and weight decay": {"momentum": 0.9, "weight_decay": 1e-2},
+}
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Losses and weights of ten steps in a framework: computed once."""
+    computed = {}
+
+    def train(backend, recipe):
+        if (backend, recipe) not in computed:
+            computed[backend, recipe] = ten_steps(d2l(backend), TRAINING[recipe])
+        return computed[backend, recipe]
+
+    return train
+
+
+def ten_steps(d2l, recipe):
+    """The losses of ten steps of a Trainer, and the weights after them."""
+    X, y = images(16)
+    pixels = np.round(X[:, 0] * 255).astype(np.uint8)
+
+    class Images(d2l.DataModule):
+        def get_dataloader(self, train):
+            to_tensors = functools.partial(d2l.FashionMNIST.to_tensors, self)
+            return Batches(pixels, y, 8, train, self.seed, to_tensors)
+
+    model = d2l.create_model("densenet_d2l", **SMALL, lr=0.05, **recipe)
+    trainer = d2l.Trainer(max_epochs=5, precision="fp32")
+    losses, step = [], trainer.train_step
+
+    def recorded(batch):
+        logged = step(batch)
+        losses.append(float(logged["train_loss"]))
+        return logged
+
+    trainer.train_step = recorded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("D2LEXT_FAST")
+        trainer.fit(model, Images())
+    return losses, d2l.get_weights(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", TRAINING)
+@pytest.mark.parametrize("backend", OTHERS)
+def test_ten_steps(backend, recipe, trained):
+    losses, weights = trained(backend, recipe)
+    expected_losses, expected_weights = trained("torch", recipe)
+    assert len(losses) == 10
+    assert losses[-1] < 0.9 * losses[0]
+    assert_same("losses of 10 steps", losses, expected_losses)
+    architecture = d2l("torch").architecture("densenet_d2l", **SMALL)
+    start = initial_weights(architecture, 0)
+    expected_weights = population(expected_weights, start, architecture, 32, steps=10)
+    assert_same("weights after 10 steps", weights, expected_weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", IDS)
+def test_recipes_differ(backend, trained):
+    plain, decayed = (trained(backend, recipe)[0] for recipe in TRAINING)
+    assert (
+        parity.difference(decayed, plain)
+        > 100 * parity.TOLERANCES["losses of 10 steps"]
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("backend", IDS)
+def test_seed_gives_the_same_weights_everywhere(backend, seed):
+    options = {"num_channels": 8, "growth_rate": 4, "arch": (2, 3)}
+    created = d2l(backend).create_model("densenet_d2l", seed=seed, **options)
+    weights = d2l(backend).get_weights(created)
+    expected = initial_weights(Architecture(**options), seed, xavier_uniform)
+    assert all(np.array_equal(weights[name], expected[name]) for name in expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", IDS)
+@pytest.mark.parametrize("name", ["DenseNet", "DenseNetBC"])
+def test_trainer_gives_a_new_model_the_weights_of_its_seed(backend, name):
+    """With a learning rate of 0, what training leaves are the initial weights."""
+    package = d2l(backend)
+    options = {"num_channels": 8, "growth_rate": 4, "arch": (2, 3), "num_classes": 10}
+    model = getattr(package, name)(lr=0.0, **options)
+    X, y = images(16)
+    pixels = np.round(X[:, 0] * 255).astype(np.uint8)
+
+    class Images(package.DataModule):
+        def get_dataloader(self, train):
+            to_tensors = functools.partial(package.FashionMNIST.to_tensors, self)
+            return Batches(pixels, y, 8, train, self.seed, to_tensors)
+
+    package.Trainer(max_epochs=1, seed=5, precision="fp32").fit(model, Images())
+    kind, draw = "densenet121", he_normal
+    if name == "DenseNet":
+        kind, draw = "densenet_d2l", xavier_uniform
+    architecture = package.architecture(kind, **options, in_channels=1)
+    expected = initial_weights(architecture, 5, draw)
+    weights = package.get_weights(model)
+    for key in expected:
+        if "running" not in key:
+            assert np.array_equal(weights[key], expected[key]), key
+
+
+def test_initial_weights_follow_the_documented_distributions():
+    """Bounds and deviations from the formulas of Glorot and He, on large layers."""
+    rng = np.random.default_rng(0)
+    weights = xavier_uniform((200, 100, 3, 3), rng)
+    limit = math.sqrt(6 / (9 * 300))
+    assert np.abs(weights).max() == pytest.approx(limit, rel=1e-3)
+    assert weights.std() == pytest.approx(limit / math.sqrt(3), rel=1e-2)
+    weights = he_normal((200, 100, 3, 3), rng)
+    assert weights.std() == pytest.approx(math.sqrt(2 / 900), rel=1e-2)
+
+
+def test_the_recorded_trainings_are_as_alike_as_the_first_chapter_says(root):
+    """The same training losses and best epochs; where they stop is up to chance."""
+    losses, accuracies, best = [], [], []
+    for backend in IDS:
+        text = (root / "notebooks" / backend / "01-densenet.ipynb").read_text("utf-8")
+        (loss,) = re.findall(r"training loss ([\d.]+),", text)
+        (accuracy,) = re.findall(
+            r"validation loss .*validation accuracy ([\d.]+)", text
+        )
+        (highest,) = re.findall(r"best validation accuracy ([\d.]+),", text)
+        losses.append(float(loss))
+        accuracies.append(float(accuracy))
+        best.append(float(highest))
+    assert max(losses) - min(losses) < 0.01
+    # Nearer to each other or farther apart, and the paragraph has to be written anew.
+    assert 0.01 < max(best) - min(best) < 0.02
+    assert 0.02 < max(accuracies) - min(accuracies) < 0.03

@@ -1,0 +1,462 @@
+"""Weights between models and files: bit for bit in all frameworks, and what is refused.
+
+The formats themselves are tested in test_formats.py. Here are the functions that a
+reader calls, in each framework: what they carry, what they say, what they leave alone.
+"""
+
+import errno
+import importlib
+import os
+import pickle
+import re
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from shared.selected import SELECTED, d2l
+
+# Every kind of layer and tensor, biases of convolutions too.
+OPTIONS = {
+    "arch": (2, 1),
+    "growth_rate": 4,
+    "num_channels": 8,
+    "bias": True,
+    "num_classes": 10,
+    "in_channels": 3,
+}
+DIVERGED = "must hold finite numbers, .* has NaN .*: use weights from before"
+
+
+def create(backend, **options):
+    """A small network whose statistics and biases are neither 0 nor 1."""
+    model = d2l(backend).create_model("densenet121", **OPTIONS | options)
+    rng = np.random.default_rng(0)
+    weights = d2l(backend).get_weights(model)
+    for name, array in weights.items():
+        weights[name] = array + rng.uniform(0.1, 0.5, array.shape).astype(np.float32)
+    d2l(backend).set_weights(model, weights)
+    return model
+
+
+def assert_same(weights, others):
+    """The tensors are equal bit for bit, and so is their order."""
+    assert list(weights) == list(others)
+    for name, array in weights.items():
+        assert array.dtype == np.float32
+        assert array.flags.c_contiguous
+        np.testing.assert_array_equal(array, others[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """For each framework the file that it wrote, and the weights that it wrote."""
+    folder = tmp_path_factory.mktemp("weights")
+    written = {}
+    for backend in SELECTED:
+        model, path = create(backend), folder / f"{backend}.safetensors"
+        d2l(backend).save_weights(model, path)
+        written[backend] = path, d2l(backend).get_weights(model)
+    return written
+
+
+@pytest.fixture(scope="module", params=SELECTED)
+def built(request):
+    """A framework's package and a network in it, for tests that leave it as it is."""
+    return d2l(request.param), create(request.param)
+
+
+@pytest.fixture
+def model(built):
+    """The network of `built`; whatever the test does, no weight may change."""
+    package, model = built
+    before = package.get_weights(model)
+    yield model
+    assert_same(package.get_weights(model), before)
+
+
+# What travels
+
+
+@pytest.mark.parametrize("reader", SELECTED)
+@pytest.mark.parametrize("writer", SELECTED)
+def test_all_pairs(files, writer, reader):
+    path, weights = files[writer]
+    model = d2l(reader).create_model("densenet121", seed=1, **OPTIONS)
+    different = d2l(reader).get_weights(model)
+    assert not any(np.array_equal(different[name], weights[name]) for name in weights)
+    d2l(reader).load_weights(model, str(path))
+    assert_same(d2l(reader).get_weights(model), weights)
+
+
+def test_files_are_identical(files):
+    if len(files) == 1:
+        pytest.skip("compares frameworks, and --backend chose one")
+    assert len({path.read_bytes() for path, _ in files.values()}) == 1
+
+
+def test_options_that_make_no_weights(built, files, tmp_path):
+    """Dropout, for one, is not in the file: other values read it."""
+    package, _ = built
+    path, weights = next(iter(files.values()))
+    other = package.create_model(
+        "densenet121", **OPTIONS, dropout=0.5, memory_efficient=True, lr=1
+    )
+    package.load_weights(other, path)
+    assert_same(package.get_weights(other), weights)
+    package.save_weights(other, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_copies(built, model):
+    """What `get_weights` returns is the caller's; `set_weights` takes any strides."""
+    package, _ = built
+    weights = package.get_weights(model)
+    expected = {name: array.copy() for name, array in weights.items()}
+    for array in weights.values():
+        array += 1
+    assert_same(package.get_weights(model), expected)
+    package.set_weights(model, {n: np.asfortranarray(a) for n, a in expected.items()})
+    assert_same(package.get_weights(model), expected)
+    turned = dict(reversed(expected.items()))
+    package.set_weights(model, turned)
+    for array in turned.values():
+        array += 1  # the model has its own
+    expected = {name: array - 1 for name, array in expected.items()}
+    np.testing.assert_allclose(
+        package.get_weights(model)["classifier.bias"],
+        expected["classifier.bias"],
+        rtol=1e-6,
+    )
+
+
+def test_channels_last(files, tmp_path):
+    """The memory that PyTorch's Trainer chooses is no part of the file."""
+    if "torch" not in SELECTED:
+        pytest.skip("is about PyTorch, and --backend left it out")
+    import torch
+
+    model = create("torch").to(memory_format=torch.channels_last)
+    kernel = next(p for p in model.parameters() if p.shape[2:] == (7, 7))
+    assert not kernel.is_contiguous()
+    path, weights = files["torch"]
+    assert_same(d2l("torch").get_weights(model), weights)
+    d2l("torch").save_weights(model, tmp_path / "last")
+    assert (tmp_path / "last").read_bytes() == path.read_bytes()
+    d2l("torch").load_weights(model, path)
+    assert_same(d2l("torch").get_weights(model), weights)
+    assert not kernel.is_contiguous()
+
+
+# Weights that do not fit
+
+
+def without(name):
+    """A change of weights: one is missing."""
+    return lambda weights: weights.pop(name)
+
+
+def with_one(name, change):
+    """A change of weights: that of one array, which may be new."""
+
+    def apply(weights):
+        weights[name] = change(weights.get(name, np.zeros(2, np.float32)))
+
+    return apply
+
+
+def poisoned(value):
+    """A change of an array: its last number becomes `value`."""
+
+    def change(array):
+        array = array.copy()
+        array.flat[-1] = value
+        return array
+
+    return change
+
+
+UNFIT = {
+    "missing": (
+        without("features.norm0.running_var"),
+        r"features\.norm0\.running_var is missing in .*: build the network that was",
+    ),
+    "extra": (
+        with_one("features.conv1.weight", np.copy),
+        r"'features\.conv1\.weight' is in .*, but not in the network: build the",
+    ),
+    "shape": (
+        with_one("features.norm5.weight", lambda a: a[:-1].copy()),
+        r"features\.norm5\.weight has shape \(11,\) in .*, the network \(12,\): build",
+    ),
+    "transposed": (
+        with_one("classifier.weight", lambda a: a.T.copy()),
+        r"classifier\.weight has shape \(12, 10\) in .*, the network \(10, 12\): build",
+    ),
+    "classes": (
+        with_one("classifier.bias", lambda a: np.append(a, a)),
+        r"classifier\.bias has shape \(20,\) .*: use create_model\(\.\.\., num_classes=20",
+    ),
+    "float64": (
+        with_one("features.conv0.bias", lambda a: a.astype(np.float64)),
+        r"features\.conv0\.bias has dtype float64 in .* float32: convert it to float32",
+    ),
+    "float16": (
+        with_one("features.conv0.bias", lambda a: a.astype(np.float16)),
+        r"features\.conv0\.bias has dtype float16 in .* float32: convert it to float32",
+    ),
+    "NaN": (with_one("features.norm5.running_mean", poisoned(np.nan)), DIVERGED),
+    "infinity": (with_one("classifier.weight", poisoned(np.inf)), DIVERGED),
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_set_weights_refuses(built, model, kind):
+    change, message = UNFIT[kind]
+    package, _ = built
+    # All others differ, so that a model changed halfway would be found.
+    weights = {name: array + 1 for name, array in package.get_weights(model).items()}
+    change(weights)
+    if kind not in ("NaN", "infinity"):
+        message = f"must fit the network: {message}"
+    with pytest.raises(ValueError, match=f"^the weights {message}"):
+        package.set_weights(model, weights)
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_load_weights_refuses(built, model, tmp_path, kind):
+    change, message = UNFIT[kind]
+    package, _ = built
+    weights = {name: array + 1 for name, array in package.get_weights(model).items()}
+    change(weights)
+    path = tmp_path / "weights.safetensors"
+    save_file(weights, path)
+    if kind not in ("NaN", "infinity"):
+        message = f"must fit the network: {message}"
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))} {message}"):
+        package.load_weights(model, path)
+
+
+@pytest.mark.parametrize(
+    ("option", "other"),
+    [
+        ("arch", (1, 2)),
+        ("growth_rate", 6),
+        ("num_channels", 12),
+        ("bottleneck_size", None),
+        ("compression", 0.25),
+        ("small_images", True),
+        ("bias", False),
+        ("num_classes", 7),
+        ("in_channels", 1),
+    ],
+)
+def test_the_first_difference_is_named(built, model, files, option, other):
+    package, _ = built
+    path, weights = next(iter(files.values()))
+    made = package.create_model("densenet121", **OPTIONS | {option: other})
+    before = package.get_weights(made)
+    saved = package.architecture_of(model).options()[option]
+    here = list(other) if option == "arch" else other
+    with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
+        package.load_weights(made, path)
+    assert str(caught.value).endswith(
+        f" holds the weights of a network with {option}={saved!r}, but this one has "
+        f"{option}={here!r}: build it with {option}={saved!r}, or choose another file"
+    )
+    assert_same(package.get_weights(made), before)
+    with pytest.raises(ValueError, match="the weights must fit the network: "):
+        package.set_weights(made, weights)
+    assert_same(package.get_weights(made), before)
+
+
+# Files that cannot be read
+
+
+class Code:
+    """What makes a folder when it is unpickled without care."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_code_does_not_run(built, model, tmp_path):
+    package, _ = built
+    path, trace = tmp_path / "weights.pth", tmp_path / "trace"
+    path.write_bytes(pickle.dumps(Code(trace)))
+    with pytest.raises(ValueError, match="must hold nothing but tensors, it calls for"):
+        package.load_weights(model, path)
+    assert not trace.exists()
+    pickle.loads(path.read_bytes())
+    assert trace.exists()  # the file would have done it
+
+
+def test_files_that_cannot_be_read(built, model, files, tmp_path):
+    package, _ = built
+    data, path = next(iter(files.values()))[0].read_bytes(), tmp_path / "weights"
+    for length in 20, len(data) // 2, len(data) - 1:
+        path.write_bytes(data[:length])
+        with pytest.raises(
+            ValueError, match="is truncated or damaged .* save it again"
+        ):
+            package.load_weights(model, path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="it is empty: download it again"):
+        package.load_weights(model, path)
+    with pytest.raises(ValueError, match="it is a folder: name a file within it"):
+        package.load_weights(model, tmp_path)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        package.load_weights(model, tmp_path / "missing")
+
+
+# Files that cannot be written
+
+
+def test_no_half_file(built, model, files, tmp_path, monkeypatch):
+    package, _ = built
+    folder = tmp_path / "missing"
+    with pytest.raises(FileNotFoundError, match="missing"):
+        package.save_weights(model, folder / "weights")
+    assert not folder.exists()
+    path = tmp_path / "weights"
+    path.write_bytes(b"before")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            package.save_weights(model, path)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"before"]
+    package.save_weights(model, path)
+    assert path.read_bytes() == next(iter(files.values()))[0].read_bytes()
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+def test_diverged_weights_are_not_saved(backend, tmp_path):
+    model = create(backend)
+    diverge(backend, model, "features.norm5.running_var")
+    with pytest.raises(ValueError, match=f"^the weights {DIVERGED}"):
+        d2l(backend).save_weights(model, tmp_path / "weights")
+    assert list(tmp_path.iterdir()) == []
+
+
+def diverge(backend, model, name):
+    """Give a tensor of the model NaN for all its numbers, past the library's check."""
+    module = importlib.import_module(f"d2lext.{backend}.weights")
+    if backend == "jax":
+        path = module._places(model)[name]
+        *parents, last = path
+        tree = model.variables
+        for part in parents:
+            tree = tree[part]
+        tree[last] = tree[last] * np.nan
+        return
+    tensor = module.named_tensors(model)[name]
+    if backend == "torch":
+        tensor.fill_(np.nan)
+    elif backend == "mxnet":
+        tensor.set_data(tensor.data() * np.nan)
+    else:
+        tensor.assign(tensor * np.nan)
+
+
+# Models without weights, and others
+
+
+def unbuilt(package):
+    """A network that has seen no input."""
+    return package.DenseNet(arch=(1, 1), growth_rate=4, num_channels=8)
+
+
+def shape_of_images(package):
+    """The shape of an image (1, 32, 32) in a batch of one, as the framework has it."""
+    first = package.__name__.endswith(("torch", "mxnet"))
+    return (1, 1, 32, 32) if first else (1, 32, 32, 1)
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+def test_unbuilt(backend, files, tmp_path):
+    package = d2l(backend)
+    path, weights = files[backend]
+    calls = {
+        "architecture_of": (),
+        "get_weights": (),
+        "set_weights": (weights,),
+        "load_weights": (path,),
+        "save_weights": (tmp_path / "weights",),
+        "predict": (np.zeros((1, 1, 32, 32), np.float32),),
+        "examine": (np.zeros((1, 1, 32, 32), np.float32), np.zeros(1, np.int64)),
+    }
+    for name, args in calls.items():
+        with pytest.raises(
+            ValueError, match=r"^DenseNet has no weights .*create_model"
+        ):
+            getattr(package, name)(unbuilt(package), *args)
+    assert list(tmp_path.iterdir()) == []
+    # The remedy that the message names.
+    model = unbuilt(package)
+    model.layer_summary(shape_of_images(package))
+    assert package.architecture_of(model).arch == (1, 1)
+
+
+@pytest.mark.parametrize("backend", SELECTED)
+def test_no_densenet(backend, files, tmp_path):
+    package = d2l(backend)
+    path, weights = files[backend]
+    model = package.LeNet()
+    model.layer_summary(shape_of_images(package))
+    calls = {
+        "architecture_of": (),
+        "get_weights": (),
+        "set_weights": (weights,),
+        "load_weights": (path,),
+        "save_weights": (tmp_path / "weights",),
+    }
+    rule = "^LeNet is no DenseNet of this library .*: build one with create_model"
+    for name, args in calls.items():
+        with pytest.raises(TypeError, match=rule):
+            getattr(package, name)(model, *args)
+    assert list(tmp_path.iterdir()) == []
+    logits = package.predict(model, np.zeros((1, 1, 32, 32), np.float32))
+    assert logits.shape == (1, 10)  # it predicts like any other
+
+
+# Images
+
+
+IMAGES = np.random.default_rng(0).random((2, 3, 16, 16), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (IMAGES.astype(np.float64), TypeError, r"float32, got float64: .*astype"),
+        ((IMAGES * 255).astype(np.uint8), TypeError, r"float32, got uint8: .*astype"),
+        (IMAGES[..., ::-1], ValueError, r"contiguous, got .*ascontiguousarray\(X\)"),
+        (IMAGES[0], ValueError, r"\(n, c, h, w\), got \(3, 16, 16\): .*X\[None\]"),
+        (IMAGES[:0], ValueError, r"\(n, c, h, w\), got \(0, 3, 16, 16\)"),
+        (IMAGES.tolist(), TypeError, r"a NumPy array .*, got list: convert it"),
+    ],
+    ids=["float64", "uint8", "strides", "three axes", "none", "list"],
+)
+def test_images_that_are_refused(built, model, X, error, message):
+    package, _ = built
+    with pytest.raises(error, match=f"^X must .*{message}"):
+        package.predict(model, X)
+    with pytest.raises(error, match=f"^X must .*{message}"):
+        package.examine(model, X, np.zeros(2, np.int64))
+
+
+def test_batches(built, model):
+    """However many images are predicted at once, each has its own logits."""
+    package, _ = built
+    X = np.concatenate([IMAGES, IMAGES[:1] / 2])
+    logits = package.predict(model, X)
+    assert logits.shape == (3, 10)
+    np.testing.assert_allclose(
+        package.predict(model, X, batch_size=2), logits, rtol=1e-5, atol=1e-6
+    )

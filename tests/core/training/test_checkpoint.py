@@ -1,0 +1,688 @@
+"""A training that is killed, stopped or damaged goes on as if nothing had happened."""
+
+import errno
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shared import ROOT
+from shared.little_room import small_disk, small_files
+from shared.numpy_trainer import NUM_STEPS, Data, Model, fit
+from shared.selected import SELECTED, d2l, d2l_or_skip
+
+from d2lext.core.data.minibatches import Batches
+from d2lext.core.machine import processor
+from d2lext.core.training import checkpoint
+
+
+@pytest.fixture(autouse=True)
+def whole_runs(monkeypatch):
+    """Training as long as a test says, and Ctrl-C as in a terminal."""
+    for name in ("D2LEXT_FAST", "D2LEXT_EPOCHS", "D2LEXT_CHECKPOINTS"):
+        monkeypatch.delenv(name, raising=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A checkpoint in a folder that does not exist yet."""
+    return tmp_path / "runs" / "one.npz"
+
+
+def measured(history):
+    """What a history says of the training, without how long it took."""
+    return [
+        {k: v for k, v in entry.items() if not k.endswith("_seconds")}
+        for entry in history
+    ]
+
+
+def at(number, action):
+    """A function of a batch's number that calls `action` once, at `number`."""
+    return lambda i: action() if i == number else None
+
+
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+class CrashError(Exception):
+    pass
+
+
+def crash():
+    raise CrashError
+
+
+def same_state(a, b):
+    """Whether two trainers' states have equal bits; pickled parts are not compared."""
+    a, b = a.get_state(), b.get_state()
+    a.pop("others", None), b.pop("others", None)
+    return a.keys() == b.keys() and all(a[k].tobytes() == b[k].tobytes() for k in a)
+
+
+def assert_same_training(a, b):
+    assert same_state(a, b)
+    assert measured(a.history) == measured(b.history)
+    assert a.model.board.data == b.model.board.data
+    assert a.num_train_examples == b.num_train_examples
+    assert (a.train_batch_idx, a.val_batch_idx) == (b.train_batch_idx, b.val_batch_idx)
+
+
+# The file.
+
+
+def arrays(epoch):
+    rng = np.random.default_rng(epoch)
+    return {"model/w": rng.random((50, 50), np.float32), "steps": np.array(epoch)}
+
+
+def save(path, *epochs):
+    for epoch in epochs:
+        checkpoint.save(path, {"epoch": epoch}, arrays(epoch))
+
+
+def loaded_epoch(path):
+    """The epoch of the checkpoint that counts, whose arrays are those of the epoch."""
+    record, found = checkpoint.load(path)
+    expected = arrays(record["epoch"])
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    return record["epoch"]
+
+
+def test_the_newest_counts_and_the_one_before_is_kept(path, capsys):
+    assert checkpoint.load(path) is None
+    save(path, 1, 2, 3)
+    assert loaded_epoch(path) == 3
+    assert loaded_epoch(checkpoint.before(path)) == 2
+    assert len(list(path.parent.iterdir())) == 2
+    assert capsys.readouterr().out == ""
+
+
+def flipped(share):
+    """A change of one bit, at such a share of the file."""
+
+    def flip(content):
+        i = min(int(share * len(content)), len(content) - 1)
+        return content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :]
+
+    return flip
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "last-byte-missing": lambda content: content[:-1],
+    "other-content": lambda content: b"x" * len(content),
+    **{f"bit-at-{i}%": flipped(i / 100) for i in (5, 20, 50, 80, 97)},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_newest(path, capsys, damage):
+    save(path, 1, 2)
+    path.write_bytes(damage(path.read_bytes()))
+    assert loaded_epoch(path) == 1
+    said = capsys.readouterr().out
+    assert f"Damaged: the checkpoint {path} (" in said
+    assert f"{checkpoint.before(path)} is used instead" in said
+    # It does not take the place of the good one.
+    save(path, 3)
+    assert loaded_epoch(path) == 3
+    assert loaded_epoch(checkpoint.before(path)) == 1
+
+
+def test_every_single_bit_counts(path, capsys):
+    """Wherever a bit flips, what is loaded is whole: this epoch's, or the one before."""
+    save(path, 1, 2)
+    content, found = path.read_bytes(), []
+    for share in np.linspace(0, 1, 150):
+        path.write_bytes(flipped(share)(content))
+        found.append(loaded_epoch(path))
+    assert found.count(1) > 130  # some bytes of a zip file say nothing
+
+
+def test_both_damaged(path):
+    save(path, 1, 2)
+    for each in (path, checkpoint.before(path)):
+        each.write_bytes(each.read_bytes()[:-200])
+    with pytest.raises(
+        ValueError, match="must be complete, got .* delete it"
+    ) as caught:
+        checkpoint.load(path)
+    assert str(path) in str(caught.value)
+    assert str(checkpoint.before(path)) in str(caught.value)
+
+
+def test_reading_executes_nothing(path):
+    class Pickled:
+        def __reduce__(self):
+            return Path.touch, (path.with_name("executed"),)
+
+    save(path, 1)
+    with open(path, "wb") as file:
+        np.savez(file, **{"record.json": np.array([Pickled()], dtype=object)})
+    with pytest.raises(ValueError, match="must be complete, got .* delete it"):
+        checkpoint.load(path)
+    assert not path.with_name("executed").exists()
+
+
+def test_numbers_of_any_library_in_the_record(path):
+    checkpoint.save(path, {"y": np.float32(0.5)}, {})
+    assert checkpoint.load(path) == ({"y": 0.5}, {})
+
+
+SAVER = """
+import os, signal, sys, zipfile
+from test_checkpoint import save
+
+module, name, number = sys.argv[2:]
+owner = {"os": os, "zipfile": zipfile.ZipFile}[module]
+function, calls = getattr(owner, name), 0
+
+def counted(*args, **kwargs):
+    global calls
+    calls += 1
+    if calls == int(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return function(*args, **kwargs)
+
+save(sys.argv[1], 1, 2)
+setattr(owner, name, counted)
+save(sys.argv[1], 3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "number", "epoch"),
+    [
+        ("zipfile", "open", 1, 2),
+        ("zipfile", "open", 3, 2),
+        ("zipfile", "close", 1, 2),
+        ("os", "fsync", 1, 2),
+        ("os", "replace", 1, 2),
+        ("os", "replace", 2, 2),
+    ],
+)
+def test_killed_while_it_is_written(path, module, name, number, epoch, capsys):
+    process = subprocess.run(
+        [sys.executable, "-c", SAVER, path, module, name, str(number)],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        stderr=subprocess.PIPE,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert loaded_epoch(path) == epoch
+    assert capsys.readouterr().out == "", "nothing is damaged"
+    save(path, 4, 5)
+    assert loaded_epoch(path) == 5
+    assert loaded_epoch(checkpoint.before(path)) == 4
+    assert len(list(path.parent.iterdir())) == 2
+
+
+# A disk without room.
+
+
+@pytest.fixture(params=["disk", "limit"])
+def little_room(request, path):
+    """No more than 15 kB fit in the folder of the checkpoint, or into a file."""
+    path.parent.mkdir()
+    is_disk = request.param == "disk"
+    with small_disk(path.parent, "28k") if is_disk else small_files(15_000):
+        yield
+
+
+def test_full_disk(little_room, path):
+    save(path, 1)
+    larger = {"model/w": np.ones(10_000)}
+    with pytest.raises(OSError, match="checkpoint of 1 MiB must be written") as caught:
+        checkpoint.save(path, {"epoch": 2}, larger)
+    assert caught.value.errno in (errno.ENOSPC, errno.EFBIG)
+    for part in (str(path), "make room", "epoch before"):
+        assert part in str(caught.value)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert loaded_epoch(path) == 1
+
+
+def test_full_disk_in_a_training(path, monkeypatch):
+    """It stops, and goes on from the epoch before when there is room again."""
+    whole, _ = fit()
+    fsync, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) == 3:  # at the start, after the first epoch, after the second one
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device.*make room"):
+        fit(checkpoint=path)
+    trainer, _ = fit(checkpoint=path, before_step=lambda i: i >= NUM_STEPS or crash())
+    assert_same_training(trainer, whole)
+
+
+def test_a_folder_that_cannot_be_is_an_error_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="Not a directory.*name another file"):
+        fit(checkpoint=tmp_path / "file/runs/one.npz", before_step=lambda i: crash())
+
+
+# A training without a framework: at every moment.
+
+
+@pytest.mark.parametrize("moment", range(3 * NUM_STEPS))
+def test_a_crash_at_any_step(path, moment, capsys):
+    whole, _ = fit()
+    with pytest.raises(CrashError):
+        fit(checkpoint=path, before_step=at(moment, crash))
+    capsys.readouterr()
+    first = []
+    trainer, _ = fit(checkpoint=str(path), before_step=first.append)
+    assert_same_training(trainer, whole)
+    epoch = moment // NUM_STEPS
+    assert first[0] == epoch * NUM_STEPS, "goes on from the last finished epoch"
+    said = capsys.readouterr().out
+    assert (f"Goes on from a checkpoint, after epoch {epoch}." in said) == (epoch > 0)
+
+
+@pytest.mark.parametrize("moment", range(3 * NUM_STEPS))
+def test_ctrl_c_at_any_step(path, moment, capsys):
+    whole, _ = fit()
+    with pytest.raises(KeyboardInterrupt, match=f"saved in {path}"):
+        fit(checkpoint=path, before_step=at(moment, ctrl_c))
+    first = []
+    trainer, _ = fit(checkpoint=path, before_step=first.append)
+    assert_same_training(trainer, whole)
+    assert first[:1] == list(range(3 * NUM_STEPS))[moment + 1 :][:1], "none is repeated"
+    epoch, steps = divmod(moment + 1, NUM_STEPS)
+    if steps:
+        assert f"after epoch {epoch} and {steps} steps." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("moment", range(3 * 2))
+def test_ctrl_c_in_validation(path, moment):
+    whole, _ = fit()
+    with pytest.raises(KeyboardInterrupt, match=f"saved in {path}"):
+        fit(checkpoint=path, before_val=at(moment, ctrl_c))
+    first = []
+    trainer, _ = fit(checkpoint=path, before_step=first.append)
+    assert first[:1] == list(range(3 * NUM_STEPS))[(moment // 2 + 1) * NUM_STEPS :][:1]
+    assert_same_training(trainer, whole)
+
+
+def test_ctrl_c_while_a_checkpoint_is_written(path, monkeypatch):
+    whole, _ = fit()
+    fsync, calls = os.fsync, []
+
+    def pressed(handle):
+        calls.append(handle)
+        if len(calls) == 4:  # the last one
+            ctrl_c()
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", pressed)
+    with pytest.raises(KeyboardInterrupt, match=f"saved in {path}"):
+        fit(checkpoint=path)
+    trainer, _ = fit(checkpoint=path, before_step=lambda i: crash())
+    assert_same_training(trainer, whole)
+
+
+def test_second_ctrl_c_does_not_wait(path):
+    reached = []
+
+    def twice(i):
+        if i == NUM_STEPS + 1:
+            ctrl_c()
+            reached.append("after the first one")
+            ctrl_c()
+            reached.append("after the second one")
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(checkpoint=path, before_step=twice)
+    assert reached == ["after the first one"]
+    assert "saved" not in str(caught.value)
+    trainer, _ = fit(checkpoint=path)
+    assert_same_training(trainer, fit()[0])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_without_a_checkpoint_is_pythons():
+    with pytest.raises(KeyboardInterrupt):
+        fit(before_step=at(1, lambda: (ctrl_c(), crash())))
+
+
+def test_a_batch_that_is_no_number_is_not_saved_by_ctrl_c(path):
+    """The weights after it are useless, so the checkpoint before it stays."""
+    model = Model()
+
+    def spoil(i):
+        if i == NUM_STEPS:
+            model.w[:] = np.nan
+            ctrl_c()
+
+    stops = (FloatingPointError, KeyboardInterrupt)
+    with pytest.raises(stops, match="in epoch 2") as caught:
+        fit(checkpoint=path, model=model, before_step=spoil)
+    assert caught.type is FloatingPointError
+    trainer, _ = fit(checkpoint=path)
+    assert_same_training(trainer, fit()[0])
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_are_not_saved(path):
+    model = Model()
+    spoil = at(2, lambda: model.w.fill(np.nan))  # when it is validated
+    with pytest.raises(FloatingPointError, match="validation loss .* in epoch 2"):
+        fit(checkpoint=path, model=model, before_val=spoil)
+    trainer, _ = fit(checkpoint=path)
+    assert_same_training(trainer, fit()[0])
+
+
+def test_damaged_newest_in_a_training(path, capsys):
+    whole, _ = fit(checkpoint=path)
+    path.write_bytes(path.read_bytes()[:-9])
+    trainer, _ = fit(checkpoint=path)
+    said = capsys.readouterr().out
+    assert "Damaged" in said
+    assert "Goes on from a checkpoint, after epoch 2." in said
+    assert_same_training(trainer, whole)
+
+
+def test_a_finished_training_is_shown_and_not_repeated(path, capsys):
+    whole, _ = fit(checkpoint=path)
+    first = capsys.readouterr().out
+    trainer, _ = fit(checkpoint=path, before_step=lambda i: crash())
+    assert_same_training(trainer, whole)
+    assert capsys.readouterr().out.endswith(first)
+    assert "after 3 epochs of 26 examples" in first
+
+
+def test_more_epochs_later(path):
+    fit(checkpoint=path, max_epochs=2)
+    trainer, _ = fit(
+        checkpoint=path, max_epochs=5, before_step=lambda i: i > 7 or crash()
+    )
+    assert_same_training(trainer, fit(max_epochs=5)[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        ({"model": Model(lr=0.1)}, "lr = 0.01 where it is 0.1 now"),
+        ({"seed": 1}, "seed = 0 where it is 1 now"),
+        ({"precision": "bf16"}, "precision = 'fp32' where it is 'bf16' now"),
+        ({"gradient_clip_val": 1}, "gradient_clip_val = 0 where it is 1 now"),
+        ({"deterministic": True}, "deterministic = False where it is True now"),
+        # As many batches, but others.
+        ({"data": Data(7)}, r"data = {'batch_size': 8} where it is {'batch_size': 7}"),
+    ],
+)
+def test_checkpoint_of_another_training(path, options, difference):
+    fit(checkpoint=path, max_epochs=1)
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match="of the same training") as caught:
+        fit(checkpoint=path, max_epochs=2, **options)
+    said = str(caught.value)
+    assert difference.replace("\\", "") in said
+    assert str(path) in said
+    assert "name another file, or delete" in said
+    assert path.read_bytes() == content
+
+
+def test_checkpoint_of_another_network(path):
+    fit(checkpoint=path, max_epochs=1)
+    other = Model()
+    other.w = np.zeros(4)
+    with pytest.raises(ValueError, match=r"same network, got an array model/w \(\d,\)"):
+        fit(checkpoint=path, model=other)
+
+
+def test_a_checkpoint_of_no_step_is_of_any_training(path):
+    """After an exception in the first step, what was wrong may be changed."""
+    with pytest.raises(CrashError):
+        fit(checkpoint=path, before_step=at(0, crash))
+    trainer, _ = fit(checkpoint=path, data=Data(4))
+    assert_same_training(trainer, fit(data=Data(4))[0])
+
+
+def test_less_memory_is_the_same_training(path):
+    models = [Model(), Model()]
+    for model, efficient in zip(models, (False, True), strict=True):
+        model.hparams["memory_efficient"] = efficient
+    fit(checkpoint=path, model=models[0], max_epochs=1)
+    fit(checkpoint=path, model=models[1], before_step=lambda i: i > 3 or crash())
+
+
+def test_options_that_are_functions(path):
+    """In each process they lie elsewhere in memory."""
+    fit(checkpoint=path, model=Model(loss=lambda: 0), max_epochs=1)
+    fit(checkpoint=path, model=Model(loss=lambda: 0), max_epochs=1)
+
+
+def test_points_that_a_model_draws_by_itself(path):
+    def draw(i):
+        model.board.draw(i, np.float32(0.5 * i), "norm")
+
+    model = Model()
+    with pytest.raises(CrashError):
+        fit(
+            checkpoint=path,
+            model=model,
+            before_step=lambda i: crash() if i == NUM_STEPS else draw(i),
+        )
+    model = Model()
+    fit(checkpoint=path, model=model, before_step=draw)
+    assert model.board.data["norm"] == [(i, 0.5 * i) for i in range(3 * NUM_STEPS)]
+
+
+def test_folder_of_checkpoints(tmp_path, monkeypatch):
+    """Consecutive trainings take consecutive files, also when they are repeated."""
+    monkeypatch.setenv("D2LEXT_CHECKPOINTS", str(tmp_path / "recording"))
+
+    def process(crash_in_second):
+        monkeypatch.setattr(checkpoint, "_fits", iter(range(1, 9)))
+        fit(max_epochs=1)
+        if crash_in_second:
+            with pytest.raises(CrashError):
+                fit(seed=1, before_step=at(NUM_STEPS, crash))
+            return None
+        return fit(seed=1, before_step=lambda i: i >= NUM_STEPS or crash())[0]
+
+    process(True)
+    names = sorted(p.name for p in (tmp_path / "recording").iterdir())
+    assert [n for n in names if n.endswith("npz")] == ["fit-1.npz", "fit-2.npz"]
+    again = process(False)
+    monkeypatch.delenv("D2LEXT_CHECKPOINTS")
+    assert_same_training(again, fit(seed=1)[0])
+
+
+def test_a_loader_of_unknown_length(path):
+    class Generated(Data):
+        def get_dataloader(self, train):
+            loader = super().get_dataloader(train)
+            loader.epoch = 0  # of which the trainer knows nothing: always one order
+            return iter(loader)
+
+    whole, _ = fit(data=Generated())
+    with pytest.raises(CrashError):
+        fit(data=Generated(), checkpoint=path, before_step=at(NUM_STEPS + 1, crash))
+    trainer, _ = fit(data=Generated(), checkpoint=path)
+    assert_same_training(trainer, whole)
+
+
+# In the frameworks.
+
+OPTIONS = {
+    "num_channels": 8,
+    "growth_rate": 4,
+    "arch": (1, 1),
+    "num_classes": 10,
+    "small_images": True,
+    "dropout": 0.2,
+    "lr": 0.05,
+    "momentum": 0.9,
+    "weight_decay": 1e-3,
+}
+
+
+def training(backend, **options):
+    """(trainer, model, data), not fitted: 3 epochs of 3 steps, with 2 batches to test.
+
+    `before_step` is called with the number of each step, `before_val` likewise.
+    """
+    package = d2l(backend)
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(40, 8, 8), dtype=np.uint8)
+    labels = rng.integers(10, size=40)
+
+    class Images(package.DataModule):
+        def get_dataloader(self, train):
+            to_tensors = functools.partial(package.FashionMNIST.to_tensors, self)
+            # No smaller batch at the end: JAX would compile for it once more.
+            part = slice(0, 24) if train else slice(24, None)
+            return Batches(images[part], labels[part], 8, train, self.seed, to_tensors)
+
+    Network = options.pop("network", package.DenseNetBC)
+    before_step = options.pop("before_step", lambda i: None)
+    before_val = options.pop("before_val", lambda i: None)
+    options = {"max_epochs": 3, "deterministic": True, "precision": "fp32"} | options
+    trainer = package.Trainer(**options)
+    train_step, eval_step = trainer.train_step, trainer.eval_step
+
+    def observed_train_step(batch):
+        before_step(trainer.train_batch_idx)
+        return train_step(batch)
+
+    def observed_eval_step(batch):
+        before_val(trainer.val_batch_idx)
+        return eval_step(batch)
+
+    trainer.train_step, trainer.eval_step = observed_train_step, observed_eval_step
+    return trainer, Network(**OPTIONS), Images()
+
+
+def fitted(backend, **options):
+    trainer, model, data = training(backend, **options)
+    trainer.fit(model, data)
+    return trainer
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(b, marks=pytest.mark.slow) for b in SELECTED]
+)
+def backend(request):
+    """A framework's name."""
+    d2l_or_skip(request.param)
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def whole(backend):
+    """Trainers that ran without an interruption, by precision: one run each."""
+    return functools.cache(lambda precision: fitted(backend, precision=precision))
+
+
+def test_ctrl_c_in_a_framework(backend, whole, path):
+    with pytest.raises(KeyboardInterrupt, match="saved in"):
+        fitted(backend, checkpoint=path, before_step=at(4, ctrl_c))
+    trainer = fitted(backend, checkpoint=path)
+    assert_same_training(trainer, whole("fp32"))
+
+
+def test_what_is_compared_differs(backend, whole):
+    """Dropout, momentum and batch statistics change what follows."""
+    state = whole("fp32").get_state()
+    assert not same_state(whole("fp32"), fitted(backend, seed=1, max_epochs=1))
+    assert any(np.any(a) for name, a in state.items() if not name.startswith("model/"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_interrupted_again_and_again(backend, whole, path, precision):
+    if (backend, precision) == ("mxnet", "bf16") and not processor.has_bfloat16():
+        pytest.skip("MXNet trains in bf16 where the processor multiplies it")
+    run = functools.partial(
+        fitted, backend, checkpoint=path, precision=precision, max_epochs=3
+    )
+    with pytest.raises(CrashError):
+        run(before_step=at(1, crash))
+    with pytest.raises(KeyboardInterrupt):
+        run(before_step=at(1, ctrl_c))
+    with pytest.raises(KeyboardInterrupt):
+        run(before_val=at(2, ctrl_c))  # the first batch of the second epoch
+    with pytest.raises(CrashError):
+        run(before_step=at(7, crash))
+    assert_same_training(run(), whole(precision))
+
+
+def test_what_adam_keeps_in_mxnet(path):
+    """Two arrays for each parameter, and how many steps there were."""
+    if "mxnet" not in SELECTED:
+        pytest.skip("--backend chose others")
+    d2l = pytest.importorskip("d2lext.mxnet", reason="MXNet is not installed")
+    from mxnet import gluon
+
+    class Network(d2l.DenseNetBC):
+        def configure_optimizers(self):
+            options = {"learning_rate": 1e-3}
+            return gluon.Trainer(self.parameters(), "adam", options, kvstore=None)
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted("mxnet", network=Network, checkpoint=path, before_step=at(4, ctrl_c))
+    trainer = fitted("mxnet", network=Network, checkpoint=path)
+    assert_same_training(trainer, fitted("mxnet", network=Network))
+
+
+CHILD = """
+import json, os, signal, sys
+import numpy as np
+from test_checkpoint import at, fitted, measured
+
+backend, path, moment, result = sys.argv[1:]
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+options, fsync, saved = {}, os.fsync, []
+if moment.isdigit():
+    options = {"before_step": at(int(moment), die)}
+elif moment == "saving":
+    def killed(handle):
+        saved.append(handle)
+        die() if len(saved) == 2 else fsync(handle)
+    os.fsync = killed
+trainer = fitted(backend, checkpoint=path or None, **options)
+state = {k: v for k, v in trainer.get_state().items() if k != "others"}
+np.savez(result, history=json.dumps(measured(trainer.history)), **state)
+"""
+
+
+def test_killed_processes(backend, path, tmp_path):
+    def start(path, moment, result):
+        arguments = [backend, path, moment, tmp_path / result]
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+        command = [sys.executable, "-c", CHILD, *map(str, arguments)]
+        process = subprocess.run(
+            command, env=environment, capture_output=True, text=True
+        )
+        if moment == "none":
+            assert process.returncode == 0, process.stderr
+        else:
+            assert process.returncode == -signal.SIGKILL, process.stderr
+        return process.stdout
+
+    start("", "none", "whole.npz")
+    start(path, "4", "never.npz")  # in the second epoch
+    start(path, "saving", "never.npz")  # the third epoch: the second save of this one
+    assert "Goes on from a checkpoint, after epoch 2." in start(path, "none", "it.npz")
+    with np.load(tmp_path / "whole.npz") as a, np.load(tmp_path / "it.npz") as b:
+        assert a.keys() == b.keys()
+        assert json.loads(str(a["history"])) == json.loads(str(b["history"]))
+        assert [k for k in a if a[k].tobytes() != b[k].tobytes()] == []

@@ -1,0 +1,25 @@
+"""The frameworks that this run of the tests is for, and their packages."""
+
+import importlib
+import os
+
+import pytest
+
+from builder.backends import IDS
+
+# Those that D2LEXT_BACKENDS names; none named means all.
+BACKENDS = [name for name in os.environ.get("D2LEXT_BACKENDS", "").split(",") if name]
+SELECTED = tuple(BACKENDS) or IDS
+
+
+def d2l(backend):
+    """The library's package for `backend`."""
+    return importlib.import_module(f"d2lext.{backend}")
+
+
+def d2l_or_skip(backend):
+    """As `d2l`; where the framework is not installed, the test is skipped."""
+    try:
+        return d2l(backend)
+    except ImportError as error:
+        pytest.skip(str(error))

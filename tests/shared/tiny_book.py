@@ -1,0 +1,96 @@
+"""A book of one small chapter, which is recorded in a second."""
+
+import shutil
+
+from builder.command import check
+from builder.notebooks import run, split
+from builder.source.book import Book
+
+CHAPTER = """\
+# Tiny {cite:p}`lin2014network`
+
+:::{figure} img/box.svg
+:name: fig-box
+:alt: A box.
+
+See {eq}`eq-sum`.
+:::
+
+$$a + b$$ (eq-sum)
+
+```{code-cell}
+---
+tags: [torch]
+---
+x = 1
+```
+
+```{code-cell}
+---
+tags: [mxnet, jax, tensorflow]
+---
+x = 2
+```
+
+```{code-cell}
+---
+expect: {torch: 1, mxnet: 2, jax: 2, tensorflow: 2}
+---
+print(x)
+```
+
+```{code-cell}
+---
+tags: [train]
+---
+6 * 7
+```
+
+```{code-cell}
+---
+tags: [torch, export]
+---
+def double(x):
+    return 2 * x
+```
+"""
+
+
+class Tiny:
+    """A book of one chapter, beside a copy of the library."""
+
+    def __init__(self, root, project):
+        self.root = root
+        (root / "chapters" / "img").mkdir(parents=True)
+        (root / "chapters" / "img" / "box.svg").write_text("<svg/>")
+        shutil.copy(project / "chapters" / "references.bib", root / "chapters")
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(project / "d2lext", root / "d2lext", ignore=ignore)
+        self.edit()
+
+    def edit(self, old="", new="", file="chapters/01-tiny.md"):
+        """Write the chapter, or replace `old` by `new` in a file."""
+        path = self.root / file
+        text = CHAPTER if file.endswith("tiny.md") and not path.exists() else None
+        text = text or path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1) if old else text)
+
+    @property
+    def book(self):
+        return Book(self.root)
+
+    def notebook(self, backend):
+        book = self.book
+        return split.notebook(book, book.chapters[0], backend)
+
+    def path(self, backend):
+        return self.root / "notebooks" / backend / "01-tiny.ipynb"
+
+    def record(self, *backends):
+        book = self.book
+        for backend in backends:
+            run.record(book, book.chapters[0], backend, progress=lambda line: None)
+
+    def stale(self):
+        return {backend for _, backend in check.stale_notebooks(self.book)}
