@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from builder.backends import IDS
 from builder.command.cli import BENCHMARKS as NAMES
+from d2lext.core.frameworks import IDS
 
 
 def parser():

@@ -31,7 +31,7 @@ import numpy as np
 
 from benchmarks import ours
 from benchmarks.report import table
-from builder.backends import TITLES
+from d2lext.core.frameworks import TITLES
 from d2lext.core.training import provenance
 
 LIMIT_GIB, LIMIT_S, PROBE, STEPS = 8, 1200, 8, 5

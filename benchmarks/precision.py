@@ -8,7 +8,7 @@ import importlib
 import statistics
 
 from benchmarks.report import table
-from builder.backends import TITLES
+from d2lext.core.frameworks import TITLES
 from d2lext.core.training import provenance
 
 SEEDS, PRECISIONS = (0, 1, 2), ("fp32", "bf16")

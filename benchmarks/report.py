@@ -8,9 +8,9 @@ from statistics import median
 
 from benchmarks import arithmetic
 from benchmarks.peers import BATCH, LIBRARIES, SIZE
-from builder.backends import TITLES
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture
+from d2lext.core.frameworks import TITLES
 
 WIDTH = 88
 BATCHES_PER_EPOCH = 391  # 50,000 images in batches of 128

@@ -4,11 +4,10 @@ Standard library only, because the first look at whether anything changed is to 
 """
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 from builder.errors import BookError
+from d2lext.core.files import replacing
 
 
 def write(path, content):
@@ -19,30 +18,14 @@ def write(path, content):
         with path.open(mode.replace("w", "r"), encoding=encoding) as file:
             if file.read() == content:
                 return False
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            mode,
-            encoding=encoding,
-            dir=path.parent,
-            prefix=f".{path.name}.",
-            delete=False,
-        ) as file:
-            temporary = Path(file.name)
+        with replacing(path, mode, encoding=encoding) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
     except OSError as error:
         raise BookError(
             f"{path} could not be written ({error.strerror or error}); the file is as it "
             "was before: make room, or allow writing there, and try again"
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
     return True
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from shared.selected import BACKENDS
 
-from builder.backends import IDS
+from d2lext.core.frameworks import IDS
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
@@ -45,7 +45,7 @@ def root():
 @pytest.fixture(scope="session")
 def built_site(tmp_path_factory):
     """The folder of the site, written from the recorded notebooks."""
-    from builder.editions import site
+    from builder.publishing import site
     from builder.source.book import Book
 
     out = tmp_path_factory.mktemp("site") / "html"

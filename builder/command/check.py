@@ -3,10 +3,11 @@
 import subprocess
 import sys
 
-from builder.backends import IDS
-from builder.notebooks import run, split
+from builder.notebooks import run, store
+from builder.notebooks.edition import editions
 from builder.source import export
 from builder.source.book import Book
+from d2lext.core.frameworks import IDS
 
 
 def problems(root, backends=IDS):
@@ -22,13 +23,10 @@ def problems(root, backends=IDS):
     ]
 
 
-def stale_notebooks(book, backends=IDS):
-    """The (chapter, backend) whose notebook was recorded from other code, or not at all."""
+def stale_editions(book, backends=IDS):
+    """The editions whose notebook was recorded from other code, or not at all."""
     return [
-        (chapter, backend)
-        for chapter in book.chapters
-        for backend in backends
-        if split.is_stale(split.notebook(book, chapter, backend))
+        edition for edition in editions(book, backends=backends) if edition.is_stale
     ]
 
 
@@ -65,22 +63,16 @@ def _exports(book, backends):
 
 def _notebooks(book, backends):
     found = []
-    for chapter in book.chapters:
-        for backend in backends:
-            path = split.notebook_path(book.root, chapter, backend)
-            shown = path.relative_to(book.root).as_posix()
-            again = f"python build.py run {chapter.name} --backend {backend}"
-            notebook = split.notebook(book, chapter, backend)
-            if split.is_stale(notebook):
-                found.append(f"{shown} was recorded from other code: {again}")
-                continue
-            text = split.file_text(book.root, chapter, backend, notebook)
-            if path.read_text(encoding="utf-8") != text:
-                found.append(
-                    f"{shown} differs from its chapter: python build.py notebooks"
-                )
-            found += map(str, run.differences(notebook, chapter, backend))
-            for mode in ("fast", "synthetic"):
-                if notebook.metadata[split.KEY]["recorded"].get(mode):
-                    found.append(f"{shown} was recorded in {mode} mode: {again}")
+    for edition in editions(book, backends=backends):
+        shown, name = edition.shown_path, edition.chapter.name
+        again = f"python build.py run {name} --backend {edition.backend}"
+        if edition.is_stale:
+            found.append(f"{shown} was recorded from other code: {again}")
+            continue
+        if edition.path.read_text(encoding="utf-8") != edition.text():
+            found.append(f"{shown} differs from its chapter: python build.py notebooks")
+        found += map(str, run.differences(edition))
+        for mode in ("fast", "synthetic"):
+            if edition.notebook.metadata[store.KEY]["recorded"].get(mode):
+                found.append(f"{shown} was recorded in {mode} mode: {again}")
     return found

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from builder import files
-from builder.backends import IDS, backend_id
 from builder.errors import BookError
+from d2lext.core.frameworks import IDS, backend_id
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,7 +174,10 @@ def parse(argv):
         argv.insert(0, "all")
     args = parser().parse_args(argv)
     names = getattr(args, "backend", None) or []
-    args.backend = list(dict.fromkeys(map(backend_id, names))) or None
+    try:
+        args.backend = list(dict.fromkeys(map(backend_id, names))) or None
+    except ValueError as error:
+        raise BookError(str(error)) from error
     for name in args.name if args.verb == "bench" else ():
         if name not in BENCHMARKS:
             raise BookError(

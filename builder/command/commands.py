@@ -6,17 +6,17 @@ import sys
 import tempfile
 
 from builder import files
-from builder.backends import IDS, TITLES
 from builder.command import check, cli
-from builder.editions import epub, pdf, serve, single, site, slides, student
 from builder.errors import BookError
 from builder.notebooks import run as runner
-from builder.notebooks import split
+from builder.notebooks.edition import check_unedited, editions
+from builder.publishing import epub, pdf, serve, single, site, slides, student
 from builder.setup import environment
 from builder.source import export, new
 from builder.source.book import Book
 from builder.sphinxext import formulas
 from builder.sync import sync
+from d2lext.core.frameworks import IDS, TITLES
 from d2lext.core.machine import processor
 
 
@@ -36,20 +36,15 @@ def _setup(args, root):
 def _all(args, root):
     """Export, run what is stale, write the other notebooks anew, write the site."""
     book = Book(root)
-    split.check_unedited(book, book.chapters, _backends(args))
+    check_unedited(editions(book, backends=_backends(args)))
     _report_exports(export.write(book))
-    for chapter in book.chapters:
-        for backend in _backends(args):
-            notebook = split.notebook(book, chapter, backend)
-            if not split.is_stale(notebook):
-                split.write(root, chapter, backend, notebook)
-                continue
-            print(
-                f"{chapter.stem} ({TITLES[backend]}) is stale: its code has changed since "
-                "it was recorded"
-            )
-            _install(IDS if chapter.is_shared else [backend])
-            runner.record(book, chapter, backend, fast=args.fast, epochs=args.epochs)
+    for edition in editions(book, backends=_backends(args)):
+        if not edition.is_stale:
+            edition.write()
+            continue
+        print(f"{edition.title} is stale: its code has changed since it was recorded")
+        _install(edition.backends)
+        runner.record(edition, fast=args.fast, epochs=args.epochs)
     _write_site(book)
     if not args.backend:
         files.write(root / "_build" / "complete", cli.state(root))
@@ -57,14 +52,11 @@ def _all(args, root):
 
 def _notebooks(args, root):
     book = Book(root)
-    split.check_unedited(book, _chapters(book, args), _backends(args))
-    for chapter in _chapters(book, args):
-        for backend in _backends(args):
-            notebook = split.notebook(book, chapter, backend)
-            if split.write(root, chapter, backend, notebook):
-                print(
-                    f"wrote {split.notebook_path(root, chapter, backend).relative_to(root)}"
-                )
+    chosen = list(editions(book, _chapters(book, args), _backends(args)))
+    check_unedited(chosen)
+    for edition in chosen:
+        if edition.write():
+            print(f"wrote {edition.shown_path}")
 
 
 def _run(args, root):
@@ -72,8 +64,9 @@ def _run(args, root):
     chosen = _chapters(book, args)
     _report_exports(export.write(book))
     for chapter in chosen:
-        for backend in _backends(args)[: 1 if chapter.is_shared else None]:
-            runner.record(book, chapter, backend, fast=args.fast, epochs=args.epochs)
+        backends = _backends(args)[: 1 if chapter.is_shared else None]
+        for edition in editions(book, [chapter], backends):
+            runner.record(edition, fast=args.fast, epochs=args.epochs)
 
 
 def _html(args, root):
@@ -117,8 +110,8 @@ def _serve(args, root):
     def build():
         book = Book(root)
         names = {
-            f"{chapter.name} ({TITLES[backend]})"
-            for chapter, backend in check.stale_notebooks(book)
+            f"{edition.chapter.name} ({TITLES[edition.backend]})"
+            for edition in check.stale_editions(book)
         }
         if names:
             print(f"stale, shown with old outputs: {', '.join(sorted(names))}")
@@ -219,13 +212,12 @@ def _bench(args, root):
 def notebooks_to_test(root, backends):
     """The notebooks' paths; of four that are equal one, if all frameworks are there."""
     paths = []
-    for chapter in Book(root).chapters:
-        for backend in backends:
-            path = split.notebook_path(root, chapter, backend).relative_to(root)
-            if chapter.is_shared and set(backends) != set(IDS):
-                print(f"{path} needs all four frameworks: left out")
-            elif not chapter.is_shared or backend == backends[0]:
-                paths.append(str(path))
+    for edition in editions(Book(root), backends=backends):
+        is_shared = edition.chapter.is_shared
+        if is_shared and set(backends) != set(IDS):
+            print(f"{edition.shown_path} needs all four frameworks: left out")
+        elif not is_shared or edition.backend == backends[0]:
+            paths.append(edition.shown_path)
     return paths
 
 
@@ -250,10 +242,10 @@ def _write_edition(kind, root, backend, solutions):
 
 
 def _report_stale(book, backends=IDS):
-    for chapter, backend in check.stale_notebooks(book, backends):
+    for edition in check.stale_editions(book, backends):
         print(
-            f"{chapter.stem} ({TITLES[backend]}) is stale: python build.py run "
-            f"{chapter.name} --backend {backend}"
+            f"{edition.title} is stale: python build.py run {edition.chapter.name} "
+            f"--backend {edition.backend}"
         )
 
 

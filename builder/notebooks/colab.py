@@ -14,8 +14,8 @@ import nbformat
 from builder.notebooks import markdown
 from builder.source import repository
 from builder.setup import requirements
-from builder.editions import sphinx_build
-from builder.backends import IDS
+from builder.publishing import sphinx_build
+from d2lext.core.frameworks import IDS
 
 GENERATED = {"d2lext": {"generated": "for Google Colab"}}  # metadata of our cell
 
@@ -29,10 +29,13 @@ if "google.colab" in sys.modules:
 {}"""
 
 
-def prepared(notebook, root, chapter, backend):
-    """The notebook of `chapter` as it is published: with the cell, images by address."""
-    source = _repository(root)
-    notebook = with_cell(notebook, root, chapter, backend)
+def prepared(notebook, root, backends):
+    """A copy of the notebook as it is published: with the cell, images by address.
+
+    Its code imports the `backends`.
+    """
+    source = repository.of_book(root)
+    notebook = with_cell(notebook, root, backends)
     if images := source and source.raw("chapters/"):
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
@@ -40,12 +43,11 @@ def prepared(notebook, root, chapter, backend):
     return notebook
 
 
-def with_cell(notebook, root, chapter, backend):
-    """A copy of the notebook of `chapter`, whose first code cell installs on Colab."""
-    notebook, source = copy.deepcopy(notebook), _repository(root)
+def with_cell(notebook, root, backends):
+    """A copy of the notebook whose first code cell installs `backends` on Colab."""
+    notebook, source = copy.deepcopy(notebook), repository.of_book(root)
     kinds = [cell.cell_type for cell in notebook.cells]
     if source and "code" in kinds:
-        backends = IDS if chapter.is_shared else [backend]
         notebook.cells.insert(kinds.index("code"), _cell(source, backends))
     return notebook
 
@@ -60,11 +62,6 @@ def written(notebook):
         if cell.cell_type == "markdown":
             cell.source = RAW.sub(f"]({markdown.IMAGES}img/", cell.source)
     return cells
-
-
-def _repository(root):
-    path = root / "chapters" / "book.toml"
-    return repository.of(sphinx_build.settings(path)) if path.is_file() else None
 
 
 def _is_ours(cell):

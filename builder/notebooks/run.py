@@ -17,23 +17,18 @@ from copy import deepcopy
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from builder.notebooks import split
-from builder.backends import IDS
+from builder.notebooks import store
+from builder.notebooks.edition import check_unedited, editions
+from d2lext.core.frameworks import FRAMEWORKS
 from builder.errors import BookError
 from d2lext.core.data import fashion_mnist
 from d2lext.core.data.download import DataError
 
-FRAMEWORK_MODULES = {
-    "torch": ("torch",),
-    "mxnet": ("mxnet",),
-    "jax": ("jax", "flax", "optax"),
-    "tensorflow": ("tensorflow", "keras"),
-}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def record(book, chapter, backend, fast=False, epochs=None, progress=print):
-    """Run the notebook of `chapter` for `backend` in full and write it with outputs.
+def record(edition, fast=False, epochs=None, progress=print):
+    """Run the notebook of `edition` in full and write it with outputs.
 
     A chapter whose code is the same for all frameworks is recorded for all of them.
     With `fast` it trains for a few steps, with `epochs` at most so many: its outputs say
@@ -41,11 +36,12 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     goes on there, as long as the code is the same. Raises BookError where a cell fails
     or shows another output than stated; the notebook recorded before is then untouched.
     """
-    owners = IDS if chapter.is_shared else [backend]
-    split.check_unedited(book, [chapter], owners)
-    notebook = split.notebook(book, chapter, backend)
+    book, chapter, backend = edition.book, edition.chapter, edition.backend
+    owners = list(editions(book, [chapter], edition.backends))
+    check_unedited(owners)
+    notebook = edition.notebook
     name = f"{chapter.stem} ({'all' if chapter.is_shared else backend})"
-    recorded = {"code": notebook.metadata[split.KEY]["code"]}
+    recorded = {"code": notebook.metadata[store.KEY]["code"]}
     if fast:
         recorded["fast"] = True
     if "FashionMNIST" in chapter.text and not _has_real_images():
@@ -53,23 +49,21 @@ def record(book, chapter, backend, fast=False, epochs=None, progress=print):
     progress(f"running {name}")
     start = time.perf_counter()
     checkpoints = (
-        None if fast else _checkpoints(book, chapter, backend, recorded, epochs)
+        None if fast else _checkpoints(edition, recorded, epochs)
     )
     with _environment(fast, epochs, checkpoints):
-        execute(notebook, chapter, backend, book.root)
+        execute(edition)
     for owner in owners:
-        path = split.notebook_path(book.root, chapter, owner)
-        if split.is_edited(path):  # while it ran
-            kept = path.with_suffix(".edited.ipynb")
-            progress(f"{path.name} was edited meanwhile: kept as {kept}")
-            path.replace(kept)
-        copy = split.notebook(book, chapter, owner)
-        for cell, result in zip(copy.cells, notebook.cells, strict=True):
+        if owner.is_edited:  # while it ran
+            kept = owner.path.with_suffix(".edited.ipynb")
+            progress(f"{owner.path.name} was edited meanwhile: kept as {kept}")
+            owner.path.replace(kept)
+        for cell, result in zip(owner.notebook.cells, notebook.cells, strict=True):
             if cell.cell_type == "code":
                 cell.outputs = result.outputs
                 cell.execution_count = result.execution_count
-        copy.metadata[split.KEY]["recorded"] = recorded
-        split.write(book.root, chapter, owner, copy)
+        owner.notebook.metadata[store.KEY]["recorded"] = recorded
+        owner.write()
     if checkpoints:
         shutil.rmtree(checkpoints, ignore_errors=True)
     progress(f"recorded {name} in {time.perf_counter() - start:.0f} s")
@@ -83,18 +77,19 @@ def _has_real_images():
         raise BookError(str(error)) from error
 
 
-def execute(notebook, chapter, backend, root):
-    """Fill in the outputs of `notebook`, checking them against the author's."""
-    cells = chapter.cells_for(backend)
+def execute(edition):
+    """Fill in the outputs of the notebook, checking them against the author's."""
+    chapter, backend = edition.chapter, edition.backend
+    notebook, sources = edition.notebook, [cell for cell, _ in edition.pairs()]
 
     def check(cell, cell_index, execute_reply):
         if cell.cell_type == "code" and execute_reply["content"]["status"] == "ok":
-            _check_output(cell, cells[cell_index], chapter, backend)
+            _check_output(cell, sources[cell_index], edition)
 
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    folder = root / "notebooks" / backend
+    folder = edition.path.parent
     folder.mkdir(parents=True, exist_ok=True)
     metadata = deepcopy(notebook.metadata)
     client = NotebookClient(
@@ -110,7 +105,7 @@ def execute(notebook, chapter, backend, root):
     try:
         _run_to_end(client)
     except CellExecutionError as error:
-        raise _cell_error(notebook, cells, chapter, backend, error) from error
+        raise _cell_error(edition, error) from error
     except DeadKernelError as error:
         raise BookError(
             f"{chapter.path}: the {backend} kernel died, most often for want of memory; "
@@ -145,29 +140,28 @@ def shown_text(outputs):
     return text.rstrip("\n")
 
 
-def differences(notebook, chapter, backend):
-    """A BookError for each cell of `notebook` that shows other than its author states."""
+def differences(edition):
+    """A BookError for each cell of `edition` that shows other than its author states."""
     found = []
-    cells = chapter.cells_for(backend)
-    for cell, source_cell in zip(notebook.cells, cells, strict=True):
+    for source_cell, cell in edition.pairs():
         if cell.cell_type != "code":
             continue
         try:
-            _check_output(cell, source_cell, chapter, backend)
+            _check_output(cell, source_cell, edition)
         except BookError as error:
             found.append(error)
     return found
 
 
-def _check_output(cell, source_cell, chapter, backend):
-    expected = source_cell.expect.get(backend)
+def _check_output(cell, source_cell, edition):
+    expected = source_cell.expect.get(edition.backend)
     if expected is None:
         return
     shown = shown_text(cell.outputs)
     if _words(shown) != _words(expected):
-        raise chapter.error(
+        raise edition.chapter.error(
             source_cell.line,
-            f"the {backend} cell shows another output than its `expect:` states\n"
+            f"the {edition.backend} cell shows another output than its `expect:` states\n"
             f"  stated: {expected.strip()}\n  shown:  {shown.strip()}\n"
             "Correct the code or what is stated",
         )
@@ -178,33 +172,34 @@ def _words(text):
     return [line.split() for line in text.strip().splitlines()]
 
 
-def _cell_error(notebook, cells, chapter, backend, error):
+def _cell_error(edition, error):
     """A BookError at the line of the chapter that raised."""
+    chapter, backend = edition.chapter, edition.backend
     failed = next(
-        i
-        for i, cell in enumerate(notebook.cells)
+        source
+        for source, cell in edition.pairs()
         if any(output.output_type == "error" for output in cell.get("outputs", []))
     )
     traceback = _ANSI.sub("", error.traceback)
     frames = re.findall(
         r"(?:Cell In\s?\[\d+\]|<ipython-input[^>]*>),? line (\d+)", traceback
     )
-    line = cells[failed].line + (int(frames[0]) if frames else 1) - 1
+    line = failed.line + (int(frames[0]) if frames else 1) - 1
     detail = f"{error.ename}: {error.evalue}".strip()
     missing = re.match(r"No module named '(\w+)", error.evalue)
-    if missing and missing[1] in ("d2lext", *FRAMEWORK_MODULES[backend]):
+    if missing and missing[1] in ("d2lext", *FRAMEWORKS[backend].modules):
         remedy = f"Install it: python build.py setup --backend {backend}"
     else:
         remedy = "Correct the cell; the recorded notebook is as it was before"
     return chapter.error(line, f"the {backend} cell raised {detail}\n{remedy}")
 
 
-def _checkpoints(book, chapter, backend, recorded, epochs):
+def _checkpoints(edition, recorded, epochs):
     """The folder for this recording's trainings: another one for other code or data."""
-    name = f"{chapter.stem}-{backend}-{epochs or 'all'}-{recorded['code'][:16]}"
+    name = f"{edition.path.stem}-{edition.backend}-{epochs or 'all'}-{recorded['code'][:16]}"
     if recorded.get("synthetic"):
         name += "-synthetic"
-    return book.root / "_build" / "checkpoints" / name
+    return edition.book.root / "_build" / "checkpoints" / name
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import ast
 import hashlib
 from functools import cache
 
+from builder.source.python import dump, parse
 from d2lext.core.names.exports import EXPORTED, variants
 
 PACKAGE = "d2lext"
@@ -19,7 +20,7 @@ def code_hash(root, backend, sources):
     digest = hashlib.sha256()
     trees = [parse(source) for source in sources]
     for tree in trees:
-        digest.update(_dump(tree).encode())
+        digest.update(dump(tree).encode())
     imported = _backends_imported(trees)
     modules = _core_imported(trees)
     for name in imported if len(imported) > 1 else [backend]:
@@ -29,44 +30,6 @@ def code_hash(root, backend, sources):
     for module in sorted(_closure(root, modules)):
         digest.update(f"{module}\n{_module_dump(root, module)}".encode())
     return digest.hexdigest()[:16]
-
-
-def dump(source):
-    """What of a cell's `source` counts: its syntax, without comments and docstrings."""
-    try:
-        return _dump(parse(source))
-    except SyntaxError:
-        return source
-
-
-def parse(source):
-    """The syntax tree of a cell, whose magics and shell commands count for nothing."""
-    lines = source.split("\n")
-    lines = ("pass" if line.startswith(("%", "!")) else line for line in lines)
-    return ast.parse("\n".join(lines))
-
-
-def _dump(node):
-    """A syntax tree as text, the same in every Python: versions differ in empty fields."""
-    if isinstance(node, list):
-        return f"[{', '.join(map(_dump, node))}]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = []
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(value, list) and value:
-            value = value[1:] if _is_docstring(value[0]) else value
-        if value is not None and value != []:
-            fields.append(f"{name}={_dump(value)}")
-    return f"{type(node).__name__}({', '.join(fields)})"
-
-
-def _is_docstring(node):
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
 
 
 @cache
@@ -91,7 +54,7 @@ def _module_dump(root, module):
 
 @cache
 def _file_dump(path, modified):
-    return _dump(_parse(path, modified))
+    return dump(_parse(path, modified))
 
 
 def _backends_imported(trees):

@@ -10,10 +10,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from builder.backends import IDS
 from builder.errors import BookError
 from builder.setup import installer, requirements
 from builder.setup.requirements import ROOT
+from d2lext.core.frameworks import IDS
 
 VENV = ROOT / ".venv"
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from builder.backends import IDS
+from d2lext.core.frameworks import IDS
 
 ROOT = Path(__file__).resolve().parents[2]
 

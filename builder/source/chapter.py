@@ -12,9 +12,9 @@ from pathlib import Path
 import yaml
 from jupytext import myst
 
-from builder import backends
 from builder.errors import chapter_error
-from builder.notebooks import stale
+from builder.source import python
+from d2lext.core import frameworks
 
 TAGS = {
     "export": "write this cell's definitions to the library",
@@ -55,12 +55,12 @@ class Cell:
     @property
     def backends(self):
         """The frameworks that this cell is for, all four when it names none."""
-        return tuple(b for b in backends.IDS if b in self.tags) or backends.IDS
+        return tuple(b for b in frameworks.IDS if b in self.tags) or frameworks.IDS
 
     @property
     def for_all(self):
         """Whether the cell is for every framework."""
-        return self.backends == backends.IDS
+        return self.backends == frameworks.IDS
 
 
 @dataclass(frozen=True)
@@ -226,8 +226,8 @@ def _check_options(path, token, parse):
             path, line, f"tags must be a list such as [torch, export], got {tags!r}"
         )
     for tag in tags:
-        if tag not in TAGS and tag not in backends.IDS:
-            known = _list([*backends.IDS, *TAGS])
+        if tag not in TAGS and tag not in frameworks.IDS:
+            known = _list([*frameworks.IDS, *TAGS])
             raise chapter_error(path, line, f"unknown tag {tag!r}: choose from {known}")
     if not isinstance(alt, str):
         raise chapter_error(path, line, f"alt must be a text, got {alt!r}")
@@ -250,7 +250,7 @@ def _check_code(cell, path):
     if cell.kind != "code":
         return
     try:
-        stale.parse(cell.source)
+        python.parse(cell.source)
     except SyntaxError as error:
         line = cell.line + (error.lineno or 1) - 1
         raise chapter_error(path, line, f"this is no Python: {error.msg}") from error

@@ -8,7 +8,7 @@ becomes `d2lext/core/densenet/<chapter>.py`, once.
 import ast
 
 from builder import files
-from builder.backends import IDS
+from d2lext.core.frameworks import IDS
 
 CORE = "core"
 

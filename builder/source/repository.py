@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from builder.errors import BookError
+from builder.source.settings import FILE, read_settings
 
 GITHUB = re.compile(r"https://github\.com/(?P<name>[\w.-]+/[\w.-]+)")
 
@@ -58,6 +59,11 @@ class Repository:
         """The repository's owner and name on GitHub."""
         found = GITHUB.fullmatch(self.address)
         return found and found["name"]
+
+
+def of_book(root):
+    """The repository of the book in the folder `root`; None without one, or settings."""
+    return of(read_settings(root)) if (root / FILE).is_file() else None
 
 
 def of(settings):

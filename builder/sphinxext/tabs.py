@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.transforms import SphinxTransform
 from sphinx_design.shared import create_component
 
-from builder.backends import TITLES
+from d2lext.core.frameworks import TITLES
 
 # myst-nb gives a code cell's tags this prefix; merged prose carries them as they are.
 _CODE = "tag_"

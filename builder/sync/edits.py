@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches, unified_diff
 from itertools import takewhile
 
-from builder.backends import IDS
 from builder.errors import BookError
-from builder.notebooks import colab, markdown, split
+from builder.notebooks import colab, markdown, split, store
+from builder.notebooks.edition import Edition
 from builder.sync import carry
+from d2lext.core.frameworks import IDS
 
 TEXT, TAGS = "text", "tags"
 DELETED = None
@@ -32,14 +33,14 @@ class Edits:
     """The edits in one notebook; cells of the chapter go by their number in it."""
 
     def __init__(self, book, ch, backend):
-        path = split.notebook_path(book.root, ch, backend)
+        path = Edition(book, ch, backend).path
         self.book, self.chapter, self.backend = book, ch, backend
         self.shown = path.relative_to(book.root).as_posix()
         self.changed = {}  # (number, TEXT or TAGS) -> the new one, or DELETED
         self.cells = []  # numbers and New, in the notebook's order
         self.was = []  # numbers, in the order that they were split in
         self.problems = []
-        notebook = split.read(path)
+        notebook = store.read(path)
         # A cell that was emptied was deleted.
         mine = [cell for cell in colab.written(notebook) if cell.source.strip()]
         own = {
@@ -52,10 +53,10 @@ class Edits:
             for c in own.values()
         ]
         have = [
-            (c.cell_type, split.trimmed(c.source), sorted(split.own_tags(c)))
+            (c.cell_type, store.trimmed(c.source), sorted(store.own_tags(c)))
             for c in mine
         ]
-        base = notebook.metadata.get(split.KEY, {})
+        base = notebook.metadata.get(store.KEY, {})
         if now == have:
             return
         if not base.get("cells"):
@@ -76,7 +77,7 @@ class Edits:
         return self.render(cell.source).text if is_prose else cell.source
 
     def _text(self, cell):
-        return split.trimmed(self.shows(cell))
+        return store.trimmed(self.shows(cell))
 
     def _compare(self, base, mine, own):
         """Find each cell that was split on both sides, then what became of it."""
@@ -127,7 +128,7 @@ class Edits:
         # A cell that was cut and pasted has another id.
         rest = [k for k in range(len(mine)) if k not in found.values()]
         lost = [i for i in range(len(base)) if i not in found]
-        again = [split.fingerprint(mine[k].source) for k in rest]
+        again = [store.fingerprint(mine[k].source) for k in rest]
         pasted = _aligned([texts[i] for i in lost], again)
         return found | {lost[i]: rest[k] for i, k in pasted.items()}
 
@@ -147,10 +148,10 @@ class Edits:
             last = here.get(i, last)
 
     def _compare_text(self, number, cell, mine, text_hash):
-        base, text = self.shows(cell), split.trimmed(mine.source)
-        if split.trimmed(base) == text or _is(text_hash, mine.source):
+        base, text = self.shows(cell), store.trimmed(mine.source)
+        if store.trimmed(base) == text or _is(text_hash, mine.source):
             return
-        if split.fingerprint(base) != text_hash:
+        if store.fingerprint(base) != text_hash:
             self._conflict(cell.line, base, mine.source)
         elif cell.kind == "code":
             self.changed[number, TEXT] = text
@@ -159,7 +160,7 @@ class Edits:
             self._carry(number, cell, base[:lead] + text + base[tail:])
 
     def _compare_tags(self, number, cell, mine, base):
-        now, tags = split.without_frameworks(cell.tags), split.own_tags(mine)
+        now, tags = split.without_frameworks(cell.tags), store.own_tags(mine)
         if sorted(tags) in (sorted(now), base and sorted(base)):
             return
         if base is None or sorted(base) != sorted(now):
@@ -189,7 +190,7 @@ class Edits:
             )
 
     def _add_new(self, cell, line):
-        text = split.trimmed(cell.source)
+        text = store.trimmed(cell.source)
         if cell.cell_type == "markdown":
             text = text.replace(f"]({markdown.IMAGES}", "](")
             self._has_no_attachment(line, text)
@@ -199,7 +200,7 @@ class Edits:
                 f"{self.shown} has a cell of the kind {cell.cell_type!r} behind this "
                 "one: make it code or Markdown",
             )
-        tags = tuple(split.own_tags(cell))
+        tags = tuple(store.own_tags(cell))
         self.cells.append(New(cell.cell_type, text, tags, [self.backend]))
 
     def _has_no_attachment(self, line, text):
@@ -231,14 +232,14 @@ def both(name, text, other_name, other):
 
 
 def _is(text_hash, text):
-    return text_hash in map(split.fingerprint, (text, split.trimmed(text)))
+    return text_hash in map(store.fingerprint, (text, store.trimmed(text)))
 
 
 def _in_chapter(base, own):
     """By place in `base`, the number of the cell with the same source."""
     sources = [cell.source for cell in own.values()]
     was = [
-        next((s for s in sources if split.fingerprint(f"{i} {s}") == cell_id), i)
+        next((s for s in sources if store.fingerprint(f"{i} {s}") == cell_id), i)
         for i, (cell_id, _) in enumerate(base)
     ]
     return {i: list(own)[j] for i, j in _aligned(was, sources).items()}

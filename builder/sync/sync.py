@@ -14,13 +14,14 @@ from itertools import zip_longest
 from pathlib import Path
 
 from builder import files
-from builder.backends import IDS, TITLES
 from builder.errors import BookError
 from builder.notebooks import split
+from builder.notebooks.edition import Edition
 from builder.source.book import Book
 from builder.sync import blocks, order
 from builder.sync.blocks import Block
 from builder.sync.edits import DELETED, TAGS, TEXT, Edits, New, both
+from d2lext.core.frameworks import IDS, TITLES
 
 
 def sync(book, chapters, backends):
@@ -41,10 +42,9 @@ def sync(book, chapters, backends):
     for merge in merges:
         ch = new.find(merge.chapter.name)
         for edits in merge.notebooks:
-            path = split.notebook_path(book.root, ch, edits.backend)
-            if merge.done or split.is_edited(path):
-                notebook = split.notebook(new, ch, edits.backend)
-                texts[path] = split.file_text(book.root, ch, edits.backend, notebook)
+            edition = Edition(new, ch, edits.backend)
+            if merge.done or edition.is_edited:
+                texts[edition.path] = edition.text()
     _write(texts)
     return [line for merge in merges for line in merge.done]
 
@@ -57,7 +57,7 @@ class _Merge:
         self.notebooks = [
             Edits(book, ch, backend)
             for backend in backends
-            if split.notebook_path(book.root, ch, backend).exists()
+            if Edition(book, ch, backend).path.exists()
         ]
         self.problems = [line for edits in self.notebooks for line in edits.problems]
         self.changed = self._changed()

@@ -11,9 +11,9 @@ import pytest
 from matplotlib import pyplot as plt
 from shared.selected import BACKENDS
 
-from builder.backends import IDS
 from d2lext.core import plotting
 from d2lext.core.data.datamodule import DataModule
+from d2lext.core.frameworks import IDS
 from d2lext.core.timing import Timer
 from d2lext.core.training.trainer import Trainer
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from shared import ROOT
 
-from builder.backends import IDS
+from d2lext.core.frameworks import IDS
 
 PATH = str(ROOT / "d2lext" / "mxnet" / "numpy1.py")
 # By itself: as a part of its package it would bring MXNet.

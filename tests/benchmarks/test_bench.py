@@ -11,11 +11,11 @@ from shared.selected import BACKENDS
 
 from benchmarks import __main__ as command
 from benchmarks import arithmetic, memory, precision, report, worker
-from builder.backends import IDS
 from builder.command import cli
 from builder.errors import BookError
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture
+from d2lext.core.frameworks import IDS
 
 LIBRARIES = {"jax": ("jax", "flax", "optax", "tensorflow")}
 

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from builder.backends import IDS
 from builder.command import check, cli
 from builder.source.book import Book
+from d2lext.core.frameworks import IDS
 
 NAMES = os.environ.get("D2LEXT_BACKENDS", ",".join(IDS)).split(",")
 
@@ -88,7 +88,7 @@ def test_no_framework_is_needed_for_the_site(root):
         "import sys\n"
         "from pathlib import Path\n"
         "from builder.command import check, commands\n"
-        "from builder.editions import site, tabs\n"
+        "from builder.publishing import site, tabs\n"
         "from builder.notebooks import run\n"
         "from builder.source import export\n"
         "from builder.source.book import Book\n"

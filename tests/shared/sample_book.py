@@ -6,7 +6,7 @@ from zlib import compress, crc32
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from builder.backends import TITLES
+from d2lext.core.frameworks import TITLES
 
 REPOSITORY = "https://github.com/owner/name"
 

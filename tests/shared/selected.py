@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from builder.backends import IDS
+from d2lext.core.frameworks import IDS
 
 # Those that D2LEXT_BACKENDS names; none named means all.
 BACKENDS = [name for name in os.environ.get("D2LEXT_BACKENDS", "").split(",") if name]

@@ -3,7 +3,8 @@
 import shutil
 
 from builder.command import check
-from builder.notebooks import run, split
+from builder.notebooks import run
+from builder.notebooks.edition import Edition
 from builder.source.book import Book
 
 CHAPTER = """\
@@ -80,17 +81,19 @@ class Tiny:
     def book(self):
         return Book(self.root)
 
-    def notebook(self, backend):
+    def edition(self, backend):
         book = self.book
-        return split.notebook(book, book.chapters[0], backend)
+        return Edition(book, book.chapters[0], backend)
+
+    def notebook(self, backend):
+        return self.edition(backend).notebook
 
     def path(self, backend):
         return self.root / "notebooks" / backend / "01-tiny.ipynb"
 
     def record(self, *backends):
-        book = self.book
         for backend in backends:
-            run.record(book, book.chapters[0], backend, progress=lambda line: None)
+            run.record(self.edition(backend), progress=lambda line: None)
 
     def stale(self):
-        return {backend for _, backend in check.stale_notebooks(self.book)}
+        return {edition.backend for edition in check.stale_editions(self.book)}

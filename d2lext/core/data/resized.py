@@ -6,19 +6,15 @@ share it.
 """
 
 import hashlib
-import os
-import tempfile
-import time
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from d2lext.core.data.download import cache_folder
+from d2lext.core.files import replacing
 
 _AT_ONCE = 1000  # images between two writes
-_ABANDONED_S = 3600  # without a write, until a temporary file is a killed process's
 _MOST_IN_MEMORY = 2  # arrays: the images to train on, and those to validate on
 _in_memory = {}
 
@@ -88,31 +84,12 @@ def _read(path, shape):
 
 def _write(path, images, shape):
     """Resize into a temporary file, which takes the name when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    try:
-        # Written, not mapped: where the disk is full, a mapping kills the process.
-        with open(handle, "wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for part in _parts(images, shape[1:]):
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # temporary files are for their owner alone
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
-def _remove_abandoned(folder):
-    for path in folder.glob("*.tmp"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                path.unlink()
+    # Written, not mapped: where the disk is full, a mapping kills the process.
+    with replacing(path) as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in _parts(images, shape[1:]):
+            file.write(part)
 
 
 def _parts(images, size):

@@ -1,5 +1,6 @@
 """From a chapter to recorded notebooks: split, run, keep, merge, export, staleness."""
 
+from builder.notebooks import store
 import os
 import re
 import shutil
@@ -14,13 +15,14 @@ from nbformat.v4 import new_output
 
 from shared.tiny_book import Tiny
 
-from builder import backends, files
-from builder.backends import IDS
+from builder import files
+from d2lext.core import frameworks
+from d2lext.core.frameworks import IDS
 from builder.command import check, cli, commands
-from builder.editions import tabs
+from builder.publishing import tabs
 from builder.errors import BookError
 from builder.notebooks import run, split, stale
-from builder.source import export
+from builder.source import export, python
 from builder.source.book import Book
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_recorded_notebooks_hold_outputs(recorded):
         assert run.shown_text(code[1].outputs) == shown
         assert run.shown_text(code[2].outputs) == "42"
         assert "nbval-ignore-output" in code[2].metadata.tags
-        assert not split.is_stale(recorded.notebook(backend))
+        assert not recorded.edition(backend).is_stale
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_only_changed_code_is_stale(copy, file, old, new, stale_then):
 
 def test_what_counts_is_the_same_in_every_python():
     code = 'def f(x, y=None):\n    """Doc."""\n    return f"{x:.0%}"  # why'
-    assert stale.dump(code) == (
+    assert python.dump_source(code) == (
         "Module(body=[FunctionDef(name='f', args=arguments(args=[arg(arg='x'), "
         "arg(arg='y')], defaults=[Constant()]), body=[Return(value=JoinedStr(values="
         "[FormattedValue(value=Name(id='x', ctx=Load()), conversion=-1, format_spec="
@@ -238,13 +240,13 @@ def test_what_is_damaged_while_a_notebook_runs_is_kept(copy):
     copy.edit("6 * 7", broken)
     copy.record("torch")
     assert copy.path("torch").with_suffix(".edited.ipynb").read_text() == "<<<<<<<"
-    assert not split.is_stale(copy.notebook("torch"))
+    assert not copy.edition("torch").is_stale
 
 
 def fifth(monkeypatch):
     """Name a framework that the library lacks, as whoever adds one does."""
-    monkeypatch.setitem(backends.TITLES, "paddle", "Paddle")
-    for module in backends, split:
+    monkeypatch.setitem(frameworks.TITLES, "paddle", "Paddle")
+    for module in frameworks, split:
         monkeypatch.setattr(module, "IDS", (*IDS, "paddle"))
 
 
@@ -264,7 +266,7 @@ def test_a_framework_without_its_folder(copy, monkeypatch):
     with pytest.raises(BookError, match="the folder d2lext/paddle and its __init__"):
         copy.notebook("paddle")
     (copy.root / "d2lext" / "paddle" / "__init__.py").write_text("")
-    assert split.is_stale(copy.notebook("paddle"))
+    assert copy.edition("paddle").is_stale
     copy.edit("x = 1", "net = d2l.DenseNet()")
     with pytest.raises(BookError, match=r":16: .*d2lext/paddle/densenet.py, .* export"):
         copy.notebook("paddle")
@@ -337,9 +339,9 @@ def test_check_finds_what_is_out_of_date(copy, monkeypatch):
 
 def test_check_refuses_short_and_synthetic_runs(copy, monkeypatch):
     monkeypatch.setattr(check, "_style", lambda root: [])
-    notebook = copy.notebook("jax")
-    notebook.metadata[split.KEY]["recorded"] |= {"fast": True, "synthetic": True}
-    split.write(copy.root, copy.book.chapters[0], "jax", notebook)
+    edition = copy.edition("jax")
+    edition.notebook.metadata[store.KEY]["recorded"] |= {"fast": True, "synthetic": True}
+    edition.write()
     problems = "\n".join(check.problems(copy.root, ["jax"]))
     assert "recorded in fast mode" in problems
     assert "recorded in synthetic mode" in problems
@@ -383,7 +385,7 @@ def shared(tmp_path, root):
 
 def test_a_shared_chapter_is_recorded_once_for_all(shared):
     lines = []
-    run.record(shared.book, shared.book.chapters[0], "torch", progress=lines.append)
+    run.record(shared.edition("torch"), progress=lines.append)
     assert lines[0] == "running 01-tiny (all)"
     assert lines[1].startswith("recorded 01-tiny (all) in ")
     assert len(lines) == 2

@@ -1,5 +1,6 @@
 """Notebooks as readers get them: plain Markdown, images that exist, a cell for Colab."""
 
+from builder.notebooks import store
 from shared import ROOT
 import re
 import sys
@@ -12,9 +13,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from markdown_it import MarkdownIt
 from shared.tiny_book import Tiny
 
-from builder.backends import IDS
+from d2lext.core.frameworks import IDS
 from builder.command import check
-from builder.editions import tabs
+from builder.publishing import tabs
 from builder.notebooks import markdown, split
 
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*/*.ipynb"))
@@ -165,7 +166,7 @@ def hosted(tmp_path, root):
 
 
 def written(tiny, backend="torch"):
-    split.write(tiny.root, tiny.book.chapters[0], backend, tiny.notebook(backend))
+    tiny.edition(backend).write()
     notebook = nbformat.read(tiny.path(backend), as_version=4)
     nbformat.validate(notebook)
     return notebook
@@ -227,7 +228,7 @@ def test_the_cell_is_no_part_of_the_code(hosted, monkeypatch):
     assert [line for line in check.problems(hosted.root) if "ipynb" in line] == []
     [page] = tabs.pages(hosted.book).values()
     assert not any("colab" in cell.source for cell in page.cells)
-    code = hosted.notebook("torch").metadata[split.KEY]["code"]
+    code = hosted.notebook("torch").metadata[store.KEY]["code"]
     (hosted.root / "chapters" / "book.toml").unlink()
-    assert hosted.notebook("torch").metadata[split.KEY]["code"] == code
+    assert hosted.notebook("torch").metadata[store.KEY]["code"] == code
     assert hosted.stale() == set()

@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import pytest
 from shared import ROOT
 
-from builder.backends import IDS
 from builder.errors import BookError
 from builder.setup import environment, installer, requirements
+from d2lext.core.frameworks import IDS
 
 MINOR = sys.version_info.minor
 EVERYTHING = {*IDS, "book", "lab", "test"}

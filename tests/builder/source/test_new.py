@@ -12,13 +12,14 @@ import nbformat
 import pytest
 from shared.selected import BACKENDS
 
-from builder.backends import IDS
 from builder.command import cli
-from builder.editions import tabs
 from builder.errors import BookError
-from builder.notebooks import run, split
+from builder.notebooks import run
+from builder.notebooks.edition import Edition
+from builder.publishing import tabs
 from builder.source import new
 from builder.source.book import Book
+from d2lext.core.frameworks import IDS
 
 
 @pytest.fixture
@@ -67,9 +68,10 @@ def test_it_keeps_the_rules_of_a_chapter(folder):
     assert book.labels["eq-wide-networks"].number == f"{number}.1"
     assert "sec-wide-networks-exercises" in book.labels
     for backend in IDS:
-        notebook = split.notebook(book, chapter, backend)
+        edition = Edition(book, chapter, backend)
+        notebook = edition.notebook
         nbformat.validate(notebook)
-        assert split.is_stale(notebook)  # `python build.py` runs it
+        assert edition.is_stale  # `python build.py` runs it
         assert sum(cell.cell_type == "code" for cell in notebook.cells) == 3
         text = "\n".join(cell.source for cell in notebook.cells)
         assert f"By ({number}.1), the output" in text
@@ -83,8 +85,7 @@ def test_what_it_writes_is_in_the_books_style(folder, root):
     book = Book(folder)
     for backend in IDS:
         chapter = book.find("wide-networks")
-        notebook = split.notebook(book, chapter, backend)
-        split.write(folder, chapter, backend, notebook)
+        Edition(book, chapter, backend).write()
     command = [sys.executable, "-m", "ruff", "check", "--select=E,F,W"]
     command += ["--ignore=E402,E741,F401", "--isolated", "--line-length=79"]
     found = subprocess.run([*command, folder / "notebooks"], capture_output=True)
@@ -119,11 +120,11 @@ def test_a_failed_run_says_where(folder):
     path.write_text(text.replace('"(2, 6)"', '"(2, 7)"', 1))
     book = Book(folder)
     chapter = book.find("wide-networks")
-    notebook = split.notebook(book, chapter, "mxnet")
+    edition = Edition(book, chapter, "mxnet")
     output = nbformat.v4.new_output("execute_result", data={"text/plain": "(2, 6)"})
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code = [cell for cell in edition.notebook.cells if cell.cell_type == "code"]
     code[1].outputs = [output]
-    errors = run.differences(notebook, chapter, "mxnet")
+    errors = run.differences(edition)
     line = text[: text.index("X = np.ones")].count("\n") + 1
     assert any(f"{path.name}:{line}:" in str(error) for error in errors)
     with pytest.raises(BookError, match="has this name"):

@@ -13,13 +13,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from shared import ROOT
 
 from builder import files
-from builder.backends import IDS
 from builder.command import cli
 from builder.errors import BookError
-from builder.notebooks import split
+from builder.notebooks import store
+from builder.notebooks.edition import Edition, check_unedited, editions
 from builder.source import chapter as chapters
 from builder.source.book import Book
 from builder.sync import order, sync
+from d2lext.core.frameworks import IDS
 
 PROJECT = ROOT
 CHAPTER = r"""---
@@ -161,8 +162,7 @@ class Small:
         book = Book(self.root)
         chapter = book.find("blocks")
         for backend in IDS:
-            notebook = split.notebook(book, chapter, backend)
-            split.write(self.root, chapter, backend, notebook)
+            Edition(book, chapter, backend).write()
 
     def sync(self, backends=IDS):
         book = Book(self.root)
@@ -177,7 +177,7 @@ class Small:
     def tags(self, backend):
         """Its author's tags, cell by cell."""
         tags = [cell.metadata.get("tags", ()) for cell in self.read(backend).cells]
-        return [sorted(set(own) - {split.IGNORED}) for own in tags]
+        return [sorted(set(own) - {store.IGNORED}) for own in tags]
 
     def edit(self, backend, change):
         """Apply `change` to the list of a notebook's cells."""
@@ -220,13 +220,13 @@ def test_the_books_own_chapters_stay_as_they_are(tmp_path):
     book = Book(tmp_path)
     for chapter in book.chapters:
         for backend in IDS:
-            notebook = split.notebook(book, chapter, backend)
-            for cell in notebook.cells:
+            edition = Edition(book, chapter, backend)
+            for cell in edition.notebook.cells:
                 cell.source += "\n"  # white space at the end is no edit
                 if cell.cell_type == "code":
                     cell.execution_count = 7  # nor is what a run leaves
                     cell.outputs = [nbformat.v4.new_output("stream", text="x")]
-            split.write(tmp_path, chapter, backend, notebook)
+            edition.write()
     assert sync.sync(book, book.chapters, IDS) == []
     for path in (PROJECT / "chapters").glob("*.md"):
         assert (tmp_path / "chapters" / path.name).read_bytes() == path.read_bytes()
@@ -241,18 +241,18 @@ def test_a_notebook_with_edits_is_not_written_anew(small):
             cell.source = f"\n{cell.source}\n\n"
 
     small.edit("torch", add_lines)
-    split.check_unedited(book, book.chapters, IDS)
+    check_unedited(editions(book, backends=IDS))
     small.replace("More text", "Much more **text**", "jax")
     with pytest.raises(BookError, match=r"jax/.*\.ipynb was edited.*build\.py sync"):
-        split.check_unedited(book, book.chapters, IDS)
-    split.check_unedited(book, book.chapters, ["torch"])
+        check_unedited(editions(book, backends=IDS))
+    check_unedited(editions(book, backends=["torch"]))
     assert small.sync() != []
     another = nbformat.v4.new_notebook(cells=small.read("jax").cells)
     nbformat.write(another, small.path("jax"))
     with pytest.raises(BookError, match="move the file away"):
-        split.check_unedited(book, book.chapters, ["jax"])
+        check_unedited(editions(book, backends=["jax"]))
     small.path("jax").unlink()
-    split.check_unedited(book, book.chapters, IDS)
+    check_unedited(editions(book, backends=IDS))
 
 
 @pytest.mark.parametrize("backends", [("jax",), IDS])
@@ -428,7 +428,7 @@ def test_what_jupyterlab_adds_is_no_edit(small):
 
     small.edit("jax", saved)
     book, text = Book(small.root), small.text
-    split.check_unedited(book, book.chapters, IDS)
+    check_unedited(editions(book, backends=IDS))
     assert small.sync() == []
     small.edit("jax", moved("jax_alone", "c, k"))
     assert len(small.sync()) == 1
@@ -542,7 +542,7 @@ def test_an_interrupted_sync_goes_on(small):
     assert small.text == text
     # Nor is the notebook in anyone's way any more.
     book = Book(small.root)
-    split.check_unedited(book, book.chapters, IDS)
+    check_unedited(editions(book, backends=IDS))
 
 
 def test_cut_and_paste_in_place_is_no_edit(small):
@@ -677,7 +677,7 @@ def tagged(text, *tags):
         ("torch", ("import torch", "slide"), ":tags: [torch]", ":tags: [torch, slide]"),
         ("mxnet", ("import mxnet", "slide"), "tags:   [mxnet]", "tags: [mxnet, slide]"),
         ("jax", ("jax_alone",), "tags: [jax, export]", "tags: [jax]"),
-        ("jax", ("total =", split.IGNORED), "---\ntags: [train]\n---\n", ""),
+        ("jax", ("total =", store.IGNORED), "---\ntags: [train]\n---\n", ""),
         (
             "jax",
             ("c, k", "export", "slide"),
@@ -707,9 +707,9 @@ def test_tags_become_the_chapters(small, backend, edit, old, new):
     book = Book(small.root)
     if old:
         with pytest.raises(BookError, match="was edited"):
-            split.check_unedited(book, book.chapters, IDS)
+            check_unedited(editions(book, backends=IDS))
     else:
-        split.check_unedited(book, book.chapters, IDS)
+        check_unedited(editions(book, backends=IDS))
     assert len(small.sync()) == (1 if old else 0)
     assert small.text == before.replace(old, new, 1)
     assert small.sync() == []
@@ -750,7 +750,7 @@ def test_tags_that_disagree(small):
     small.edit("jax", tagged("c, k"))
     assert small.sync() == []
     notebook = small.read("jax")
-    del notebook.metadata[split.KEY]["tags"]
+    del notebook.metadata[store.KEY]["tags"]
     nbformat.write(notebook, small.path("jax"))
     with pytest.raises(BookError, match="changed here and in notebooks/jax"):
         small.sync()

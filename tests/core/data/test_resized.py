@@ -13,6 +13,7 @@ from PIL import Image
 from shared import ROOT
 from shared.little_room import small_disk, small_files
 
+from d2lext.core import files
 from d2lext.core.data import resized as module
 from d2lext.core.data.resized import resize, resized
 
@@ -194,12 +195,12 @@ def test_killed_process_leaves_nothing_that_counts(folder, tmp_path, monkeypatch
     worker.communicate(timeout=60)
     assert worker.returncode == -signal.SIGKILL
     [rest] = folder.iterdir()
-    assert rest.suffix == ".tmp"
+    assert rest.suffix == ".part"
     assert np.array_equal(resized(IMAGES, SIZE), EXPECTED)
     # Another process may be at it, as far as its age tells.
     [made] = set(folder.iterdir()) - {rest}
     made.unlink()
-    long_ago = time.time() - 2 * module._ABANDONED_S
+    long_ago = time.time() - 2 * files.ABANDONED_S
     os.utime(rest, (long_ago, long_ago))
     resized(IMAGES, SIZE)
     assert list(folder.iterdir()) == [made], "what nobody writes any more is removed"
@@ -247,7 +248,7 @@ def test_cache_that_may_not_be_written(folder, made, monkeypatch, capsys):
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(module.tempfile, "mkstemp", denied)
+    monkeypatch.setattr(files.tempfile, "mkstemp", denied)
     assert isinstance(resized(IMAGES, SIZE), np.memmap), "to read is enough"
     assert capsys.readouterr().out == ""
     others = IMAGES[::-1]
@@ -259,7 +260,7 @@ def test_interrupted_by_ctrl_c(folder, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.os, "replace", interrupted)
+    monkeypatch.setattr(files.os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         resized(IMAGES, SIZE)
     assert list(folder.iterdir()) == []

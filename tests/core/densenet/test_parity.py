@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from shared.selected import BACKENDS, d2l
 
-from builder.backends import IDS
 from d2lext.core.data.minibatches import Batches
 from d2lext.core.densenet import parity
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.initializers import he_normal, initial_weights, xavier_uniform
+from d2lext.core.frameworks import IDS
 
 pytestmark = pytest.mark.skipif(
     bool(BACKENDS) and set(BACKENDS) != set(IDS),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from shared.selected import SELECTED, d2l
 
-from builder.backends import IDS, TITLES
+from d2lext.core.frameworks import IDS, TITLES
 
 NAMES = "densenet121", "densenet169", "densenet201"
 WRITERS = {"keras": "tensorflow", "gluon": "mxnet"}

@@ -7,7 +7,7 @@ import sys
 import pytest
 from shared.selected import BACKENDS
 
-from builder.backends import IDS
+from d2lext.core.frameworks import IDS
 from d2lext.core.names import fallback
 
 PACKAGE = "d2lext.fake"

@@ -5,16 +5,14 @@ architecture they belong to; others may have the same names without it.
 """
 
 import json
-import os
-import secrets
 import struct
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, by_name
+from d2lext.core.files import replacing
 
 _FORMAT = "d2lext"
 _MAX_HEADER = 100_000_000  # bytes, the format's own limit
@@ -84,16 +82,7 @@ def write(path, tensors, architecture):
         start = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that the numbers are aligned
-    path = Path(path)
-    # In the same folder, because only within a file system is a renaming atomic.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for array in tensors.values():
-                file.write(array.astype("<f4", order="C", copy=False).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for array in tensors.values():
+            file.write(array.astype("<f4", order="C", copy=False).tobytes())

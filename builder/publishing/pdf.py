@@ -10,9 +10,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from builder.backends import TITLES
-from builder.editions import single, sphinx_build
 from builder.errors import BookError
+from builder.publishing import single, sphinx_build
+from builder.source.settings import read_settings
+from d2lext.core.frameworks import TITLES
 
 STYLE = Path(__file__).parent / "styles" / "paper.sty"
 PROGRAMS = ("latexmk", "xelatex", "rsvg-convert")
@@ -37,7 +38,7 @@ def build(root, out, pages, backend):
     """
     _check_programs()
     root, out = Path(root).resolve(), Path(out).resolve()
-    settings = sphinx_build.settings(root / "chapters" / "book.toml")
+    settings = read_settings(root)
     work = out.parent.with_name("work") / f"pdf-{out.stem}"
     source = work / "tex"
     configuration = _configuration(settings, backend)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import nbformat
 
-from builder import backends
-from builder.editions import sphinx_build, tabs
 from builder.errors import BookError
-from builder.notebooks import split
+from builder.notebooks.edition import editions
+from builder.publishing import sphinx_build, tabs
+from builder.source.settings import read_settings
 from builder.sphinxext import formulas
+from d2lext.core import frameworks
 
 HERE = Path(__file__).parent
 ROOM = 18  # lines of code and of text output, of the 79 columns that code has
@@ -36,11 +37,11 @@ REVEAL = {
 
 def build(book, out, backend):
     """Write the decks for `backend` into the folder `out`; return its first page."""
-    settings = sphinx_build.settings(book.root / "chapters" / "book.toml")
+    settings = read_settings(book.root)
     pages = {
-        chapter.stem: deck(book, chapter, backend)
-        for chapter in book.chapters
-        if any("slide" in cell.tags for cell in chapter.lecture)
+        edition.chapter.stem: deck(edition)
+        for edition in editions(book, backends=[backend])
+        if any("slide" in cell.tags for cell in edition.chapter.lecture)
     }
     if not pages:
         raise BookError(
@@ -53,12 +54,12 @@ def build(book, out, backend):
     return out / "index.html"
 
 
-def deck(book, chapter, backend):
-    """The slides of `chapter` as a notebook in MyST, a section a slide."""
-    recorded = split.notebook(book, chapter, backend)
-    pairs = zip(chapter.cells_for(backend), recorded.cells, strict=True)
+def deck(edition):
+    """The slides of a chapter as a notebook in MyST, a section a slide."""
+    chapter, backend = edition.chapter, edition.backend
+    pairs = edition.pairs()
     outputs = {cell.line: shown.get("outputs", []) for cell, shown in pairs}
-    cells = [_markdown("title", f"# {chapter.title}\n\n{backends.TITLES[backend]}")]
+    cells = [_markdown("title", f"# {chapter.title}\n\n{frameworks.TITLES[backend]}")]
     for i, cell in enumerate(chapter.lecture):
         shown = "slide" in cell.tags or cell.is_for_lectures
         if backend not in cell.backends or not shown:
@@ -77,7 +78,7 @@ def _front(settings, names, backend):
     """The slide that leads to the decks."""
     links = "\n".join(f"- {{doc}}`{name}`" for name in names)
     listed = "\n".join(["", ":hidden:", "", *names, ""])
-    text = f"# {settings['title']}\n\n{backends.TITLES[backend]}\n\n{links}\n\n"
+    text = f"# {settings['title']}\n\n{frameworks.TITLES[backend]}\n\n{links}\n\n"
     text += f":::{{toctree}}{listed}:::\n"
     return tabs.of_cells([_markdown("front", text)])
 

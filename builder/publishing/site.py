@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
-from builder import backends
-from builder.editions import sphinx_build, tabs
-from builder.notebooks import colab, downloads, split
+from builder.notebooks import colab, downloads
+from builder.notebooks.edition import editions
+from builder.publishing import sphinx_build, tabs
 from builder.source import repository
+from builder.source.settings import read_settings
 from builder.sphinxext import formulas
+from d2lext.core import frameworks
 
 HERE = Path(__file__).parent
 # The repository's mark in the foot of the page: two branches that meet.
@@ -20,17 +22,17 @@ MARK = (
 
 def write(book, out):
     """Write the site of `book` from its recorded notebooks; return its front page."""
-    notebooks = split.notebooks(book)
-    pages = tabs.pages(book, notebooks)
-    offered = {
-        chapter.stem: {
-            backend: colab.with_cell(own, book.root, chapter, backend)
-            for backend, own in notebooks[chapter.stem].items()
+    pages, offered = {}, {}
+    for chapter in book.chapters:
+        own = list(editions(book, [chapter]))
+        pages[chapter.stem] = tabs.merged(own)
+        offered[chapter.stem] = {
+            edition.backend: colab.with_cell(
+                edition.notebook, book.root, edition.backends
+            )
             # A shared one is equal for every framework, so one is offered.
-            if not chapter.is_shared or backend == backends.IDS[0]
+            for edition in own[: 1 if chapter.is_shared else None]
         }
-        for chapter in book.chapters
-    }
     return build(book.root, out, pages, offered)
 
 
@@ -41,7 +43,7 @@ def build(root, out, pages, notebooks=None):
     BookError with everything that Sphinx warned of, by line of the chapter.
     """
     root, notebooks = Path(root), notebooks or {}
-    settings = sphinx_build.settings(root / "chapters" / "book.toml")
+    settings = read_settings(root)
     configuration = _configuration(settings, pages, notebooks)
     extra = downloads.texts(root, notebooks)
     out = Path(out).resolve()
@@ -113,7 +115,7 @@ def _frameworks(pages):
         for cell in notebook.cells
         for tag in cell.metadata.get("tags", [])
     }
-    titles = backends.TITLES.items()
+    titles = frameworks.TITLES.items()
     return [(name, title) for name, title in titles if f"tab-{name}" in tags]
 
 
@@ -122,7 +124,7 @@ def _offers(name, notebooks, source):
     return [
         {
             "backend": backend,
-            "title": backends.TITLES[backend],
+            "title": frameworks.TITLES[backend],
             "path": downloads.path(name, backend),
             "saved_as": f"{name}-{backend}.ipynb" if len(notebooks) > 1 else "",
             "run": source.run(f"notebooks/{backend}/{name}.ipynb") if source else [],

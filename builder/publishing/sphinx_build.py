@@ -8,7 +8,6 @@ import io
 import os
 import re
 import shutil
-import tomllib
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -71,22 +70,6 @@ def build(root, out, work, pages, configuration, builder="html", extra=None, mor
     _swap(written, out)
     (work / ".tools").write_text(tools)
     return True
-
-
-def settings(path):
-    """The book's title, author and year, and its repository if it has an address."""
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BookError(
-            f"{path} is missing: it names the book's title, author and year"
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise BookError(f"{path}: {error}") from error
-    for name in ("title", "author", "year"):
-        if name not in found:
-            raise BookError(f'{path} has no {name}: add a line such as {name} = "…"')
-    return found
 
 
 def _write_source(root, source, pages, configuration, extra, texts):

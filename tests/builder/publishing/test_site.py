@@ -12,11 +12,11 @@ from markdown_it import MarkdownIt
 from shared import sample_book
 from shared.sample_book import REPOSITORY
 
-from builder.backends import TITLES
-from builder.editions import site
 from builder.errors import BookError
+from builder.publishing import site
 from builder.source import repository
 from builder.sphinxext import formulas
+from d2lext.core.frameworks import TITLES
 
 # What a browser loads without being asked to.
 LOADED = {

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from builder.command import cli
-from builder.editions import serve
 from builder.errors import BookError
+from builder.publishing import serve
 
 PAGE = "<!DOCTYPE html><html><head></head><body><p id='text'>{}</p></body></html>"
 DRIVER = f"""
 import sys
 from pathlib import Path
-from builder.editions import serve
+from builder.publishing import serve
 from builder.errors import BookError
 
 root = Path(sys.argv[1])

@@ -9,11 +9,11 @@ import pytest
 from bs4 import BeautifulSoup
 from shared import ROOT
 
-from builder.backends import IDS, TITLES
-from builder.editions import slides, tabs
 from builder.errors import BookError
-from builder.notebooks import split
+from builder.notebooks.edition import Edition, editions
+from builder.publishing import slides, tabs
 from builder.source.book import Book
+from d2lext.core.frameworks import IDS, TITLES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHAPTER = """\
@@ -81,14 +81,14 @@ def write(root, text=CHAPTER):
         'title = "A Small Book"\nauthor = "A. Author"\nyear = 2026\n'
     )
     book = Book(root)
-    notebook = split.notebook(book, book.chapters[0], "torch")
-    for cell in notebook.cells:
+    edition = Edition(book, book.chapters[0], "torch")
+    for cell in edition.notebook.cells:
         if cell.source == "total([1, 2])":
             result = {"text/plain": "3"}
             cell.outputs = [
                 nbformat.v4.new_output("execute_result", result, execution_count=1)
             ]
-    split.write(root, book.chapters[0], "torch", notebook)
+    edition.write()
     return book
 
 
@@ -115,7 +115,7 @@ def test_a_heading_begins_a_slide_and_each_framework_has_its_own(page, tmp_path)
     assert shown == ["Sums", "A sum is short"]
     book = write(tmp_path)
     for backend in IDS:
-        text = sources(slides.deck(book, book.chapters[0], backend).cells)
+        text = sources(slides.deck(Edition(book, book.chapters[0], backend)).cells)
         assert TITLES[backend] in text
         assert ("Only in JAX" in text) is (backend == "jax")
         assert ("total([1, 2])" in text) is (backend == "torch")
@@ -136,10 +136,9 @@ def test_formulas_are_rendered_and_notes_are_notes(page):
 
 def test_site_notebooks_and_books_have_no_text_of_slides(tmp_path):
     book = write(tmp_path)
-    chapter = book.chapters[0]
-    notebooks = {b: split.notebook(book, chapter, b) for b in IDS}
-    pages = [tabs.merged(chapter, notebooks), *notebooks.values()]
-    pages += [tabs.single(chapter, notebooks[b], b) for b in IDS]
+    own = list(editions(book))
+    pages = [tabs.merged(own), *(edition.notebook for edition in own)]
+    pages += map(tabs.single, own)
     for page in pages:
         text = sources(page.cells)
         assert "Another paragraph." in text
@@ -167,7 +166,7 @@ def test_code_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(
         BookError, match=rf"01-sums.md:{line}: a slide has room for 18 lines"
     ):
-        slides.deck(book, book.chapters[0], "torch")
+        slides.deck(Edition(book, book.chapters[0], "torch"))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +194,7 @@ def test_a_book_without_slides_says_how_to_tag_them(tmp_path):
 def test_the_first_chapter_s_deck_covers_the_lecture():
     book = Book(ROOT)
     for backend in IDS:
-        text = sources(slides.deck(book, book.find("densenet"), backend).cells)
+        text = sources(slides.deck(Edition(book, book.find("densenet"), backend)).cells)
         ordered = (
             "concatenates",
             "class ConvBlock",
@@ -227,11 +226,12 @@ def without_notes(deck):
 @pytest.mark.parametrize("backend", IDS)
 def test_every_slide_of_the_book_has_notes(backend, tmp_path):
     book = Book(ROOT)
-    decks = [slides.deck(book, c, backend) for c in book.chapters if has_slides(c)]
+    own = editions(book, filter(has_slides, book.chapters), [backend])
+    decks = list(map(slides.deck, own))
     assert decks
     assert [without_notes(deck) for deck in decks] == [set()] * len(decks)
     small = write(tmp_path)
-    deck = slides.deck(small, small.chapters[0], "jax")
+    deck = slides.deck(Edition(small, small.chapters[0], "jax"))
     assert without_notes(deck) == {"Sums", "Only in JAX"}
 
 

@@ -15,12 +15,12 @@ from nbgrader import utils
 from nbgrader.nbgraderformat import MetadataValidator
 from shared import ROOT
 
-from builder.backends import IDS
 from builder.command import cli
-from builder.editions import student
 from builder.errors import BookError
-from builder.notebooks import split
+from builder.notebooks.edition import Edition
+from builder.publishing import student
 from builder.source.book import Book
+from d2lext.core.frameworks import IDS
 
 CHAPTER = """\
 # Sums
@@ -123,7 +123,7 @@ def write(root, text):
 
 
 def edition(book, name, backend="torch"):
-    return student.notebook(book, book.chapters[0], backend, name)
+    return student.notebook(Edition(book, book.chapters[0], backend), name)
 
 
 def graded(notebook):
@@ -220,13 +220,13 @@ def test_ids_outlive_an_edit_of_the_chapter(book, tmp_path):
 
 
 def test_the_instructor_has_solution_test_and_recorded_output(book):
-    recorded = split.notebook(book, book.chapters[0], "torch")
-    shown = [c for c in recorded.cells if "bits of" in c.source][0]
+    recorded = Edition(book, book.chapters[0], "torch")
+    shown = [c for c in recorded.notebook.cells if "bits of" in c.source][0]
     shown.outputs = [
         nbformat.v4.new_output("stream", name="stdout", text="mean: 2.0\n")
     ]
     shown.execution_count = 4
-    split.write(book.root, book.chapters[0], "torch", recorded)
+    recorded.write()
     cells = graded(edition(book, "instructor"))
     answer = cells["01-sums-exercise-1-code"].source
     assert answer.index("count = len(numbers)") < answer.index('print("mean:"')
@@ -383,7 +383,7 @@ def test_every_chapter_of_the_book_has_its_editions():
     book = Book(ROOT)
     for chapter in book.chapters:
         for backend in IDS:
-            handed_out = student.notebook(book, chapter, backend, "student")
+            handed_out = student.notebook(Edition(book, chapter, backend), "student")
             sources = [cell.source for cell in handed_out.cells]
             left = {line.strip() for source in sources for line in source.splitlines()}
             cells = chapter.cells_for(backend)
@@ -402,7 +402,7 @@ def test_every_chapter_of_the_book_has_its_editions():
                 sorted({words[words.index("exercise") + 1] for words in answered})
                 == asked
             )
-            solved = student.notebook(book, chapter, backend, "instructor")
+            solved = student.notebook(Edition(book, chapter, backend), "instructor")
             for cell in graded(solved).values():
                 if cell.cell_type == "code":
                     ast.parse(cell.source.replace("%%", "#"))

@@ -10,8 +10,8 @@ from bs4 import BeautifulSoup
 from shared import sample_book
 from shared.selected import SELECTED
 
-from builder.editions import epub, single
 from builder.errors import BookError
+from builder.publishing import epub, single
 from builder.source.book import Book
 
 java = pytest.mark.skipif(

@@ -4,8 +4,9 @@ import shutil
 import uuid
 from pathlib import Path
 
-from builder.backends import TITLES
-from builder.editions import cover, single, sphinx_build
+from builder.publishing import cover, single, sphinx_build
+from builder.source.settings import read_settings
+from d2lext.core.frameworks import TITLES
 
 STYLE = Path(__file__).parent / "styles" / "reader.css"
 
@@ -16,7 +17,7 @@ def build(root, out, pages, backend):
     Nothing happens if nothing has changed since; returns whether it was written.
     """
     root, out = Path(root).resolve(), Path(out).resolve()
-    settings = sphinx_build.settings(root / "chapters" / "book.toml")
+    settings = read_settings(root)
     work = out.parent.with_name("work") / f"epub-{out.stem}"
     folder = work / "epub"
     picture = work / "cover.png"

@@ -6,15 +6,15 @@ What differs between frameworks becomes consecutive cells with a tag `tab-<backe
 
 import nbformat
 
-from builder.backends import IDS
-from builder.notebooks import split
+from builder.notebooks.edition import editions
+from d2lext.core.frameworks import IDS
 
 
-def merged(chapter, notebooks):
-    """The notebook of `chapter` in MyST, with the outputs of `notebooks` (by backend)."""
-    recorded = {backend: iter(nb.cells) for backend, nb in notebooks.items()}
+def merged(editions):
+    """The notebook of one chapter in MyST, with the outputs of its `editions`."""
+    recorded = {e.backend: (shown for _, shown in e.pairs()) for e in editions}
     cells = []
-    for i, cell in enumerate(chapter.cells):
+    for i, cell in enumerate(editions[0].chapter.cells):
         own = {b: next(recorded[b]) for b in cell.backends if b in recorded}
         for backend in _tabs(cell, own):
             result = own.get(backend) or next(iter(own.values()), None)
@@ -22,19 +22,17 @@ def merged(chapter, notebooks):
     return of_cells(cells)
 
 
-def single(chapter, notebook, backend):
-    """As `merged`, for readers of one framework: without tabs, from its `notebook`."""
-    pairs = zip(chapter.cells_for(backend), notebook.cells, strict=True)
+def single(edition):
+    """As `merged`, for readers of one framework: without tabs."""
     return of_cells(
-        _cell(i, cell, None, result) for i, (cell, result) in enumerate(pairs)
+        _cell(i, cell, None, result) for i, (cell, result) in enumerate(edition.pairs())
     )
 
 
-def pages(book, notebooks=None):
+def pages(book):
     """The merged notebook of each chapter, by the page's name."""
-    notebooks = notebooks or split.notebooks(book)
     return {
-        chapter.stem: merged(chapter, notebooks[chapter.stem])
+        chapter.stem: merged(list(editions(book, [chapter])))
         for chapter in book.chapters
     }
 

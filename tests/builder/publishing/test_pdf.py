@@ -9,10 +9,10 @@ from nbformat.v4 import new_output
 from shared import sample_book
 from shared.selected import SELECTED
 
-from builder.backends import TITLES
-from builder.editions import pdf, single
 from builder.errors import BookError
+from builder.publishing import pdf, single
 from builder.source.book import Book
+from d2lext.core.frameworks import TITLES
 
 TOOLS = (*pdf.PROGRAMS, "pdftotext", "pdffonts", "pdfimages")
 tex = pytest.mark.skipif(

@@ -17,10 +17,12 @@ from itertools import groupby
 
 import nbformat
 
-from builder import backends, files
-from builder.editions import exercises, sphinx_build
-from builder.notebooks import colab, markdown, split
+from builder import files
+from builder.notebooks import colab, markdown, store
+from builder.notebooks.edition import editions
+from builder.publishing import exercises
 from builder.source import repository
+from d2lext.core import frameworks
 
 POINTS = 1
 TEXT_STUB = "YOUR ANSWER HERE"  # these two as nbgrader has them
@@ -29,7 +31,7 @@ NO_SOLUTION = "*There is no model solution of this exercise: it is graded by han
 # What libraries warn of is no answer, and nbgrader takes it for a failed test.
 CAPTURE = "%%capture {name} --no-stderr"
 PROMPT = "Let the next cell print this and nothing else, with results in place of …"
-EDITIONS = {
+KINDS = {
     "student": f"**To hand in.** Answer where a cell says *{TEXT_STUB}* or *YOUR CODE "
     "HERE*.",
     "instructor": "**With solutions, not to hand out.** `nbgrader generate_assignment` "
@@ -57,11 +59,11 @@ _RESULT = re.compile(r"True|False|(?<![\w.-])[-+]?\d[\d.,]*(?:e[-+]?\d+)?\b")
 def build(book, out, names):
     """Write both editions for the backends `names` below `out`; return their folders."""
     written = {
-        out / edition / name: {
-            f"{chapter.stem}.ipynb": notebook(book, chapter, name, edition)
-            for chapter in book.chapters
+        out / kind / name: {
+            f"{edition.chapter.stem}.ipynb": notebook(edition, kind)
+            for edition in editions(book, backends=[name])
         }
-        for edition in EDITIONS
+        for kind in KINDS
         for name in names
     }
     # Only now: what fails leaves all as it was.
@@ -75,12 +77,13 @@ def build(book, out, names):
     return list(written)
 
 
-def notebook(book, chapter, backend, edition):
-    """The notebook of `chapter` as `edition`, "student" or "instructor"."""
-    recorded = split.notebook(book, chapter, backend)
-    pairs = list(zip(chapter.cells_for(backend), recorded.cells, strict=True))
-    cells, ids = [_opening(book.root, chapter, edition, backend)], set()
-    for exercise, run in groupby(exercises.divided(pairs), lambda found: found[0]):
+def notebook(edition, kind):
+    """The notebook of `edition` for its `kind` of readers, "student" or "instructor"."""
+    chapter, backend = edition.chapter, edition.backend
+    cells, ids = [_opening(edition, kind)], set()
+    for exercise, run in groupby(
+        exercises.divided(edition.pairs()), lambda found: found[0]
+    ):
         is_solved = False
         for solves, own in groupby(run, lambda found: "solution" in found[1].tags):
             own = [(cell, shown) for _, cell, shown in own]
@@ -89,18 +92,18 @@ def notebook(book, chapter, backend, edition):
                 continue
             is_solved = True
             for answered in _answers(own, backend):
-                cells += _answer(answered, chapter, exercise, backend, edition, ids)
+                cells += _answer(answered, edition, exercise, kind, ids)
         if exercise and not is_solved:
             stem = f"{chapter.stem}-exercise-{exercise.number}"
-            cells.append(_text_answer(NO_SOLUTION, stem, edition, ids))
-    metadata = copy.deepcopy(recorded.metadata)
-    metadata[split.KEY] = {
-        "generated": metadata[split.KEY]["generated"],
+            cells.append(_text_answer(NO_SOLUTION, stem, kind, ids))
+    metadata = copy.deepcopy(edition.notebook.metadata)
+    metadata[store.KEY] = {
+        "generated": metadata[store.KEY]["generated"],
         "backend": backend,
-        "edition": edition,
+        "edition": kind,
     }
     result = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
-    return colab.with_cell(result, book.root, chapter, backend)
+    return colab.with_cell(result, edition.book.root, edition.backends)
 
 
 def _copy_images(source, target, notebooks):
@@ -134,17 +137,17 @@ def _blank(match):
     return "True/False" if match[0] in ("True", "False") else "…"
 
 
-def _opening(root, chapter, edition, backend):
-    """The cell that says which edition this is, and how its code comes to run."""
-    needed, setup = backends.TITLES[backend], f"setup --backend {backend}"
-    if chapter.is_shared:
+def _opening(edition, kind):
+    """The cell that says whom this notebook is for, and how its code comes to run."""
+    needed = frameworks.TITLES[edition.backend]
+    setup = f"setup --backend {edition.backend}"
+    if edition.chapter.is_shared:
         needed, setup = "all four frameworks", "setup"
     where = "In the book's folder"
-    path = root / "chapters" / "book.toml"
-    if path.is_file() and (source := repository.of(sphinx_build.settings(path))):
+    if source := repository.of_book(edition.book.root):
         where = f"In a clone of [the book]({source.address})"
     text = NEEDED.format(needed=needed, where=where, setup=setup)
-    return nbformat.v4.new_markdown_cell(f"{EDITIONS[edition]}\n\n{text}", id="edition")
+    return nbformat.v4.new_markdown_cell(f"{KINDS[kind]}\n\n{text}", id="edition")
 
 
 def _beside(cell):
@@ -169,8 +172,9 @@ def _answers(run, backend):
         yield answer
 
 
-def _answer(answered, chapter, exercise, backend, edition, ids):
+def _answer(answered, edition, exercise, kind, ids):
     """The cells of one answer; `ids` are those that the notebook has already."""
+    chapter, backend = edition.chapter, edition.backend
     first, last = answered[0][0], answered[-1][0]
     if exercise is None:
         raise chapter.error(
@@ -181,10 +185,10 @@ def _answer(answered, chapter, exercise, backend, edition, ids):
     stem = f"{chapter.stem}-exercise-{exercise.number}"
     if first.kind == "markdown":
         solution = _beside(copy.deepcopy(answered[0][1])).source
-        return [_text_answer(solution, stem, edition, ids)]
+        return [_text_answer(solution, stem, kind, ids)]
     cell_id = _unique(f"{stem}-code", ids)
     cell = nbformat.v4.new_code_cell(CODE_STUB)
-    if edition == "instructor":
+    if kind == "instructor":
         sources = "\n\n".join(shown.source for _, shown in answered)
         cell.source = f"### BEGIN SOLUTION\n{sources}\n### END SOLUTION"
     expected = last.expect.get(backend)
@@ -195,8 +199,8 @@ def _answer(answered, chapter, exercise, backend, edition, ids):
     name = "answer_" + test_id.partition("-exercise-")[2].replace("-test", "")
     name = name.replace("-", "_")
     cell.source = f"{CAPTURE.format(name=name)}\n{cell.source}"
-    test = nbformat.v4.new_code_cell(_test(expected, name, edition))
-    if edition == "instructor":
+    test = nbformat.v4.new_code_cell(_test(expected, name, kind))
+    if kind == "instructor":
         test.outputs = [
             o for _, shown in answered for o in copy.deepcopy(shown.outputs)
         ]
@@ -208,18 +212,18 @@ def _answer(answered, chapter, exercise, backend, edition, ids):
     ]
 
 
-def _text_answer(solution, stem, edition, ids):
+def _text_answer(solution, stem, kind, ids):
     """The cell of an answer in words, which a person grades."""
-    source = solution if edition == "instructor" else TEXT_STUB
+    source = solution if kind == "instructor" else TEXT_STUB
     cell = nbformat.v4.new_markdown_cell(source)
     return _graded(cell, _unique(f"{stem}-text", ids), solution=True, grade=True)
 
 
-def _test(expected, name, edition):
+def _test(expected, name, kind):
     """The source of the cell that shows an answer and, for nbgrader, compares it."""
     lines = [" ".join(line.split()) for line in expected.strip().splitlines()]
     visible = f"{name}.show()  # what the cell above prints, for nbgrader to check"
-    if edition == "student":
+    if kind == "student":
         return visible
     stated = "".join(f"    {line!r},\n" for line in lines)
     return (

@@ -7,8 +7,8 @@ from itertools import groupby
 
 import nbformat
 
-from builder.editions import tabs
-from builder.notebooks import split
+from builder.notebooks.edition import editions
+from builder.publishing import tabs
 from d2lext.core.machine import processor
 
 
@@ -20,11 +20,8 @@ def file_name(backend, solutions, ending):
 def pages(book, backend, solutions=True):
     """The chapters for readers of `backend`, as notebooks by the page's name."""
     return {
-        chapter.stem: with_solutions(
-            tabs.single(chapter, split.notebook(book, chapter, backend), backend),
-            solutions,
-        )
-        for chapter in book.chapters
+        edition.chapter.stem: with_solutions(tabs.single(edition), solutions)
+        for edition in editions(book, backends=[backend])
     }
 
 

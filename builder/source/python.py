@@ -1,0 +1,41 @@
+"""The Python in a chapter's cells: parsed, and what of it counts as code."""
+
+import ast
+
+
+def dump_source(source):
+    """What of a cell's `source` counts: its syntax, without comments and docstrings."""
+    try:
+        return dump(parse(source))
+    except SyntaxError:
+        return source
+
+
+def parse(source):
+    """The syntax tree of a cell, whose magics and shell commands count for nothing."""
+    lines = source.split("\n")
+    lines = ("pass" if line.startswith(("%", "!")) else line for line in lines)
+    return ast.parse("\n".join(lines))
+
+
+def dump(node):
+    """A syntax tree as text, the same in every Python: versions differ in empty fields."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(dump, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = []
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(value, list) and value:
+            value = value[1:] if _is_docstring(value[0]) else value
+        if value is not None and value != []:
+            fields.append(f"{name}={dump(value)}")
+    return f"{type(node).__name__}({', '.join(fields)})"
+
+
+def _is_docstring(node):
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
