@@ -1,6 +1,7 @@
 """The training loop's steps in JAX."""
 
 import contextlib
+import dataclasses
 from collections import OrderedDict
 from typing import Any
 
@@ -11,11 +12,14 @@ from flax.training import train_state
 from jax import numpy as jnp
 
 from d2lext.core.densenet.initializers import seeded
+from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
 from d2lext.jax import device
 from d2lext.jax.speed.programs import faster
+
+_OF_FLAX = ("name", "parent")
 
 
 class TrainState(train_state.TrainState):
@@ -28,16 +32,9 @@ class TrainState(train_state.TrainState):
 class Trainer(trainer.Trainer):
     """Fit a model on one GPU or on the CPU."""
 
-    distributions = ("jax", "flax", "optax")
+    distributions = FRAMEWORKS["jax"].modules
+    devices = device
     _key = None
-
-    def find_gpus(self, num_gpus):
-        """At most `num_gpus` GPUs."""
-        return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
-
-    def find_device(self):
-        """The first GPU of `gpus`, else the CPU."""
-        return self.gpus[0] if self.gpus else device.cpu()
 
     def fastest(self):
         """bf16 on GPUs and where a CPU multiplies it; compiled."""
@@ -113,11 +110,14 @@ class Trainer(trainer.Trainer):
         scale = grad_clip_val / optax.tree.norm(grads)
         return jax.tree.map(lambda grad: grad * scale.clip(max=1), grads)
 
-    def device_name(self):
-        """The GPU's name, or the CPU's with its number of cores."""
-        if self.gpus:
-            return self.device.device_kind
-        return f"CPU: {processor.cpu_name()}"
+    def gpu_name(self):
+        """What XLA calls it."""
+        return self.device.device_kind
+
+    def network_options(self):
+        """The model's fields, without those that Flax gives every module."""
+        fields = [f.name for f in dataclasses.fields(self.model) if f.init]
+        return {n: getattr(self.model, n) for n in fields if n not in _OF_FLAX}
 
     def get_state(self):
         """All of the training's state; parameters and statistics as model/..."""

@@ -7,6 +7,7 @@ from mxnet import autograd, gluon, np, npx
 from mxnet.gluon.utils import shape_is_known
 
 from d2lext.core.densenet import initializers
+from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
@@ -17,15 +18,8 @@ from d2lext.mxnet.speed import graphs
 class Trainer(trainer.Trainer):
     """Fit a model on one GPU or on the CPU."""
 
-    distributions = ("mxnet",)
-
-    def find_gpus(self, num_gpus):
-        """At most `num_gpus` GPUs."""
-        return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
-
-    def find_device(self):
-        """The first GPU of `gpus`, else the CPU."""
-        return self.gpus[0] if self.gpus else device.cpu()
+    distributions = FRAMEWORKS["mxnet"].modules
+    devices = device
 
     def fastest(self):
         """bf16 where the CPU multiplies it, compiled; ValueError if it cannot be bf16.
@@ -116,11 +110,9 @@ class Trainer(trainer.Trainer):
         for grad in grads:
             grad *= scale
 
-    def device_name(self):
-        """The GPU's number, or the CPU's name with its number of cores."""
-        if self.gpus:
-            return str(self.gpus[0])
-        return f"CPU: {processor.cpu_name()}"
+    def gpu_name(self):
+        """Its number: MXNet knows no more of it."""
+        return str(self.gpus[0])
 
     def get_state(self):
         """Parameters and statistics as model/..., and what the optimiser keeps."""

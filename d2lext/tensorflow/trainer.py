@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow.python.framework import config  # TensorFlow has no public way back
 
 from d2lext.core.densenet import initializers
+from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.training import trainer
 from d2lext.tensorflow import device
@@ -19,11 +20,8 @@ from d2lext.tensorflow.speed import normalization, precision
 class Trainer(trainer.Trainer):
     """Fit a model on one GPU or on the CPU."""
 
-    distributions = ("tensorflow", "keras")
-
-    def find_gpus(self, num_gpus):
-        """At most `num_gpus` CUDA devices."""
-        return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
+    distributions = FRAMEWORKS["tensorflow"].modules
+    devices = device
 
     def find_device(self):
         """The first GPU of `gpus`, else that of `with device:` around, else the CPU."""

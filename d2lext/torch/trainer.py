@@ -10,6 +10,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from d2lext.core.densenet import initializers
+from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
@@ -21,15 +22,8 @@ from d2lext.torch.module import Module
 class Trainer(trainer.Trainer):
     """Fit a model on one GPU or on the CPU."""
 
-    distributions = ("torch",)
-
-    def find_gpus(self, num_gpus):
-        """At most `num_gpus` CUDA devices."""
-        return [device.gpu(i) for i in range(min(num_gpus, device.num_gpus()))]
-
-    def find_device(self):
-        """The first GPU of `gpus`, else the CPU."""
-        return self.gpus[0] if self.gpus else device.cpu()
+    distributions = FRAMEWORKS["torch"].modules
+    devices = device
 
     def fastest(self):
         """bf16 where the hardware multiplies it, not compiled.
@@ -108,11 +102,9 @@ class Trainer(trainer.Trainer):
         """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
         torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip_val)
 
-    def device_name(self):
-        """The GPU's name, or the CPU's with its number of cores."""
-        if self.gpus:
-            return torch.cuda.get_device_name(self.gpus[0])
-        return f"CPU: {processor.cpu_name()}"
+    def gpu_name(self):
+        """What CUDA calls it."""
+        return torch.cuda.get_device_name(self.gpus[0])
 
     def get_state(self):
         """Parameters and statistics as model/..., the optimiser, the random numbers."""

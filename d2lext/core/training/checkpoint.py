@@ -1,4 +1,4 @@
-"""A training's state in a file that is complete, or the one before it.
+"""The file of a checkpoint, which is complete whenever a process is killed.
 
 A checkpoint is NumPy's .npz, in which each array has a checksum, and what is not an
 array is JSON: reading it executes nothing.
@@ -7,16 +7,19 @@ array is JSON: reading it executes nothing.
 import itertools
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from d2lext.core.files import replacing
+
+Arrays = dict[str, np.ndarray]
 _RECORD = "record.json"
 _fits = itertools.count(1)
 
 
-def save(path, record, arrays):
+def save(path: str | Path, record: dict[str, Any], arrays: Arrays) -> None:
     """Write `record`, of JSON's types, and the dict `arrays` to the file `path`.
 
     The checkpoint that was there is kept beside it (`before(path)`). At any moment at
@@ -24,29 +27,22 @@ def save(path, record, arrays):
     nothing has changed.
     """
     path = Path(path)
-    # What a notebook draws by itself may be a scalar of any library.
+    # The points of a notebook's own curve may be scalars of any library.
     text = np.frombuffer(json.dumps(record, default=float).encode(), np.uint8)
-    # One name for all: what a killed process leaves behind is written over.
-    new = path.with_name(path.name + ".new")
+    members: dict[str, Any] = {_RECORD: text, **arrays}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(new, "wb") as file:
-            np.savez(file, **{_RECORD: text}, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        # A damaged one must not take the place of the one before it.
-        if path.exists() and _is_complete(path):
-            os.replace(path, before(path))
-        os.replace(new, path)
-    except BaseException as error:
-        with suppress(OSError):
-            new.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, _advice(error, arrays), str(path)) from error
-        raise
+        # Only one process writes it, so that any unfinished part is a killed one's.
+        with replacing(path, abandoned_after_s=0) as file:
+            np.savez(file, **members)
+            file.flush()  # if there is no room for it, nothing has changed
+            # A damaged one must not take the place of the one before it.
+            if path.exists() and _is_complete(path):
+                os.replace(path, before(path))
+    except OSError as error:
+        raise OSError(error.errno, _advice(error, arrays), str(path)) from error
 
 
-def load(path):
+def load(path: str | Path) -> tuple[dict[str, Any], Arrays] | None:
     """(record, arrays) of the checkpoint `path`; None where there is none.
 
     Of a damaged one the checkpoint before it is taken, and a notice says so. Raises
@@ -77,22 +73,22 @@ def load(path):
     return None
 
 
-def before(path):
+def before(path: str | Path) -> Path:
     """Where the checkpoint before the newest one is."""
     path = Path(path)
     return path.with_name(path.name + ".before")
 
 
-def of_next_fit():
+def of_next_fit() -> Path | None:
     """A path in the folder D2LEXT_CHECKPOINTS, another one for each call, or None.
 
-    So a recording that was interrupted goes on without a word of it in the chapter.
+    So an interrupted recording resumes without any word of it in the chapter.
     """
     folder = os.environ.get("D2LEXT_CHECKPOINTS")
     return Path(folder) / f"fit-{next(_fits)}.npz" if folder else None
 
 
-def _is_complete(path):
+def _is_complete(path: Path) -> bool:
     try:
         _read(path)
     except Exception:
@@ -100,7 +96,7 @@ def _is_complete(path):
     return True
 
 
-def _advice(error, arrays):
+def _advice(error: OSError, arrays: Arrays) -> str:
     mib = sum(array.nbytes for array in arrays.values()) // 2**20 + 1
     return (
         f"a checkpoint of {mib} MiB must be written after each epoch, got "
@@ -109,7 +105,7 @@ def _advice(error, arrays):
     )
 
 
-def _read(path):
+def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
     # Reading an array to its end compares its checksum. NumPy would not close the file
     # that it has opened itself and then finds damaged.
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:

@@ -1,20 +1,20 @@
-"""How far a training is, while somebody watches: rate and time left."""
+"""The progress bar of a training: batches, rate and time left."""
 
 import sys
 
 from tqdm import tqdm
 
 
-def bar(total, done=0):
-    """A bar over `total` batches (0: unknown), of which so many are `done`.
+def bar(total: int, done: int = 0) -> tqdm:
+    """A bar over `total` batches (0: unknown), `done` of which are behind us.
 
-    In a terminal and in a notebook it is shown unless TQDM_DISABLE is set, which a
-    recording does. Without a watcher it shows nothing.
+    It is shown in a terminal and in a notebook, unless TQDM_DISABLE is set, as it is
+    while a notebook is recorded.
     """
-    silent = {} if _is_watched() else {"disable": True}
+    silent: dict[str, bool] = {} if _is_watched() else {"disable": True}
     return tqdm(
         total=total or None,
-        initial=done,  # the rate is that of the others
+        initial=done,  # the rate is that of the remaining ones
         unit="batch",
         ncols=79,
         leave=False,
@@ -22,10 +22,10 @@ def bar(total, done=0):
     )
 
 
-def _is_watched():
+def _is_watched() -> bool:
     if sys.stderr is None:
         return False
-    # A module that is not loaded has started no notebook.
+    # If IPython is not loaded, this is no notebook.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None

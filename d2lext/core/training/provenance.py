@@ -7,12 +7,12 @@ from importlib import import_module
 import d2lext
 
 
-def fast_mode():
+def fast_mode() -> bool:
     """Whether D2LEXT_FAST asks for a few steps instead of a real training run."""
     return os.environ.get("D2LEXT_FAST", "") not in ("", "0")
 
 
-def epoch_limit():
+def epoch_limit() -> int | None:
     """The number of epochs that D2LEXT_EPOCHS allows, or None."""
     value = os.environ.get("D2LEXT_EPOCHS", "")
     if not value:
@@ -25,7 +25,7 @@ def epoch_limit():
     return int(value)
 
 
-def versions(*packages):
+def versions(*packages: str) -> str:
     """The versions of `packages`, NumPy, d2lext and Python, as one line."""
     # Not from the metadata: TensorFlow is also distributed as tensorflow-cpu.
     parts = [f"{p} {import_module(p).__version__}" for p in (*packages, "numpy")]

@@ -1,11 +1,33 @@
 """What a trainer prints: what shortens a run, its results, what produced them."""
 
 import operator
+from typing import Any
 
 from d2lext.core.training import provenance
+from d2lext.core.training.epochs import FAST_TRAIN_BATCHES
 
 
-def shortened(max_epochs, num_epochs, num_batches):
+def beginning(trainer: Any) -> None:
+    """Say what makes this training shorter, or slower, than its reader may expect."""
+    shortened(trainer.max_epochs, trainer.num_epochs, FAST_TRAIN_BATCHES)
+    if trainer.num_gpus and not trainer.gpus:
+        print("No GPU found: training on the CPU, which takes longer.")
+
+
+def end(trainer: Any) -> None:
+    """Print the result of a training, and what produced it."""
+    if trainer.history:  # a notebook's own fit_epoch may keep none
+        results(trainer.history, trainer.num_train_examples, trainer.data)
+    auto = " (auto)" if trainer.precision == "auto" else ""
+    compiled = "compiled" if trainer.compiled else "not compiled"
+    print(
+        f"{trainer.device_name()}; {trainer.used_precision}{auto}, {compiled}; "
+        f"seed {trainer.seed}"
+    )
+    print(provenance.versions(*trainer.distributions))
+
+
+def shortened(max_epochs: int, num_epochs: int, num_batches: int) -> None:
     """Say so if a run is shorter than its `max_epochs`; None where it is not."""
     if provenance.fast_mode():
         print(
@@ -18,7 +40,7 @@ def shortened(max_epochs, num_epochs, num_batches):
         )
 
 
-def results(history, num_examples, data):
+def results(history: list[dict[str, Any]], num_examples: int, data: Any) -> None:
     """Print the last epoch of a trainer's history, and the best one."""
     last, epochs = history[-1], len(history)
     seconds = sum(e["train_seconds"] + e.get("val_seconds", 0) for e in history)
@@ -35,7 +57,7 @@ def results(history, num_examples, data):
         )
 
 
-def numbers(values):
+def numbers(values: dict[str, float]) -> str:
     """The losses and accuracies among `values`, as a reader says them."""
     return ", ".join(
         f"{name(key)} {value:.3f}"
@@ -44,13 +66,14 @@ def numbers(values):
     )
 
 
-def name(key):
+def name(key: str) -> str:
     """A key such as train_loss in words."""
     names = {"train": "training", "val": "validation", "acc": "accuracy"}
     return " ".join(names.get(word, word) for word in key.split("_"))
 
 
-def kind(data):
+def kind(data: Any) -> str:
     """What the examples of `data` are called, synthetic ones by that name."""
     origin = getattr(getattr(data, "source", None), "origin", None)
-    return {None: "examples", "real": "images"}.get(origin, f"{origin} images")
+    names = {None: "examples", "real": "images"}
+    return names.get(origin, f"{origin} images")

@@ -20,6 +20,9 @@ from d2lext.core.data.minibatches import Batches
 from d2lext.core.machine import processor
 from d2lext.core.training import checkpoint
 
+# For processes that import this file, and what it imports.
+PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
+
 
 @pytest.fixture(autouse=True)
 def whole_runs(monkeypatch):
@@ -216,7 +219,10 @@ save(sys.argv[1], 3)
 def test_killed_while_it_is_written(path, module, name, number, epoch, capsys):
     process = subprocess.run(
         [sys.executable, "-c", SAVER, path, module, name, str(number)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={
+            **os.environ,
+            "PYTHONPATH": PATHS,
+        },
         stderr=subprocess.PIPE,
     )
     assert process.returncode == -signal.SIGKILL, process.stderr
@@ -291,7 +297,7 @@ def test_a_crash_at_any_step(path, moment, capsys):
     epoch = moment // NUM_STEPS
     assert first[0] == epoch * NUM_STEPS, "goes on from the last finished epoch"
     said = capsys.readouterr().out
-    assert (f"Goes on from a checkpoint, after epoch {epoch}." in said) == (epoch > 0)
+    assert (f"Resumed from a checkpoint, after epoch {epoch}." in said) == (epoch > 0)
 
 
 @pytest.mark.parametrize("moment", range(3 * NUM_STEPS))
@@ -392,7 +398,7 @@ def test_damaged_newest_in_a_training(path, capsys):
     trainer, _ = fit(checkpoint=path)
     said = capsys.readouterr().out
     assert "Damaged" in said
-    assert "Goes on from a checkpoint, after epoch 2." in said
+    assert "Resumed from a checkpoint, after epoch 2." in said
     assert_same_training(trainer, whole)
 
 
@@ -667,7 +673,10 @@ np.savez(result, history=json.dumps(measured(trainer.history)), **state)
 def test_killed_processes(backend, path, tmp_path):
     def start(path, moment, result):
         arguments = [backend, path, moment, tmp_path / result]
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": PATHS,
+        }
         command = [sys.executable, "-c", CHILD, *map(str, arguments)]
         process = subprocess.run(
             command, env=environment, capture_output=True, text=True
@@ -681,7 +690,7 @@ def test_killed_processes(backend, path, tmp_path):
     start("", "none", "whole.npz")
     start(path, "4", "never.npz")  # in the second epoch
     start(path, "saving", "never.npz")  # the third epoch: the second save of this one
-    assert "Goes on from a checkpoint, after epoch 2." in start(path, "none", "it.npz")
+    assert "Resumed from a checkpoint, after epoch 2." in start(path, "none", "it.npz")
     with np.load(tmp_path / "whole.npz") as a, np.load(tmp_path / "it.npz") as b:
         assert a.keys() == b.keys()
         assert json.loads(str(a["history"])) == json.loads(str(b["history"]))

@@ -11,7 +11,8 @@ from d2lext.core.hyperparameters import HyperParameters, add_to_class
 from d2lext.core.names import exports
 from d2lext.core.training import provenance, report
 from d2lext.core.training.averages import Averages
-from d2lext.core.training.trainer import FAST_TRAIN_BATCHES, Trainer
+from d2lext.core.training.epochs import FAST_TRAIN_BATCHES
+from d2lext.core.training.trainer import Trainer
 
 
 def test_save_hyperparameters():

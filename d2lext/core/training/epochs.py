@@ -1,0 +1,73 @@
+"""Epochs: how many, how long each is, and what is known of the current one."""
+
+import operator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from d2lext.core.training import provenance
+from d2lext.core.training.averages import Averages
+
+FAST_TRAIN_BATCHES, FAST_VAL_BATCHES = 3, 2
+
+
+class Epoch:
+    """The epoch in progress: its training batches so far, and the time they took."""
+
+    def __init__(
+        self,
+        batches: Iterable = (),
+        drawn: int = 0,
+        seconds: float = 0,
+        first_val_batch: int = 0,
+    ):
+        self.batches = Averages(batches)
+        self.drawn = drawn  # how many of them the curves show
+        self.seconds = seconds  # of training, before it was interrupted
+        self.first_val_batch = first_val_batch
+        self._start: float | None = None
+
+    def start_clock(self) -> None:
+        """Measure from now on, in addition to `seconds`."""
+        self._start = time.perf_counter() - self.seconds
+
+    def stop_clock(self) -> float:
+        """The seconds of training, kept as `seconds`; a stopped clock stays stopped."""
+        if self._start is not None:
+            self.seconds, self._start = time.perf_counter() - self._start, None
+        return self.seconds
+
+
+def num_epochs(max_epochs: int) -> int:
+    """The epochs that a run makes: fewer than `max_epochs` in the short modes."""
+    limit = 1 if provenance.fast_mode() else provenance.epoch_limit()
+    return min(max_epochs, limit or max_epochs)
+
+
+def most_batches(train: bool) -> int | None:
+    """How many batches of an epoch are used at most; None means all."""
+    if not provenance.fast_mode():
+        return None
+    return FAST_TRAIN_BATCHES if train else FAST_VAL_BATCHES
+
+
+def expected_batches(loader: Any, train: bool) -> int:
+    """How many batches of `loader` an epoch will use, 0 where that is unknown."""
+    known = filter(None, (most_batches(train), operator.length_hint(loader)))
+    return min(known, default=0)
+
+
+def rereadable(make_loader: Callable[[], Any]) -> Any:
+    """The loader, to be read once an epoch; None where there is none."""
+    loader = make_loader()
+    return _Reread(make_loader) if isinstance(loader, Iterator) else loader
+
+
+class _Reread:
+    """Batches that can be read only once, such as a generator's: made again each time."""
+
+    def __init__(self, make: Callable[[], Iterator]):
+        self._make = make
+
+    def __iter__(self) -> Iterator:
+        return self._make()

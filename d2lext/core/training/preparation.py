@@ -1,0 +1,102 @@
+"""What comes before the loop: options, data in batches, model, optimiser."""
+
+import itertools
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+from d2lext.core.checks import check_choice, check_positive
+from d2lext.core.data.minibatches import Minibatches
+from d2lext.core.hyperparameters import HyperParameters
+from d2lext.core.training import epochs
+from d2lext.core.training.steps import Steps
+
+
+class Preparation(Steps, HyperParameters):
+    """The options of a trainer, and all that comes before the first batch."""
+
+    max_epochs: int
+    precision: str
+    deterministic: bool
+    history: list[dict[str, Any]]
+    epoch: int
+
+    def __init__(
+        self,
+        max_epochs: int,
+        num_gpus: int = 0,
+        gradient_clip_val: float = 0,
+        seed: int = 0,
+        precision: str = "auto",
+        compile: bool | None = None,
+        checkpoint: Any = None,
+        deterministic: bool = False,
+    ):
+        check_positive(max_epochs=max_epochs)
+        check_choice(("auto", "bf16", "fp32"), precision=precision)
+        self.save_hyperparameters()
+        self.history = []
+        self.gpus = self.find_gpus(num_gpus)
+        fastest = self.fastest()
+        self.used_precision = fastest[0] if precision == "auto" else precision
+        self.compiled = fastest[1] if compile is None else bool(compile)
+        self._logged: dict[str, Any] = {}
+
+    @property
+    def num_epochs(self) -> int:
+        """The epochs that this run makes: fewer than `max_epochs` in short modes."""
+        return epochs.num_epochs(self.max_epochs)
+
+    def prepare_data(self, data: Any) -> None:
+        """Make the loaders, the training set's in the order that `seed` fixes."""
+        self.device, self.data = self.find_device(), data
+        data.seed, data.device = self.seed, self.device
+        # Some layers have no weights before they have seen a batch. It comes from a
+        # loader of its own: taking it must not use up an epoch's order.
+        self.sample = next(iter(data.train_dataloader()), None)
+        if self.sample is None:
+            raise ValueError(
+                "the training set must hold at least one batch, got none from "
+                f"{type(data).__name__}.train_dataloader()"
+            )
+        self.train_dataloader = epochs.rereadable(data.train_dataloader)
+        self.val_dataloader = epochs.rereadable(data.val_dataloader)
+        # 0 where a loader does not know.
+        self.num_train_batches = operator.length_hint(self.train_dataloader)
+        self.num_val_batches = operator.length_hint(self.val_dataloader)
+
+    def prepare_model(self, model: Any) -> None:
+        """Give the model its trainer and an empty plot."""
+        model.trainer = self
+        model.board.reset()
+        model.board.xlim = [0, self.num_epochs]
+        self.model = model
+
+    def prepare_optimizer(self) -> None:
+        """Make the optimiser, once the model has its parameters."""
+        self.optim = self.model.configure_optimizers()
+
+    def train_batches(self, skip: int = 0) -> Iterator:
+        """The training batches of this epoch, without the first `skip`."""
+        if isinstance(self.train_dataloader, Minibatches):
+            self.train_dataloader.epoch = self.epoch  # which decides their order
+        most = epochs.most_batches(train=True)
+        return itertools.islice(self.train_dataloader, skip, most)
+
+    def val_batches(self) -> Iterator:
+        """The batches to validate on."""
+        return itertools.islice(self.val_dataloader, epochs.most_batches(train=False))
+
+    def expected_batches(self, train: bool) -> int:
+        """How many batches an epoch will have, 0 where that is unknown."""
+        loader = self.train_dataloader if train else self.val_dataloader
+        return epochs.expected_batches(loader, train)
+
+    def log(self, key: str, value: Any, train: bool) -> None:
+        """Keep a scalar of the current batch; called by a model through `plot`."""
+        self._logged[("train_" if train else "val_") + key] = value
+
+    def take_logged(self) -> dict[str, Any]:
+        """What the model logged since the last call."""
+        logged, self._logged = self._logged, {}
+        return logged

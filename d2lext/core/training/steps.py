@@ -1,0 +1,71 @@
+"""What a framework adds to the loop: its devices, its two steps, its state."""
+
+import contextlib
+from typing import Any
+
+import numpy as np
+
+from d2lext.core.machine import processor
+
+
+class Steps:
+    """The methods that each backend's Trainer defines."""
+
+    distributions: tuple[str, ...] = ()  # whose versions a result depends on
+    devices: Any  # the backend's module of devices: cpu, gpu, num_gpus
+    seed: int
+    gpus: list  # the GPUs to train on; without one it is the CPU
+    model: Any
+
+    def find_gpus(self, num_gpus: int) -> list:
+        """At most `num_gpus` of the machine's GPUs."""
+        count = min(num_gpus, self.devices.num_gpus())
+        return [self.devices.gpu(i) for i in range(count)]
+
+    def find_device(self) -> Any:
+        """The device to train on: the first of `gpus`, else the CPU."""
+        return self.gpus[0] if self.gpus else self.devices.cpu()
+
+    def device_name(self) -> str:
+        """The GPU's name, or the CPU's with its number of cores."""
+        return self.gpu_name() if self.gpus else f"CPU: {processor.cpu_name()}"
+
+    def gpu_name(self) -> str:
+        """The name of the GPU that it trains on."""
+        raise NotImplementedError
+
+    def fastest(self) -> tuple[str, bool]:
+        """The precision of the fastest steps on this machine; whether to compile them."""
+        raise NotImplementedError
+
+    def seed_framework(self) -> None:
+        """Seed the framework's own random numbers with `seed`."""
+        raise NotImplementedError
+
+    def only_deterministic(self) -> contextlib.AbstractContextManager:
+        """A context in which the framework uses deterministic algorithms alone."""
+        return contextlib.nullcontext()
+
+    def network_options(self) -> dict[str, Any]:
+        """The options of the model, by which a checkpoint recognises it."""
+        return dict(getattr(self.model, "hparams", {}))
+
+    def prepare_batch(self, batch: Any) -> Any:
+        """The batch on the device."""
+        return batch
+
+    def train_step(self, batch: Any) -> dict[str, Any]:
+        """One step of the optimiser; returns what the model logged."""
+        raise NotImplementedError
+
+    def eval_step(self, batch: Any) -> dict[str, Any]:
+        """Validate on one batch; returns what the model logged."""
+        raise NotImplementedError
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """What training has changed, by name; the model's parameters as model/..."""
+        raise NotImplementedError
+
+    def set_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Restore what `get_state` returned in an earlier process."""
+        raise NotImplementedError
