@@ -37,7 +37,7 @@ def install(uv, python, paths, normal, alone, project):
     command += ["--constraint", requirements.ROOT / "constraints.txt"]
     if normal:
         names = list(dict.fromkeys(map(requirements.name_of, normal)))
-        options = _cpu_torch(uv, paths, env) if "torch" in names else []
+        options = cpu_torch(uv, paths, env) if "torch" in names else []
         step(f"installing {shortened(names)}", [*command, *options, *normal], env)
     if alone:
         title = f"installing {' and '.join(alone)} without dependencies"
@@ -63,7 +63,7 @@ def _uv_environment(environ):
     return env
 
 
-def _cpu_torch(uv, paths, env):
+def cpu_torch(uv, paths, env):
     """Options, or settings put into `env`, for a CPU build of torch if one is offered.
 
     On Linux the package index's own build brings several GB of CUDA libraries.
@@ -150,7 +150,7 @@ def shortened(names):
     return ", ".join(names[:6]) + (f" and {rest} more" if rest > 0 else "")
 
 
-_NO_NETWORK = (
+NO_NETWORK = (
     "name resolution|dns error|failed to lookup|network is unreachable|connect error"
     "|connection refused|failed to establish a new connection|timed out|connecttimeout"
     "|error sending request"
@@ -161,7 +161,7 @@ def _failure(title, output):
     lines = output.strip().splitlines()[-12:]
     if "No space left" in output:
         remedy = "the disk is full (all four frameworks take about 4 GB): make room"
-    elif unreached := re.findall(f".*(?:{_NO_NETWORK}).*", output, re.IGNORECASE):
+    elif unreached := re.findall(f".*(?:{NO_NETWORK}).*", output, re.IGNORECASE):
         # what a resolver concludes from an index without packages only misleads
         lines = unreached[-4:]
         remedy = (

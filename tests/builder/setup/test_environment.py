@@ -256,7 +256,7 @@ def test_a_torch_that_is_there_is_not_looked_for(machine, monkeypatch):
 def test_mxnet_is_left_out_kindly(machine, monkeypatch, capsys, system, processor):
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=processor))
-    monkeypatch.setattr(installer, "_cpu_torch", lambda *_: [])
+    monkeypatch.setattr(installer, "cpu_torch", lambda *_: [])
     environment.ensure(set(IDS))
     assert "The other three frameworks work here" in capsys.readouterr().err
     names = {requirements.name_of(r) for r in machine.installs()[0]}
