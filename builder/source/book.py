@@ -70,6 +70,10 @@ class Book:
         for chapter in self.chapters:
             self._check_references(chapter)
 
+    def select(self, names):
+        """The chapters called `names`, all if there are none."""
+        return [self.find(name) for name in names] or self.chapters
+
     def find(self, name):
         """The chapter called `name` (`densenet`, `01-densenet` or its file)."""
         for chapter in self.chapters:

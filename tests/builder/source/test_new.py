@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from shared.selected import BACKENDS
 
-from builder.command import cli
+from builder.command import main as cli
 from builder.errors import BookError
 from builder.notebooks import run
 from builder.notebooks.edition import Edition
