@@ -322,7 +322,7 @@ def test_export_writes_what_its_definitions_need(tiny):
 def test_only_definitions_are_exported(tiny):
     tiny.edit("    return 2 * x", "    return 2 * x\n\ny = double(1)")
     with pytest.raises(
-        BookError, match=r"01-tiny.md:47: an exported cell holds classes"
+        BookError, match=r"01-tiny.md:47: an exported cell holds only classes"
     ):
         export.write(tiny.book)
 

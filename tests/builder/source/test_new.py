@@ -38,9 +38,9 @@ def test_it_has_the_next_number_and_a_name_from_its_title(folder, monkeypatch, c
     assert f"wrote {path}" in capsys.readouterr().out
     assert "# Größer & Wider: 2 Networks\n" in (folder / path).read_text()
     assert cli.main(["new", "Grösser, wider 2 networks!"]) == 1
-    assert f"error: {path} has this name already" in capsys.readouterr().err
+    assert f"error: {path} already has this name" in capsys.readouterr().err
     assert cli.main(["new", "中文"]) == 1
-    assert "must have a letter" in capsys.readouterr().err
+    assert "must have a letter from a to z" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -127,5 +127,5 @@ def test_a_failed_run_says_where(folder):
     errors = run.differences(edition)
     line = text[: text.index("X = np.ones")].count("\n") + 1
     assert any(f"{path.name}:{line}:" in str(error) for error in errors)
-    with pytest.raises(BookError, match="has this name"):
+    with pytest.raises(BookError, match="already has this name"):
         new.write(folder, "wide networks")
