@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from builder.notebooks import run, store
+from builder.notebooks import outputs, store
 from builder.notebooks.edition import Edition, editions
 from builder.source import export
 from builder.source.book import Book
@@ -73,7 +73,7 @@ def _notebooks(book: Book, backends: Iterable[str]) -> Iterator[str]:
             continue
         if edition.path.read_text(encoding="utf-8") != edition.text():
             yield f"{path} differs from its chapter: python build.py notebooks"
-        yield from map(str, run.differences(edition))
+        yield from map(str, outputs.differences(edition))
         for mode in ("fast", "synthetic"):
             if edition.notebook.metadata[store.KEY]["recorded"].get(mode):
                 yield f"{path} was recorded in {mode} mode: {_rerun(edition)}"

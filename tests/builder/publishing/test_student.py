@@ -432,8 +432,7 @@ def test_lab_opens_an_edition(book, name, monkeypatch, capsys):
     assert cli.main(["lab", name, "--backend", "jax"]) == 1
     assert (
         f"there is no folder _build/{name}/jax to open: write it with python build.py "
-        "student"
-        in capsys.readouterr().err
+        "student" in capsys.readouterr().err
     )
     student.build(book, book.root / "_build", ["torch", "jax"])
     assert cli.main(["lab", name, "--backend", "jax"]) == 0

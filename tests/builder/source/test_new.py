@@ -14,7 +14,7 @@ from shared.selected import BACKENDS
 
 from builder.command import main as cli
 from builder.errors import BookError
-from builder.notebooks import run
+from builder.notebooks import outputs
 from builder.notebooks.edition import Edition
 from builder.publishing import tabs
 from builder.source import new
@@ -124,7 +124,7 @@ def test_a_failed_run_says_where(folder):
     output = nbformat.v4.new_output("execute_result", data={"text/plain": "(2, 6)"})
     code = [cell for cell in edition.notebook.cells if cell.cell_type == "code"]
     code[1].outputs = [output]
-    errors = run.differences(edition)
+    errors = outputs.differences(edition)
     line = text[: text.index("X = np.ones")].count("\n") + 1
     assert any(f"{path.name}:{line}:" in str(error) for error in errors)
     with pytest.raises(BookError, match="already has this name"):
