@@ -40,7 +40,7 @@ def _rerun(edition: Edition) -> str:
 
 
 def _findings(root: Path) -> list[str]:
-    """What ruff finds in the project's code and in the cells of notebooks."""
+    """What ruff finds in code and in notebooks, and mypy in what is annotated."""
     lint = ["ruff", "check", "--output-format=concise", "--quiet"]
     # In a notebook an import may wait for its cell, and d2lext may have to come first.
     cells = ["--select=E,F,W", "--ignore=E402,E741"]
@@ -49,6 +49,7 @@ def _findings(root: Path) -> list[str]:
         [*lint, "."],
         ["ruff", "format", "--check", "--output-format=concise", "--quiet", "."],
         [*lint, *cells, *map(str, root.glob("notebooks/*/*.ipynb"))],
+        ["mypy", "--no-error-summary"],
     ]
     lines = []
     for command in commands:

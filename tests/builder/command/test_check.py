@@ -1,5 +1,7 @@
 """What `check` finds."""
 
+import shutil
+
 import pytest
 
 from builder.command import check
@@ -43,3 +45,32 @@ def test_check_compares_what_is_recorded_with_what_is_stated(copy, monkeypatch, 
     assert (
         "01-tiny.md:30: the torch cell's output differs from its `expect:`" in problems
     )
+
+
+ANNOTATED = {
+    "builder/wrong.py": "def one() -> int:\n    return str(1)\n",
+    "builder/partial.py": "def same(n) -> int:\n    return n\n",
+    "builder/bare.py": "def same(n):\n    return n\n",
+    "builder/unused.py": "n = 1  # type: ignore\n",
+    "d2lext/core/right.py": "def same(n: int) -> int:\n    return _same(n)\n\n\n"
+    "def _same(n):\n    return n\n",
+    "d2lext/torch/teaching.py": "def same(n):\n    return n\n",
+}
+
+
+def test_check_finds_missing_and_wrong_annotations(tmp_path, root):
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    for name, text in ANNOTATED.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    findings = [line for line in check._findings(tmp_path) if ".py:" in line]
+    for start in (
+        "builder/wrong.py:2: error: Incompatible return value",
+        "builder/partial.py:1: error: Function is missing a type annotation",
+        "builder/bare.py:1:5: ANN201 Missing return type",
+        'builder/unused.py:1: error: Unused "type: ignore"',
+    ):
+        [line] = [line for line in findings if line.startswith(start)]
+        findings.remove(line)
+    assert findings == []
