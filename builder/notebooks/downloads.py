@@ -1,8 +1,8 @@
 """Notebooks to download from the site: a chapter's own, with the images inside.
 
 Away from the repository, a notebook would not find its images, so its text carries them
-as data. That takes HTML: JupyterLab shows no SVG that is an attachment, and VS Code
-no data in Markdown's own notation for images.
+as data. That takes HTML: JupyterLab does not show SVG attachments, and VS Code does not
+show data in Markdown's notation for images.
 """
 
 import base64

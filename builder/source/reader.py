@@ -1,7 +1,7 @@
 """Read a chapter: its cells with their lines, tags and options.
 
-What can be wrong in one chapter is found here, so that the rest of the builder works on
-chapters that are right; what takes the whole book to know is found in `book`.
+Errors within one chapter are raised here, so that the rest of the builder can rely on it;
+those that take the whole book to find are raised in `book`.
 """
 
 import re

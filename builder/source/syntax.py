@@ -11,7 +11,7 @@ from builder.errors import BookError, chapter_error
 from builder.source.chapter import OPTIONS, TAGS
 from d2lext.core import frameworks
 
-# How jupytext and its parsers count lines and columns, each in a way of its own.
+# Positions as jupytext and its parsers count them, each differently: not for messages.
 _COUNTED = re.compile(
     r"^\w+ cell \d+ at line \d+ (could not be read: )?|: line 1 column \d+ \(char \d+\)$"
 )
@@ -49,7 +49,7 @@ def _check_closed(path: Path, token: Token, lines: list[str]) -> None:
 
 
 def _check_directives(path: Path, lines: list[str], breaks: set[int]) -> None:
-    """Check directives between colons, which only Sphinx's own parser makes tokens of."""
+    """Check directives between colons, which only Sphinx parses into tokens."""
     opened: list[tuple[str, int]] = []
     inside = []
     for number, line in enumerate(lines, 1):

@@ -143,8 +143,8 @@ def _write_volumes(kind: str, args: Namespace, root: Path) -> None:
     names = frameworks(args)
     check.report_stale(Book(root), names)
     tasks = [(kind, root, backend, args.solutions) for backend in names]
-    for path, is_new in single.side_by_side(_write_volume, tasks):
-        print(f"{path}{'' if is_new else ' (nothing has changed)'}", flush=True)
+    for path, is_written in single.side_by_side(_write_volume, tasks):
+        print(f"{path}{'' if is_written else ' (nothing has changed)'}", flush=True)
 
 
 def _write_volume(
