@@ -58,7 +58,7 @@ def _findings(root: Path) -> list[str]:
         )
         if result.returncode:
             lines += (result.stdout + result.stderr).splitlines()
-    return [line for line in lines if line.strip()]
+    return [line for line in lines if line.strip() and ": note: " not in line]
 
 
 def _exports(book: Book, backends: Iterable[str]) -> Iterator[str]:
