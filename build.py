@@ -1,6 +1,6 @@
-"""The book's one command: sets up what is missing, then hands over to the builder.
+"""The book's one command: set up what is missing, then hand over to the builder.
 
-Standard library only, in a syntax that the Pythons it refuses can still read.
+Standard library only, in syntax that the Pythons it refuses can still parse.
 """
 
 import os
@@ -12,7 +12,7 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 def check_version(version):
     if not (3, 11) <= tuple(version[:2]) <= (3, 13):
         sys.exit(
-            "build.py needs Python 3.11, 3.12 or 3.13, and this is {}.{}. Install "
+            "build.py needs Python 3.11, 3.12 or 3.13; this is {}.{}. Install "
             "one (from your system's packages, with conda or uv) and name it, as in: "
             "python3.12 build.py".format(*version[:2])
         )
@@ -21,20 +21,20 @@ def check_version(version):
 def main(argv):
     check_version(sys.version_info)
     sys.path.insert(0, ROOT)
-    from builder.command import cli
+    from builder.command import arguments
     from builder.errors import BookError
     from builder.setup import environment
 
     try:
-        args = cli.parse(argv)
-        needs = cli.needs(args)
+        args = arguments.parse(argv)
+        needs = arguments.needs(args)
         python = environment.ensure(needs, into_active=args.verb == "setup")
     except BookError as error:
         sys.exit("error: {}".format(error))
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; the same command again goes on from here\n")
+        sys.stderr.write("\ninterrupted; run the same command again to resume\n")
         sys.exit(130)
-    # -P: in d2lext/ the current folder would offer its own torch and jax.
+    # -P: run from d2lext/, Python would import that folder's own torch and jax.
     command = [python, "-P", os.path.join(ROOT, "builder", "__main__.py")] + argv
     if os.name == "posix":
         os.execv(python, command)

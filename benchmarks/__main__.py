@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from builder.command.cli import BENCHMARKS as NAMES
+from benchmarks import NAMES
 from d2lext.core.frameworks import IDS
 
 

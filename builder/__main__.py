@@ -1,6 +1,6 @@
-"""What build.py hands over to once the environment is there.
+"""What build.py hands over to once the environment exists.
 
-Run as a file: the builder is not installed, so its folder has to be found here.
+Run as a file: the builder is not installed, so this finds its folder.
 """
 
 import sys
@@ -8,6 +8,6 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from builder.command.cli import main
+    from builder.command.main import main
 
     sys.exit(main())

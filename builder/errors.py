@@ -1,10 +1,12 @@
-"""The error that an author or reader can mend; it is shown without a traceback."""
+"""The error that an author or reader can fix; it is shown without a traceback."""
+
+from pathlib import Path
 
 
 class BookError(Exception):
     """What is wrong, where, and what to do about it."""
 
 
-def chapter_error(path, line, message):
+def chapter_error(path: Path, line: int, message: str) -> BookError:
     """A BookError at a line of a chapter, such as `chapters/01-densenet.md:41`."""
     return BookError(f"{path}:{line}: {message}")

@@ -1,6 +1,6 @@
-"""Files: written so that an interruption leaves the old one or the new one, and compared.
+"""Files: written as a whole or not at all, and fingerprinted.
 
-Standard library only, because the first look at whether anything changed is to be quick.
+Standard library only, because the check whether anything changed should be quick.
 """
 
 import hashlib
@@ -10,31 +10,29 @@ from builder.errors import BookError
 from d2lext.core.files import replacing
 
 
-def write(path, content):
-    """Write a text or bytes to `path` unless they are there; return whether it changed."""
-    path = Path(path)
+def write(path: Path, content: str | bytes) -> bool:
+    """Write `content` to `path` unless it is there already; return whether it changed."""
     mode, encoding = ("wb", None) if isinstance(content, bytes) else ("w", "utf-8")
     if path.exists():
-        with path.open(mode.replace("w", "r"), encoding=encoding) as file:
-            if file.read() == content:
+        with path.open(mode.replace("w", "r"), encoding=encoding) as old:
+            if old.read() == content:
                 return False
     try:
         with replacing(path, mode, encoding=encoding) as file:
             file.write(content)
     except OSError as error:
         raise BookError(
-            f"{path} could not be written ({error.strerror or error}); the file is as it "
-            "was before: make room, or allow writing there, and try again"
+            f"{path} could not be written ({error.strerror or error}) and is unchanged: "
+            "free some space, or make it writable, and try again"
         ) from error
     return True
 
 
-def fingerprint(*paths):
-    """A text that changes with any file in `paths`, folders or files, and with its name."""
+def fingerprint(*paths: Path) -> str:
+    """A text that changes with the name or content of any file in `paths` or below."""
     digest = hashlib.sha256()
-    for path in map(Path, paths):
-        found = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in found:
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and file.suffix != ".pyc":
                 digest.update(f"{file.relative_to(path.parent)}\0".encode())
                 digest.update(file.read_bytes())

@@ -1,1 +1,1 @@
-"""The command line: its verbs, what each needs, and what it does."""
+"""The command line: arguments, verbs, `check`. Nothing else imports this room."""

@@ -1,78 +1,80 @@
-"""What is out of date or against the rules, without running a notebook."""
+"""What is out of date or breaks a rule, found without running a notebook."""
 
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from builder.notebooks import run, store
-from builder.notebooks.edition import editions
+from builder.notebooks import outputs, store
+from builder.notebooks.edition import Edition, editions
 from builder.source import export
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
 
 
-def problems(root, backends=IDS):
-    """A line for each thing to mend: what it is, where, and the command that mends it.
+def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
+    """A line for each problem: what it is, where, and the command that fixes it.
 
     Raises BookError where a chapter itself breaks a rule.
     """
-    book = Book(root)
-    return [
-        *_style(root),
-        *_exports(book, backends),
-        *_notebooks(book, backends),
-    ]
+    book, backends = Book(root), list(backends)
+    return [*_findings(root), *_exports(book, backends), *_notebooks(book, backends)]
 
 
-def stale_editions(book, backends=IDS):
+def stale_editions(book: Book, backends: Iterable[str] = IDS) -> list[Edition]:
     """The editions whose notebook was recorded from other code, or not at all."""
     return [
         edition for edition in editions(book, backends=backends) if edition.is_stale
     ]
 
 
-def _style(root):
-    """ruff's findings in the code of the project and in the cells of the notebooks."""
-    findings = ["check", "--output-format=concise", "--quiet"]
-    # An import may wait for its cell, and d2lext may have to come first.
+def report_stale(book: Book, backends: Iterable[str] = IDS) -> None:
+    """Print a line for each stale edition, with the command that runs it."""
+    for edition in stale_editions(book, backends):
+        print(f"{edition.title} is stale: {_rerun(edition)}")
+
+
+def _rerun(edition: Edition) -> str:
+    name, backend = edition.chapter.name, edition.backend
+    return f"python build.py run {name} --backend {backend}"
+
+
+def _findings(root: Path) -> list[str]:
+    """What ruff finds in code and in notebooks, and mypy in what is annotated."""
+    lint = ["ruff", "check", "--output-format=concise", "--quiet"]
+    # In a notebook an import may wait for its cell, and d2lext may have to come first.
     cells = ["--select=E,F,W", "--ignore=E402,E741"]
     cells += ["--config=lint.pycodestyle.max-line-length=79"]
     commands = [
-        [*findings, "."],
-        ["format", "--check", "--quiet", "."],
-        [*findings, *cells, *map(str, root.glob("notebooks/*/*.ipynb"))],
+        [*lint, "."],
+        ["ruff", "format", "--check", "--output-format=concise", "--quiet", "."],
+        [*lint, *cells, *map(str, root.glob("notebooks/*/*.ipynb"))],
+        ["mypy", "--no-error-summary"],
     ]
-    found = []
+    lines = []
     for command in commands:
         result = subprocess.run(
-            [sys.executable, "-m", "ruff", *command],
-            cwd=root,
-            capture_output=True,
-            text=True,
+            [sys.executable, "-m", *command], cwd=root, capture_output=True, text=True
         )
         if result.returncode:
-            found += (result.stdout + result.stderr).splitlines()
-    return [line for line in found if line.strip()]
+            lines += (result.stdout + result.stderr).splitlines()
+    return [line for line in lines if line.strip() and ": note: " not in line]
 
 
-def _exports(book, backends):
-    return [
-        f"{path} differs from its chapter: python build.py export"
-        for path in export.outdated(book, backends)
-    ]
+def _exports(book: Book, backends: Iterable[str]) -> Iterator[str]:
+    for path in export.outdated(book, backends):
+        yield f"{path} differs from its chapter: python build.py export"
 
 
-def _notebooks(book, backends):
-    found = []
+def _notebooks(book: Book, backends: Iterable[str]) -> Iterator[str]:
     for edition in editions(book, backends=backends):
-        shown, name = edition.shown_path, edition.chapter.name
-        again = f"python build.py run {name} --backend {edition.backend}"
+        path = edition.shown_path
         if edition.is_stale:
-            found.append(f"{shown} was recorded from other code: {again}")
+            yield f"{path} was recorded from other code: {_rerun(edition)}"
             continue
         if edition.path.read_text(encoding="utf-8") != edition.text():
-            found.append(f"{shown} differs from its chapter: python build.py notebooks")
-        found += map(str, run.differences(edition))
+            yield f"{path} differs from its chapter: python build.py notebooks"
+        yield from map(str, outputs.differences(edition))
         for mode in ("fast", "synthetic"):
             if edition.notebook.metadata[store.KEY]["recorded"].get(mode):
-                found.append(f"{shown} was recorded in {mode} mode: {again}")
-    return found
+                yield f"{path} was recorded in {mode} mode: {_rerun(edition)}"

@@ -1,25 +1,28 @@
 """What a notebook needs on Google Colab: a cell that installs, and images by address.
 
 Both come from the setting `repository` of chapters/book.toml. Without it a notebook
-stays as it is, because there is no place to install from.
+stays as it is, because there is nothing to install from.
 """
 
 import copy
 import hashlib
 import re
 import textwrap
+from collections.abc import Iterable
+from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 from builder.notebooks import markdown
-from builder.source import repository
 from builder.setup import requirements
-from builder.publishing import sphinx_build
-from d2lext.core.frameworks import IDS
+from builder.source import repository
+from builder.source.repository import Repository
 
 GENERATED = {"d2lext": {"generated": "for Google Colab"}}  # metadata of our cell
 
-RAW = re.compile(r"\]\(https://raw\.githubusercontent\.com/[^)\s]+?/chapters/img/")
+# Where an image's address begins, whatever the repository: it may have changed since.
+ADDRESS = re.compile(r"\]\(https://raw\.githubusercontent\.com/[^)\s]+?/chapters/img/")
 
 CELL = """\
 # On Google Colab: installs what is missing there. Elsewhere: nothing.
@@ -29,8 +32,10 @@ if "google.colab" in sys.modules:
 {}"""
 
 
-def prepared(notebook, root, backends):
-    """A copy of the notebook as it is published: with the cell, images by address.
+def prepared(
+    notebook: NotebookNode, root: Path, backends: Iterable[str]
+) -> NotebookNode:
+    """A copy of the notebook as published: with the cell, and images by address.
 
     Its code imports the `backends`.
     """
@@ -43,7 +48,9 @@ def prepared(notebook, root, backends):
     return notebook
 
 
-def with_cell(notebook, root, backends):
+def with_cell(
+    notebook: NotebookNode, root: Path, backends: Iterable[str]
+) -> NotebookNode:
     """A copy of the notebook whose first code cell installs `backends` on Colab."""
     notebook, source = copy.deepcopy(notebook), repository.of_book(root)
     kinds = [cell.cell_type for cell in notebook.cells]
@@ -52,26 +59,23 @@ def with_cell(notebook, root, backends):
     return notebook
 
 
-def written(notebook):
-    """A notebook's cells as they are without what `prepared` has done.
-
-    With whatever `repository` it was: the setting may have changed since.
-    """
-    cells = [cell for cell in notebook.cells if not _is_ours(cell)]
+def written(notebook: NotebookNode) -> list[NotebookNode]:
+    """The notebook's cells without what `prepared` has done, changed in place."""
+    cells = [cell for cell in notebook.cells if not _is_generated(cell)]
     for cell in cells:
         if cell.cell_type == "markdown":
-            cell.source = RAW.sub(f"]({markdown.IMAGES}img/", cell.source)
+            cell.source = ADDRESS.sub(f"]({markdown.IMAGES}img/", cell.source)
     return cells
 
 
-def _is_ours(cell):
+def _is_generated(cell: NotebookNode) -> bool:
     return cell.metadata.get("d2lext") == GENERATED["d2lext"]
 
 
-def _cell(source, backends):
-    """The cell: the project from its repository, of all else what Colab lacks.
+def _cell(source: Repository, backends: Iterable[str]) -> NotebookNode:
+    """The cell: the project from its repository, and what else Colab may lack.
 
-    No versions are asked for, since Colab's own are loaded by the time that it runs.
+    It asks for no versions, because by the time it runs Colab has loaded its own.
     """
     normal, alone = requirements.asked_for(["base", *backends])
     names = sorted(set(map(requirements.name_of, normal)))
@@ -82,8 +86,8 @@ def _cell(source, backends):
     return nbformat.v4.new_code_cell(text.rstrip(), id=cell_id, metadata=metadata)
 
 
-def _pip(words):
-    """A command of IPython's, its lines as long as those of all code in the book."""
+def _pip(words: Iterable[str]) -> str:
+    """An IPython command, its lines no longer than those of all code in the book."""
     lines = textwrap.wrap(
         "%pip install --quiet " + " ".join(words),
         width=73,

@@ -1,8 +1,8 @@
-"""Notebooks to take away from the site: a chapter's own, with the images inside.
+"""Notebooks to download from the site: a chapter's own, with the images inside.
 
-Away from the repository, a notebook's images would lie nowhere. They are put into its
-text as data. That takes HTML: JupyterLab shows no SVG that is an attachment, and VS Code
-none that Markdown's own notation has as data.
+Away from the repository, a notebook would not find its images, so its text carries them
+as data. That takes HTML: JupyterLab does not show SVG attachments, and VS Code does not
+show data in Markdown's notation for images.
 """
 
 import base64
@@ -10,30 +10,33 @@ import copy
 import html
 import mimetypes
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 from builder.errors import BookError
-
-# Of an image in Markdown; its description may have brackets, in pairs.
-IMAGE = re.compile(r"!\[(?P<alt>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<source>[^()\s]+)\)")
+from builder.source.markup import IMAGE
 
 
-def texts(root, notebooks):
-    """What the site offers, by path: `notebooks` by name, by backend."""
+def texts(
+    root: Path, notebooks: Mapping[str, Mapping[str, NotebookNode]]
+) -> dict[str, str]:
+    """The files that the site offers, by path; `notebooks` are by chapter, by backend."""
     return {
         path(name, backend): nbformat.writes(embedded(notebook, root, backend)) + "\n"
-        for name, own in notebooks.items()
-        for backend, notebook in own.items()
+        for name, by_backend in notebooks.items()
+        for backend, notebook in by_backend.items()
     }
 
 
-def path(name, backend):
+def path(name: str, backend: str) -> str:
     """Where the site offers the notebook of the chapter `name`."""
     return f"notebooks/{backend}/{name}.ipynb"
 
 
-def embedded(notebook, root, backend):
+def embedded(notebook: NotebookNode, root: Path, backend: str) -> NotebookNode:
     """A copy of the notebook that needs no file beside it."""
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
@@ -42,10 +45,10 @@ def embedded(notebook, root, backend):
     return notebook
 
 
-def _embed(text, folder):
-    """`text` with each image in a file as one that stands in the text itself."""
+def _embed(text: str, folder: Path) -> str:
+    """`text` with the images of files as data."""
 
-    def image(match):
+    def image(match: re.Match[str]) -> str:
         if ":" in match["source"]:  # an address, data or an attachment
             return match[0]
         file = (folder / match["source"]).resolve()
@@ -54,12 +57,12 @@ def _embed(text, folder):
     return IMAGE.sub(image, text)
 
 
-def _data(file):
+def _data(file: Path) -> str:
     try:
         content = base64.b64encode(file.read_bytes()).decode()
     except OSError as error:
         raise BookError(
-            f"the image {file} cannot be read ({error.strerror}): put it there, "
-            "or correct the chapter that shows it"
+            f"the image {file} cannot be read ({error.strerror}): restore it, or correct "
+            "the chapter that shows it"
         ) from error
     return f"data:{mimetypes.guess_type(file.name)[0]};base64,{content}"

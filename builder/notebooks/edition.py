@@ -1,4 +1,4 @@
-"""A chapter in one framework: the value that split, run, check and publishing pass on."""
+"""A chapter in one framework: the value that run, check, sync and publishing pass on."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Edition:
 
     @property
     def backends(self) -> tuple[str, ...]:
-        """The frameworks that its code imports: all for a chapter that is shared."""
+        """The frameworks that its code imports: all of them for a shared chapter."""
         return IDS if self.chapter.is_shared else (self.backend,)
 
     def pairs(self) -> list[tuple[Cell, NotebookNode]]:
@@ -61,19 +61,19 @@ class Edition:
     @property
     def is_stale(self) -> bool:
         """Whether the notebook must run again: its outputs are from other code."""
-        own = self.notebook.metadata[store.KEY]
-        return own.get("recorded", {}).get("code") != own["code"]
+        metadata = self.notebook.metadata[store.KEY]
+        return metadata.get("recorded", {}).get("code") != metadata["code"]
 
     @property
     def is_edited(self) -> bool:
-        """Whether the file says other than what it was split from; a damaged one does."""
+        """Whether the file differs from what it was split from, as a damaged one does."""
         try:
             return store.differs(store.read(self.path))
         except BookError:
             return True
 
     def text(self) -> str:
-        """What the notebook's file holds: with it, what Google Colab needs."""
+        """The text of the notebook's file, which also has what Google Colab needs."""
         prepared = colab.prepared(self.notebook, self.book.root, self.backends)
         return nbformat.writes(prepared) + "\n"
 
@@ -95,11 +95,11 @@ def editions(
 
 
 def check_unedited(editions: Iterable[Edition]) -> None:
-    """Raise BookError if writing a notebook anew would lose what was edited in it."""
+    """Raise BookError if rewriting a notebook would lose edits."""
     for edition in editions:
         if store.differs(store.read(edition.path)):
             raise BookError(
-                f"{edition.shown_path} was edited, and is to be written anew from its "
-                "chapter: bring the edits to the chapter with python build.py sync "
-                f"{edition.chapter.name}, undo them, or move the file away"
+                f"{edition.shown_path} was edited, and rewriting it from its chapter "
+                "would lose the edits: carry them to the chapter with python build.py "
+                f"sync {edition.chapter.name}, undo them, or move the file away"
             )

@@ -7,7 +7,14 @@ with captions, equations end with their numbers.
 import re
 from functools import cache
 
-from builder.source.book import ADMONITIONS, EQUATION, FENCE, LITERAL, ROLE, options
+from builder.source.markup import (
+    ADMONITIONS,
+    DIRECTIVE,
+    EQUATION,
+    LITERAL,
+    ROLE,
+    directive_options,
+)
 from builder.notebooks.traced import Traced
 
 IMAGES = "../../chapters/"  # from notebooks/<backend>/
@@ -30,7 +37,7 @@ def traced(source, chapter, book):
     text = Traced(source)
     text = text.sub(COMMENT, lambda match: [] if match["comment"] else [match.span()])
     text = text.sub(LABEL, lambda match: [])
-    text = text.sub(FENCE, lambda match: _directive(match, chapter, book))
+    text = text.sub(DIRECTIVE, lambda match: _directive(match, chapter, book))
     text = text.sub(LITERAL, lambda match: _inline(match, book))
     text = text.sub(EQUATION, lambda match: _equation(match, book))
     return text.sub(IMAGE, _image)
@@ -59,7 +66,7 @@ def _equation(match, book):
 
 
 def _directive(match, chapter, book):
-    name, (found, content) = match["name"], options(match["body"])
+    name, (found, content) = match["name"], directive_options(match["body"])
     argument = _stripped(match, "argument")
     # No option's value reaches beyond its line, so the content is what the body ends on.
     start = match.start("body") + match["body"].rindex(content)

@@ -1,6 +1,6 @@
 """The Python environment that the book runs in: made, grown and repaired in place.
 
-Which command needs which extras is for cli.py to say, what they hold for
+Which command needs which extras is for builder/command to say, what they hold for
 requirements.py, and how it gets there for installer.py. Standard library only.
 """
 

@@ -1,1 +1,1 @@
-"""What an author writes: chapters, the book that they make, its settings."""
+"""What authors write: chapters, the book they make up, its settings."""

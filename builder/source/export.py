@@ -1,13 +1,17 @@
-"""Write the definitions that a chapter marks with `export` into the library.
+"""Write the definitions that a chapter tags `export` to the library.
 
 `chapters/01-densenet.md` becomes `d2lext/<backend>/densenet.py` with the imports that
-the definitions need, each with the heading it comes from. What is for every framework
-becomes `d2lext/core/densenet/<chapter>.py`, once.
+the definitions need, each under the heading it comes from. What is for every framework
+goes once to `d2lext/core/densenet/<chapter>.py`.
 """
 
 import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from builder import files
+from builder.source.book import Book
+from builder.source.chapter import Cell, Chapter
 from d2lext.core.frameworks import IDS
 
 CORE = "core"
@@ -19,12 +23,13 @@ Written by `python build.py export`: edit the chapter, not this file.
 '''
 
 
-def exported(chapter, backend):
-    """The text of the module that `chapter` exports, or None.
+def exported(chapter: Chapter, backend: str) -> str | None:
+    """The text of the module that `chapter` exports, or None if it exports nothing.
 
-    `backend` may be CORE: for the cells that are for every framework.
+    With CORE as `backend`: from the cells for every framework.
     """
-    imports, parts, heading = {}, [], chapter.title
+    imports: dict[str, str] = {}
+    parts, heading = [], chapter.title
     for cell in chapter.cells:
         if not (cell.for_all or backend in cell.backends):
             continue
@@ -57,42 +62,42 @@ def exported(chapter, backend):
     return text
 
 
-def export_path(root, chapter, backend):
-    """Where the module of `chapter` for `backend` lies."""
+def export_path(root: Path, chapter: Chapter, backend: str) -> Path:
+    """The file of the module that `chapter` exports for `backend`."""
     folder = "core/densenet" if backend == CORE else backend
     return root / "d2lext" / folder / f"{chapter.name}.py"
 
 
-def write(book, backends=IDS):
-    """Write all exported modules; return the paths that changed."""
+def write(book: Book, backends: Iterable[str] = IDS) -> list[Path]:
+    """Write all exported modules; return the files that changed."""
     changed = []
-    for chapter, backend, text in _modules(book, backends):
-        path = export_path(book.root, chapter, backend)
+    for path, text in _modules(book, backends):
         if files.write(path, text):
             changed.append(path)
     return changed
 
 
-def outdated(book, backends=IDS):
-    """The exported modules that differ from their chapter, or are missing."""
+def outdated(book: Book, backends: Iterable[str] = IDS) -> list[Path]:
+    """The exported modules that are missing or differ from their chapter."""
     paths = []
-    for chapter, backend, text in _modules(book, backends):
-        path = export_path(book.root, chapter, backend)
+    for path, text in _modules(book, backends):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             paths.append(path.relative_to(book.root))
     return paths
 
 
-def _modules(book, backends):
+def _modules(book: Book, backends: Iterable[str]) -> Iterator[tuple[Path, str]]:
+    """The file and the text of each exported module."""
+    backends = list(backends)
     for chapter in book.chapters:
         for backend in (CORE, *backends):
             text = exported(chapter, backend)
             if text is not None:
-                yield chapter, backend, text
+                yield export_path(book.root, chapter, backend), text
 
 
-def _imports(node):
-    """The names that an import binds, each with the statement that binds it alone."""
+def _imports(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
+    """The names that an import binds, each with a statement that binds only that."""
     statements = {}
     for alias in node.names:
         bound = alias.asname or alias.name.partition(".")[0]
@@ -101,7 +106,7 @@ def _imports(node):
     return statements
 
 
-def _check_definitions(tree, cell, chapter):
+def _check_definitions(tree: ast.Module, cell: Cell, chapter: Chapter) -> None:
     for node in tree.body:
         if isinstance(node, ast.Assign):
             names = [getattr(target, "id", "") for target in node.targets]
@@ -111,6 +116,6 @@ def _check_definitions(tree, cell, chapter):
         if not (is_constant or isinstance(node, (ast.ClassDef, ast.FunctionDef))):
             raise chapter.error(
                 cell.line + node.lineno - 1,
-                "an exported cell holds classes, functions and CONSTANTS alone: move "
+                "an exported cell holds only classes, functions and CONSTANTS: move "
                 "this to a cell without the tag export",
             )

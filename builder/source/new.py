@@ -1,14 +1,15 @@
-"""The skeleton of a chapter: everything that a section has, in an order that teaches."""
+"""A skeleton for a new chapter: every part of a section, in an order that teaches."""
 
 import re
+from pathlib import Path
 
 from docutils.nodes import make_id
 
 from builder import files
 from builder.errors import BookError
 
-FOLDED = str.maketrans({"ð": "d", "þ": "th"})  # the two that docutils leaves out
-# One cell of a chapter for each framework: it imports, and makes what is checked.
+FOLDED = str.maketrans({"ð": "d", "þ": "th"})  # docutils drops these two
+# For each framework: its imports, the code of a cell, and the output to expect.
 CODE = {
     "torch": (
         "import torch\nfrom d2lext import torch as d2l",
@@ -46,13 +47,13 @@ kernelspec:
 (chap-{slug})=
 # {title}
 
-Say here what the chapter is about, and why one should want to know it.
+Say what the chapter is about, and why it matters.
 
 {imports}
 (sec-{slug}-idea)=
 ## The Idea
 
-State the idea in words, then as a formula whose symbols are all introduced:
+State the idea in words, then as a formula, and introduce every symbol:
 
 $$
 \\mathbf{{y}} = [\\mathbf{{x}}, 2\\mathbf{{x}}].
@@ -64,18 +65,18 @@ Here $\\mathbf{{x}}$ is a vector, and the brackets concatenate.
 ## The Smallest Block
 
 By {{eq}}`eq-{slug}`, the output has twice as many columns as the input: $3 + 3 = 6$.
-Say first what a cell must show, then let it show it.
+Say what a cell should show, then show it.
 
 {blocks}
 (sec-{slug}-summary)=
 ## Summary
 
-- One sentence for each thing to remember.
+- One sentence for each point to remember.
 
 (sec-{slug}-exercises)=
 ## Exercises
 
-1. How many columns has the output for an input with 5?
+1. How many columns does the output have for an input with 5?
 
 +++ {{"tags": ["solution"]}}
 
@@ -91,27 +92,25 @@ expect: 10
 """
 
 
-def write(root, title):
+def write(root: Path, title: str) -> Path:
     """Write the skeleton of a chapter called `title`; return its path."""
     title = " ".join(title.split())
     slug = _slug(title)
     if not slug:
         raise BookError(
-            f"a title must have a letter of the alphabet for its file's name, got {title!r}"
+            f"a title must have a letter from a to z, or a digit, got {title!r}"
         )
     folder = root / "chapters"
-    numbers = {}
-    for path in sorted(folder.glob("[0-9][0-9]-*.md")):
-        number, _, name = path.stem.partition("-")
-        numbers[int(number)] = path
-        if name == slug:
+    paths = sorted(folder.glob("[0-9][0-9]-*.md"))
+    for path in paths:
+        if path.stem[3:] == slug:
             raise BookError(
-                f"{path.relative_to(root)} has this name already: choose another title, "
+                f"{path.relative_to(root)} already has this name: choose another title, "
                 "or delete that file"
             )
-    number = max(numbers, default=0) + 1
+    number = 1 + int(paths[-1].stem[:2] if paths else 0)
     if number > 99:
-        raise BookError("chapters have two digits, and 99 is taken: renumber them")
+        raise BookError("chapter numbers end at 99, which is taken: renumber them")
     path = folder / f"{number:02}-{slug}.md"
     cells = {
         name: (_cell(i, name), _cell(b, name, e)) for name, (i, b, e) in CODE.items()
@@ -123,14 +122,14 @@ def write(root, title):
     return path
 
 
-def _slug(title):
-    """The title in the letters of a file's name: ß as ss, ø as o, æ as ae."""
+def _slug(title: str) -> str:
+    """The title in letters that suit a file's name: ß as ss, ø as o, æ as ae."""
     words = re.sub(r"\W+", " ", title.casefold().translate(FOLDED))
-    # An id begins with a letter, a title may begin with a number.
+    # An id begins with a letter, but a title may begin with a number.
     return make_id(f"x {words}").removeprefix("x").strip("-")
 
 
-def _cell(source, backend, expect=None):
+def _cell(source: str, backend: str, expect: str | None = None) -> str:
     """A code cell for one framework."""
     stated = f'expect: "{expect}"\n' if expect else ""
     return f"```{{code-cell}}\n---\ntags: [{backend}]\n{stated}---\n{source}\n```\n"

@@ -1,11 +1,14 @@
-"""The book's repository: where its source is read, discussed and run by others.
+"""The book's repository: links to read, discuss and run its source.
 
-What these services make of a path is known for repositories on GitHub. For another host
-there is the link to the repository alone, rather than links that may be broken.
+How services address a file is known for repositories on GitHub. For another host there
+is only the link to the repository, rather than links that may be broken.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from builder.errors import BookError
@@ -21,13 +24,13 @@ class Repository:
     address: str
     branch: str = "main"
 
-    def run(self, path):
-        """Services that open the notebook at `path`: (name, address) of each."""
+    def run(self, path: str) -> list[tuple[str, str]]:
+        """The services that open the notebook at `path`: (name, address) of each."""
         if not self._name:
             return []
         path, branch = quote(path), quote(self.branch)
         file = f"github/{self._name}/blob/{branch}/{path}"
-        # Binder takes a branch as one part of its address, so a slash in it is escaped.
+        # In Binder's address a branch is one part, so a slash in it is escaped.
         binder = f"{self._name}/{quote(self.branch, safe='')}"
         return [
             ("Colab", f"https://colab.research.google.com/{file}"),
@@ -35,11 +38,11 @@ class Repository:
             ("Binder", f"https://mybinder.org/v2/gh/{binder}?urlpath=lab/tree/{path}"),
         ]
 
-    def read(self, path, title):
+    def read(self, path: str, title: str) -> list[tuple[str, str]]:
         """Where the source at `path` is shown, and where a page `title` is discussed."""
         if not self._name:
             return []
-        # Plain: shown as it is written. Issues, because every repository has them.
+        # Plain: the Markdown as written. Issues, because every repository has them.
         source = f"{self.address}/blob/{quote(self.branch)}/{quote(path)}?plain=1"
         question = quote(f'is:issue "{title}"', safe="")
         return [
@@ -47,26 +50,26 @@ class Repository:
             ("Discuss", f"{self.address}/issues?q={question}"),
         ]
 
-    def raw(self, path):
-        """The address of the file at `path` itself, or None where that is not known."""
+    def raw(self, path: str) -> str | None:
+        """The address of the file at `path` itself, or None if unknown."""
         if not self._name:
             return None
         place = f"{self._name}/{quote(self.branch)}/{quote(path)}"
         return f"https://raw.githubusercontent.com/{place}"
 
     @property
-    def _name(self):
+    def _name(self) -> str | None:
         """The repository's owner and name on GitHub."""
-        found = GITHUB.fullmatch(self.address)
-        return found and found["name"]
+        match = GITHUB.fullmatch(self.address)
+        return match["name"] if match else None
 
 
-def of_book(root):
+def of_book(root: Path) -> Repository | None:
     """The repository of the book in the folder `root`; None without one, or settings."""
     return of(read_settings(root)) if (root / FILE).is_file() else None
 
 
-def of(settings):
+def of(settings: Mapping[str, Any]) -> Repository | None:
     """The repository that chapters/book.toml names, or None."""
     address, branch = settings.get("repository"), settings.get("branch", "main")
     if address is None:
@@ -76,8 +79,8 @@ def of(settings):
     if not host or (host[1] == "github.com" and not GITHUB.fullmatch(address)):
         raise BookError(
             f"chapters/book.toml: repository must be an address such as "
-            f'"https://github.com/owner/name", got {address!r}: correct it, or leave the '
-            "line out"
+            f'"https://github.com/owner/name", got {address!r}: correct it, or delete '
+            "the line"
         )
     if not isinstance(branch, str) or not re.fullmatch(r"[^\s?#]+", branch):
         raise BookError(

@@ -11,7 +11,7 @@ from itertools import groupby, product
 
 from builder.notebooks.markdown import IMAGES, LABEL
 from builder.notebooks.traced import GENERATED
-from builder.source.book import ROLE
+from builder.source.markup import ROLE
 
 TOKEN = re.compile(r"\w+|\s|[^\w\s]")
 

@@ -11,7 +11,7 @@ from shared.selected import BACKENDS
 
 from benchmarks import __main__ as command
 from benchmarks import arithmetic, memory, precision, report, worker
-from builder.command import cli
+from builder.command import arguments as cli
 from builder.errors import BookError
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture

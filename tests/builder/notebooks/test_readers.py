@@ -222,7 +222,7 @@ def test_the_cell_installs_on_colab_alone(hosted, monkeypatch):
 
 
 def test_the_cell_is_no_part_of_the_code(hosted, monkeypatch):
-    monkeypatch.setattr(check, "_style", lambda root: [])
+    monkeypatch.setattr(check, "_findings", lambda root: [])
     hosted.record(*IDS)
     assert hosted.stale() == set()
     assert [line for line in check.problems(hosted.root) if "ipynb" in line] == []

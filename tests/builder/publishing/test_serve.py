@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.command import cli
+from builder.command import arguments
 from builder.errors import BookError
 from builder.publishing import serve
 
@@ -178,7 +178,7 @@ def test_a_port_that_is_taken(tmp_path):
 
 
 def test_only_this_computer_is_answered(tmp_path):
-    args = cli.parse(["serve"])
+    args = arguments.parse(["serve"])
     assert args.port is None
     server = serve.open_server(args.host, 0, tmp_path, serve.State())
     with server, socket.socket() as other:
@@ -227,7 +227,7 @@ def test_the_browser_reloads_by_itself(start, tmp_path, page):
 SERVE = """
 import sys
 from pathlib import Path
-from builder.command import cli
+from builder.command import main as cli
 cli.ROOT = Path(sys.argv[1])
 sys.stdout.reconfigure(line_buffering=True)
 sys.exit(cli.main(["serve"]))

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from builder.errors import BookError
-from builder.source import chapter
+from builder.source import reader
 from builder.source.book import Book
 
 GOOD = """\
@@ -119,19 +119,19 @@ BROKEN = {
         "\nA box.\n:::",
         '\n+++ {"tags": ["jax"]}\n\nA box.\n:::',
         10,
-        "a cell begins within the directive of line 6",
+        "a cell begins inside the directive of line 6",
     ),
     "options of no cell": (
         '+++ {"tags": ["jax"]}',
         '+++ {"tags": ["jax"]}\n\n+++',
         24,
-        "are for a cell of text, and none follows",
+        "are for a text cell, but none follows",
     ),
     "options before code": (
         "```{code-cell}",
         '+++ {"tags": ["solution"]}\n\n```{code-cell}',
         17,
-        r"are for a cell of text, and none follows: .*`:tags: \[solution\]`",
+        r"are for a text cell, but none follows: .*`:tags: \[solution\]`",
     ),
     "expect for another": ('expect: "3"', "expect: {tf: 3}", 40, "expect names 'tf'"),
     "duplicate label": ("(chap-tiny)=", "(eq-sum)=", 13, "already used at chapters/01"),
@@ -155,8 +155,14 @@ BROKEN = {
         4,
         "there is no image chapters/img/bax.svg",
     ),
-    "no title": ("# Tiny", "Tiny", 1, "begins with a title"),
-    "no Python": ("x = 1", "x = = 1", 21, "this is no Python"),
+    "missing image whose description has brackets": (
+        "Text about",
+        "![A [nice] box.](img/bax.svg)",
+        4,
+        "there is no image chapters/img/bax.svg",
+    ),
+    "no title": ("# Tiny", "Tiny", 1, "begin with a title"),
+    "no Python": ("x = 1", "x = = 1", 21, "not valid Python"),
 }
 
 
@@ -176,7 +182,7 @@ def test_code_in_prose_is_no_reference(write):
 
 def test_no_chapter(tmp_path):
     (tmp_path / "chapters").mkdir()
-    with pytest.raises(BookError, match="holds no chapter"):
+    with pytest.raises(BookError, match="holds no chapters"):
         Book(tmp_path)
 
 
@@ -184,4 +190,4 @@ def test_a_badly_named_chapter(tmp_path):
     path = tmp_path / "1-tiny.md"
     path.write_text(GOOD)
     with pytest.raises(BookError, match=r"1-tiny.md:1: .*named NN-name.md"):
-        chapter.read(path, tmp_path)
+        reader.read(path, tmp_path)

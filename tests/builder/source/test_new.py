@@ -12,9 +12,9 @@ import nbformat
 import pytest
 from shared.selected import BACKENDS
 
-from builder.command import cli
+from builder.command import main as cli
 from builder.errors import BookError
-from builder.notebooks import run
+from builder.notebooks import outputs
 from builder.notebooks.edition import Edition
 from builder.publishing import tabs
 from builder.source import new
@@ -38,9 +38,9 @@ def test_it_has_the_next_number_and_a_name_from_its_title(folder, monkeypatch, c
     assert f"wrote {path}" in capsys.readouterr().out
     assert "# Größer & Wider: 2 Networks\n" in (folder / path).read_text()
     assert cli.main(["new", "Grösser, wider 2 networks!"]) == 1
-    assert f"error: {path} has this name already" in capsys.readouterr().err
+    assert f"error: {path} already has this name" in capsys.readouterr().err
     assert cli.main(["new", "中文"]) == 1
-    assert "must have a letter" in capsys.readouterr().err
+    assert "must have a letter from a to z" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_a_failed_run_says_where(folder):
     output = nbformat.v4.new_output("execute_result", data={"text/plain": "(2, 6)"})
     code = [cell for cell in edition.notebook.cells if cell.cell_type == "code"]
     code[1].outputs = [output]
-    errors = run.differences(edition)
+    errors = outputs.differences(edition)
     line = text[: text.index("X = np.ones")].count("\n") + 1
     assert any(f"{path.name}:{line}:" in str(error) for error in errors)
-    with pytest.raises(BookError, match="has this name"):
+    with pytest.raises(BookError, match="already has this name"):
         new.write(folder, "wide networks")

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from shared import ROOT
 
 from builder import files
-from builder.command import cli
+from builder.command import main as cli
 from builder.errors import BookError
 from builder.notebooks import store
 from builder.notebooks.edition import Edition, check_unedited, editions

@@ -1,0 +1,34 @@
+"""The last complete build: where its site is, and whether it is still current.
+
+Standard library only, because a build without changes should take no time.
+"""
+
+from pathlib import Path
+
+from builder import files
+
+SOURCES = ("chapters", "notebooks", "d2lext", "constraints.txt")
+
+
+def site(root: Path) -> Path:
+    """The first page of the site."""
+    return root / "_build" / "html" / "index.html"
+
+
+def is_current(root: Path) -> bool:
+    """Whether nothing that the site or a notebook is made from has changed since."""
+    file = _file(root)
+    return site(root).exists() and file.exists() and file.read_text() == _state(root)
+
+
+def stamp(root: Path) -> None:
+    """Note that everything is built from the sources as they are now."""
+    files.write(_file(root), _state(root))
+
+
+def _file(root: Path) -> Path:
+    return root / "_build" / "complete"
+
+
+def _state(root: Path) -> str:
+    return files.fingerprint(*(root / name for name in SOURCES))

@@ -1,0 +1,30 @@
+"""Run a command line: its errors become messages and an exit status."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from builder.command import arguments
+from builder.command.verbs import VERBS
+from builder.errors import BookError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb that `argv`, or the process's command line, names."""
+    try:
+        args = arguments.parse(sys.argv[1:] if argv is None else argv)
+        if data := os.environ.get("D2LEXT_DATA"):
+            os.environ["D2LEXT_DATA"] = os.path.abspath(data)  # kernels run elsewhere
+        return VERBS[args.verb].run(args, ROOT) or 0
+    except BookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: earlier recordings are unchanged", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

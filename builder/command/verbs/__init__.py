@@ -1,0 +1,10 @@
+"""The verbs, one record each: VERBS, in the order of the help.
+
+Their functions import what they need inside themselves: build.py reads the command line
+before anything is installed.
+"""
+
+from builder.command.registry import VERBS
+from builder.command.verbs import authoring, formats, project
+
+__all__ = ["VERBS", "authoring", "formats", "project"]

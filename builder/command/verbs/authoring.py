@@ -1,0 +1,127 @@
+"""Verbs for authors: what goes from a chapter to its notebooks, and back."""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+
+from builder.command import last_build
+from builder.command.options import (
+    BACKEND,
+    CHAPTERS,
+    EPOCHS,
+    FAST,
+    backends,
+    frameworks,
+    option,
+)
+from builder.command.registry import verb
+from builder.setup import environment
+
+
+@verb("", [BACKEND, FAST, EPOCHS])
+def all_(args: Namespace, root: Path) -> None:
+    """Run stale notebooks and write the site (the default)."""
+    page = last_build.site(root)
+    if last_build.is_current(root):
+        print(f"nothing has changed; site: {page}")
+        return
+    from builder.notebooks.edition import check_unedited, editions
+    from builder.notebooks.run import record
+    from builder.publishing import site
+    from builder.source import export
+    from builder.source.book import Book
+
+    book = Book(root)
+    check_unedited(editions(book, backends=backends(args)))
+    _report_exports(export.write(book))
+    for edition in editions(book, backends=backends(args)):
+        if not edition.is_stale:
+            edition.write()
+            continue
+        print(f"{edition.title} is stale: its code has changed since it was recorded")
+        _install(edition.backends)
+        record(edition, fast=args.fast, epochs=args.epochs)
+    print(f"site: {site.write(book, page.parent)}")
+    if not args.backend:
+        last_build.stamp(root)
+
+
+@verb(
+    "run densenet --backend jax",
+    [BACKEND, FAST, EPOCHS, CHAPTERS],
+    needs=lambda args: {"book", *frameworks(args)},
+)
+def run(args: Namespace, root: Path) -> None:
+    """Execute notebooks and record their outputs."""
+    from builder.notebooks.edition import editions
+    from builder.notebooks.run import record
+    from builder.source import export
+    from builder.source.book import Book
+
+    book = Book(root)
+    chosen = book.select(args.chapter)
+    _report_exports(export.write(book))
+    for chapter in chosen:
+        # One recording of a shared chapter serves every framework.
+        names = backends(args)[: 1 if chapter.is_shared else None]
+        for edition in editions(book, [chapter], names):
+            record(edition, fast=args.fast, epochs=args.epochs)
+
+
+@verb("notebooks", [BACKEND, CHAPTERS])
+def notebooks(args: Namespace, root: Path) -> None:
+    """Write the notebooks from the chapters."""
+    from builder.notebooks.edition import check_unedited, editions
+    from builder.source.book import Book
+
+    book = Book(root)
+    chosen = list(editions(book, book.select(args.chapter), backends(args)))
+    check_unedited(chosen)
+    for edition in chosen:
+        if edition.write():
+            print(f"wrote {edition.shown_path}")
+
+
+@verb("sync densenet --backend jax", [BACKEND, CHAPTERS])
+def sync(args: Namespace, root: Path) -> None:
+    """Carry edits made in notebooks back to their chapters."""
+    from builder.source.book import Book
+    from builder.sync import sync
+
+    book = Book(root)
+    done = sync.sync(book, book.select(args.chapter), backends(args))
+    print("\n".join(done or ["nothing to carry back: no notebook was edited"]))
+    if done:
+        print("notebooks rewritten; python build.py runs those whose code has changed")
+
+
+@verb('new "Wide Networks"', [option("title", help="the file is named after it")])
+def new(args: Namespace, root: Path) -> None:
+    """Write a skeleton for a new chapter."""
+    from builder.source import new
+
+    path = new.write(root, args.title).relative_to(root)
+    print(f"wrote {path}\nnext: edit it, and view it with python build.py serve")
+
+
+@verb("export", [BACKEND])
+def export(args: Namespace, root: Path) -> None:
+    """Write the chapters' definitions to the library."""
+    from builder.source import export
+    from builder.source.book import Book
+
+    _report_exports(export.write(Book(root), backends(args)))
+
+
+def _report_exports(paths: Iterable[Path]) -> None:
+    for path in paths:
+        print(f"exported {path}")
+
+
+def _install(backends: Iterable[str]) -> None:
+    """Set up frameworks; if that takes another environment, start over in it."""
+    python = environment.ensure({"book", *backends})
+    if python != sys.executable:
+        os.execv(python, [python, "-P", *sys.argv])

@@ -1,0 +1,159 @@
+"""Verbs for the formats of the book: written from its notebooks, shown, opened."""
+
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from builder.command import last_build
+from builder.command.options import (
+    BACKEND,
+    SOLUTIONS,
+    backends,
+    frameworks,
+    option,
+    positive,
+)
+from builder.command.registry import verb
+from builder.errors import BookError
+from d2lext.core.frameworks import TITLES
+
+
+@verb("html")
+def html(args: Namespace, root: Path) -> None:
+    """Write the site from the recorded notebooks."""
+    from builder.command import check
+    from builder.publishing import site
+    from builder.source.book import Book
+
+    book = Book(root)
+    check.report_stale(book)
+    print(f"site: {site.write(book, last_build.site(root).parent)}")
+
+
+@verb("pdf --no-solutions", [BACKEND, SOLUTIONS])
+def pdf(args: Namespace, root: Path) -> None:
+    """Write a PDF for each framework."""
+    _write_volumes("pdf", args, root)
+
+
+@verb("epub --backend jax", [BACKEND, SOLUTIONS])
+def epub(args: Namespace, root: Path) -> None:
+    """Write an EPUB for each framework."""
+    from builder.sphinxext import formulas
+
+    formulas.files()  # fetched once, not by each process
+    _write_volumes("epub", args, root)
+
+
+@verb("slides --backend torch", [BACKEND])
+def slides(args: Namespace, root: Path) -> None:
+    """Write slides: a deck for each framework and chapter."""
+    from builder.publishing import slides
+    from builder.source.book import Book
+
+    book = Book(root)
+    for backend in backends(args):
+        out = root / "_build" / "slides" / backend
+        print(f"slides: {slides.build(book, out, backend)}")
+
+
+@verb("student --backend torch", [BACKEND])
+def student(args: Namespace, root: Path) -> None:
+    """Write the students' notebooks and the instructor's."""
+    from builder.publishing import student
+    from builder.source.book import Book
+
+    for folder in student.build(Book(root), root / "_build", backends(args)):
+        print(f"notebooks: {folder}")
+
+
+@verb(
+    "serve",
+    [
+        option(
+            "--port", type=positive, metavar="N", help="(default: a free one from 8000)"
+        ),
+        option(
+            "--host",
+            default="127.0.0.1",
+            help="the address to listen on (default: this computer only)",
+        ),
+    ],
+)
+def serve(args: Namespace, root: Path) -> None:
+    """Write and show the site, and rebuild it when a chapter changes."""
+    from builder.command import check
+    from builder.publishing import serve, site
+    from builder.source.book import Book
+
+    out = last_build.site(root).parent
+
+    def build() -> None:
+        book = Book(root)
+        stale = {
+            f"{edition.chapter.name} ({TITLES[edition.backend]})"
+            for edition in check.stale_editions(book)
+        }
+        if stale:
+            print(f"stale, shown with old outputs: {', '.join(sorted(stale))}")
+        site.write(book, out)
+
+    watched = [root / "chapters", root / "notebooks"]
+    serve.serve(root, out, build, args.host, args.port, watched=watched)
+
+
+@verb(
+    "lab --backend torch",
+    [
+        BACKEND,
+        option(
+            "edition",
+            nargs="?",
+            choices=("student", "instructor"),
+            help="notebooks that `student` wrote (default: the book's own)",
+        ),
+    ],
+    needs=lambda args: {"book", "lab", *frameworks(args)},
+)
+def lab(args: Namespace, root: Path) -> int:
+    """Open the notebooks in JupyterLab."""
+    folder = root / "_build" / args.edition if args.edition else root / "notebooks"
+    if args.backend and len(args.backend) == 1:
+        folder /= args.backend[0]
+    if not folder.is_dir():
+        writer = "student" if args.edition else "notebooks"
+        raise BookError(
+            f"there is no folder {folder.relative_to(root)} to open: write it with "
+            f"python build.py {writer}"
+        )
+    # Jupyter refuses to run as root, often a container's only user.
+    as_root = ["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []
+    command = [sys.executable, "-P", "-m", "jupyter", "lab", *as_root, str(folder)]
+    return subprocess.call(command)
+
+
+def _write_volumes(kind: str, args: Namespace, root: Path) -> None:
+    """The whole book for each framework; none of the frameworks has to be installed."""
+    from builder.command import check
+    from builder.publishing import single
+    from builder.source.book import Book
+
+    names = frameworks(args)
+    check.report_stale(Book(root), names)
+    tasks = [(kind, root, backend, args.solutions) for backend in names]
+    for path, is_written in single.side_by_side(_write_volume, tasks):
+        print(f"{path}{'' if is_written else ' (nothing has changed)'}", flush=True)
+
+
+def _write_volume(
+    kind: str, root: Path, backend: str, solutions: bool
+) -> tuple[Path, bool]:
+    from builder.publishing import epub, pdf, single
+    from builder.source.book import Book
+
+    out = root / "_build" / kind / single.file_name(backend, solutions, kind)
+    pages = single.pages(Book(root), backend, solutions)
+    build = {"pdf": pdf.build, "epub": epub.build}[kind]
+    return out, build(root, out, pages, backend)

@@ -1,0 +1,154 @@
+"""Verbs that set up, check, test and measure the project."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import NAMES as BENCHMARKS
+from builder.command.options import BACKEND, backends, frameworks, option
+from builder.command.registry import verb
+from builder.errors import BookError
+from builder.setup import environment
+from d2lext.core.frameworks import IDS
+
+
+def _everything(args: Namespace) -> set[str]:
+    lab = set() if args.backend else {"lab"}
+    return {"book", "test", *frameworks(args), *lab}
+
+
+@verb("setup --backend torch", [BACKEND], needs=_everything)
+def setup(args: Namespace, root: Path) -> None:
+    """Install what the book needs."""
+    from builder.sphinxext import formulas
+
+    formulas.files()  # KaTeX, which is not a Python package
+    print(environment.summary(sys.executable, _everything(args)))
+
+
+@verb("check", [BACKEND], needs=lambda args: {"book", "test"})
+def check(args: Namespace, root: Path) -> None:
+    """Check style, types and chapters, and find what is stale."""
+    from builder.command import check
+
+    problems = check.problems(root, backends(args))
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise BookError(
+            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found"
+        )
+    print("no problems found")
+
+
+@verb(
+    "test --quick",
+    [BACKEND, option("--quick", action="store_true", help="skip what takes long")],
+    needs=lambda args: {"book", "test", *frameworks(args)},
+)
+def test(args: Namespace, root: Path) -> int:
+    """Run all tests, and every notebook against its recording."""
+    from d2lext.core.machine import processor
+
+    names = backends(args)
+    # A process per core and one thread per process: threads that wait for each other on
+    # a busy core take many times as long. Each process takes about 4 GB of memory.
+    processes = min(4, processor.num_cores())
+    variables = {
+        **os.environ,
+        "D2LEXT_FAST": "1",
+        "D2LEXT_BACKENDS": ",".join(names),
+        "OMP_NUM_THREADS": "1",
+        "TQDM_DISABLE": "1",
+        # Tests and their kernels share what JAX compiled, which saves a third of the time.
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+    }
+    command = [sys.executable, "-m", "pytest", "-rs", "tests"]
+    command += ["-n", str(processes), "--dist", "loadscope"]
+    command += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest first
+    if args.quick:
+        command += ["-m", "not slow"]
+    else:
+        command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
+        command += notebooks_to_test(root, names)
+    with tempfile.TemporaryDirectory() as cache:
+        variables["JAX_COMPILATION_CACHE_DIR"] = cache
+        return subprocess.call(command, cwd=root, env=variables)
+
+
+def notebooks_to_test(root: Path, backends: Sequence[str]) -> list[str]:
+    """The notebooks' paths; one of a shared chapter's four, if all frameworks are there."""
+    from builder.notebooks.edition import editions
+    from builder.source.book import Book
+
+    paths = []
+    for edition in editions(Book(root), backends=backends):
+        is_shared = edition.chapter.is_shared
+        if is_shared and set(backends) != set(IDS):
+            print(f"{edition.shown_path} needs all four frameworks: skipped")
+        elif not is_shared or edition.backend == backends[0]:
+            paths.append(edition.shown_path)
+    return paths
+
+
+def _benchmark(name: str) -> str:
+    # Not as choices: argparse then refuses an empty list of names.
+    if name not in BENCHMARKS:
+        raise BookError(
+            f"unknown benchmark {name!r}: choose from {', '.join(BENCHMARKS)}"
+        )
+    return name
+
+
+def _rounds(parser: ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--quick", action="store_true", help="a few rounds, to see that it works"
+    )
+    group.add_argument(
+        "--full", action="store_true", help="whole epochs instead of a few batches"
+    )
+
+
+def _measured(args: Namespace) -> set[str]:
+    names = frameworks(args)
+    # d2l reads data with TensorFlow, and Keras is a peer of JAX.
+    return {"book", *names, *(["tensorflow"] if "jax" in names else [])}
+
+
+@verb(
+    "bench step --backend torch",
+    [
+        BACKEND,
+        option(
+            "name",
+            nargs="*",
+            type=_benchmark,
+            help=f"{', '.join(BENCHMARKS)} (default: all, which takes an hour)",
+        ),
+        option("--json", metavar="PATH", help="also write the results to PATH"),
+        _rounds,
+        option(
+            "--precision",
+            choices=("auto", "bf16", "fp32"),
+            default="auto",
+            help="of our training steps (default: auto, the fastest)",
+        ),
+    ],
+    needs=_measured,
+)
+def bench(args: Namespace, root: Path) -> int:
+    """Measure speed and memory beside d2l and other libraries."""
+    # In another process: this one has the book's modules loaded.
+    command = [sys.executable, "-m", "benchmarks", *args.name]
+    for backend in backends(args):
+        command += ["--backend", backend]
+    command += ["--precision", args.precision]
+    command += ["--quick"] if args.quick else []
+    command += ["--full"] if args.full else []
+    command += ["--json", os.path.abspath(args.json)] if args.json else []
+    return subprocess.call(command, cwd=root)

@@ -1,0 +1,76 @@
+"""What `check` finds."""
+
+import shutil
+
+import pytest
+
+from builder.command import check
+from builder.notebooks import store
+
+
+def test_check_finds_what_is_out_of_date(copy, monkeypatch):
+    monkeypatch.setattr(check, "_findings", lambda root: [])
+    assert [p for p in check.problems(copy.root) if "tiny.ipynb" in p] == []
+    copy.edit("See ", "Look at ")
+    copy.edit("2 * x", "3 * x")
+    problems = "\n".join(check.problems(copy.root))
+    assert "d2lext/torch/tiny.py differs from its chapter" in problems
+    assert "notebooks/torch/01-tiny.ipynb was recorded from other code" in problems
+    assert "notebooks/jax/01-tiny.ipynb differs from its chapter" in problems
+
+
+def test_check_refuses_short_and_synthetic_runs(copy, monkeypatch):
+    monkeypatch.setattr(check, "_findings", lambda root: [])
+    edition = copy.edition("jax")
+    edition.notebook.metadata[store.KEY]["recorded"] |= {
+        "fast": True,
+        "synthetic": True,
+    }
+    edition.write()
+    problems = "\n".join(check.problems(copy.root, ["jax"]))
+    assert "recorded in fast mode" in problems
+    assert "recorded in synthetic mode" in problems
+
+
+@pytest.mark.parametrize("place", ["chapter", "notebook"])
+def test_check_compares_what_is_recorded_with_what_is_stated(copy, monkeypatch, place):
+    monkeypatch.setattr(check, "_findings", lambda root: [])
+    if place == "chapter":
+        copy.edit("{torch: 1,", "{torch: 9,")
+    else:
+        text = copy.path("torch").read_text()
+        assert text.count('"1\\n"') == 1
+        copy.path("torch").write_text(text.replace('"1\\n"', '"9\\n"'))
+    problems = "\n".join(check.problems(copy.root, ["torch"]))
+    assert (
+        "01-tiny.md:30: the torch cell's output differs from its `expect:`" in problems
+    )
+
+
+ANNOTATED = {
+    "builder/wrong.py": "def one() -> int:\n    return str(1)\n",
+    "builder/partial.py": "def same(n) -> int:\n    return n\n",
+    "builder/bare.py": "def same(n):\n    return n\n",
+    "builder/unused.py": "n = 1  # type: ignore\n",
+    "d2lext/core/right.py": "def same(n: int) -> int:\n    return _same(n)\n\n\n"
+    "def _same(n):\n    return n\n",
+    "d2lext/torch/teaching.py": "def same(n):\n    return n\n",
+}
+
+
+def test_check_finds_missing_and_wrong_annotations(tmp_path, root):
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    for name, text in ANNOTATED.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    findings = [line for line in check._findings(tmp_path) if ".py:" in line]
+    for start in (
+        "builder/wrong.py:2: error: Incompatible return value",
+        "builder/partial.py:1: error: Function is missing a type annotation",
+        "builder/bare.py:1:5: ANN201 Missing return type",
+        'builder/unused.py:1: error: Unused "type: ignore"',
+    ):
+        [line] = [line for line in findings if line.startswith(start)]
+        findings.remove(line)
+    assert findings == []

@@ -1,0 +1,11 @@
+"""Which notebooks the verb `test` runs."""
+
+from builder.command.verbs import project
+from d2lext.core.frameworks import IDS
+
+
+def test_equal_notebooks_are_tested_once(shared, capsys):
+    chosen = project.notebooks_to_test(shared.root, IDS)
+    assert chosen == ["notebooks/torch/01-tiny.ipynb"]
+    assert project.notebooks_to_test(shared.root, ("jax",)) == []
+    assert "needs all four frameworks" in capsys.readouterr().out

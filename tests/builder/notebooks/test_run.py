@@ -1,0 +1,121 @@
+"""Notebooks executed and recorded: what is written, what is refused, what is kept."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from builder.errors import BookError
+from builder.notebooks import outputs, run
+from d2lext.core.frameworks import IDS
+
+
+def test_recorded_notebooks_hold_outputs(recorded):
+    for backend, shown in zip(IDS, "1222", strict=True):
+        notebook = nbformat.read(recorded.path(backend), as_version=4)
+        nbformat.validate(notebook)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert outputs.shown_text(code[1].outputs) == shown
+        assert outputs.shown_text(code[2].outputs) == "42"
+        assert "nbval-ignore-output" in code[2].metadata.tags
+        assert not recorded.edition(backend).is_stale
+
+
+def test_an_output_that_differs_is_refused(copy):
+    before = copy.path("torch").read_bytes()
+    copy.edit("x = 1", "x = 5")
+    with pytest.raises(BookError, match=r"01-tiny.md:30: .*output differs") as error:
+        copy.record("torch")
+    assert "expected: 1\n" in str(error.value)
+    assert "shown:    5\n" in str(error.value)
+    assert copy.path("torch").read_bytes() == before
+
+
+def test_a_cell_that_raises(copy):
+    before = copy.path("jax").read_bytes()
+    copy.edit("6 * 7", "y = 6\ny / 0")
+    with pytest.raises(
+        BookError, match=r"01-tiny.md:38: the jax cell raised ZeroDivis"
+    ):
+        copy.record("jax")
+    assert copy.path("jax").read_bytes() == before
+
+
+def test_a_missing_framework(copy):
+    copy.edit("x = 1", "import d2lext.not_here")
+    with pytest.raises(
+        BookError, match=r"(?s)ModuleNotFoundError.*setup --backend torch"
+    ):
+        copy.record("torch")
+
+
+SLEEP = """
+import os, pathlib, time
+pathlib.Path("starting").write_text(str(os.getpid()))
+os.rename("starting", "started")
+time.sleep(60)
+"""
+
+
+def test_interrupting_a_run_loses_nothing(copy):
+    before = copy.path("torch").read_bytes()
+    copy.edit("6 * 7", SLEEP.strip())
+    code = (
+        "import sys; from pathlib import Path; from builder.command import main as cli; "
+        "cli.ROOT = Path(sys.argv[1]); "
+        "sys.exit(cli.main(['run', '--backend', 'torch']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(copy.root)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    started = copy.root / "notebooks" / "torch" / "started"
+    for _ in range(1200):  # two minutes: other work may fill the machine
+        if started.exists():
+            break
+        time.sleep(0.1)
+    assert started.exists()
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does, the kernel included
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "earlier recordings are unchanged" in errors
+    assert "Traceback" not in errors
+    assert copy.path("torch").read_bytes() == before
+    with pytest.raises(ProcessLookupError):  # the kernel has gone, too
+        os.kill(int(started.read_text()), 0)
+    left = {path.name for path in copy.path("torch").parent.iterdir()}
+    assert left == {"01-tiny.ipynb", "started"}
+
+
+def test_what_is_damaged_while_a_notebook_runs_is_kept(copy):
+    broken = "import pathlib\npathlib.Path('01-tiny.ipynb').write_text('<<<<<<<')\n42"
+    copy.edit("6 * 7", broken)
+    copy.record("torch")
+    assert copy.path("torch").with_suffix(".edited.ipynb").read_text() == "<<<<<<<"
+    assert not copy.edition("torch").is_stale
+
+
+def test_a_shared_chapter_is_recorded_once_for_all(shared):
+    lines = []
+    run.record(shared.edition("torch"), progress=lines.append)
+    assert lines[0] == "running 01-tiny (all)"
+    assert lines[1].startswith("recorded 01-tiny (all) in ")
+    assert len(lines) == 2
+    assert shared.stale() == set()
+    for backend in IDS:
+        notebook = nbformat.read(shared.path(backend), as_version=4)
+        assert outputs.shown_text(notebook.cells[1].outputs) == "gradients"
+    # It depends on what it imports of any framework, and on nothing else.
+    shared.edit("def predict", "def predicted", "d2lext/mxnet/models.py")
+    assert shared.stale() == set()
+    shared.edit("5e-4", "5e-3", "d2lext/core/densenet/parity.py")
+    assert shared.stale() == set(IDS)
+    shared.edit("5e-3", "5e-4", "d2lext/core/densenet/parity.py")
+    shared.edit("def predict", "def predicted", "d2lext/jax/models.py")
+    assert shared.stale() == set(IDS)

@@ -1,0 +1,65 @@
+"""A chapter split into notebooks: plain prose, each framework's cells, names that exist."""
+
+import re
+
+import pytest
+
+from builder.errors import BookError
+from builder.notebooks import split
+from d2lext.core import frameworks
+from d2lext.core.frameworks import IDS
+
+
+def test_prose_is_plain_markdown(tiny):
+    prose = tiny.notebook("torch").cells[0].source
+    assert "# Tiny (Lin *et al.*, 2014)" in prose
+    assert "![A box.](../../chapters/img/box.svg)" in prose
+    assert "*Figure 1.1.* See (1.1)." in prose
+    assert "$$a + b \\qquad (1.1)\n$$" in prose
+    assert not re.search(r":::|\{(eq|ref|numref|cite:.)\}|\)=", prose)
+
+
+def test_each_framework_has_its_own_cells(tiny):
+    sources = {
+        b: [c.source for c in tiny.notebook(b).cells if c.cell_type == "code"]
+        for b in IDS
+    }
+    assert sources["torch"][0] == "x = 1"
+    assert sources["jax"][0] == "x = 2"
+    assert len(sources["torch"]) == 4
+    assert sources["mxnet"] == sources["jax"] == sources["tensorflow"]
+
+
+def fifth(monkeypatch):
+    """Name a framework that the library lacks, as whoever adds one does."""
+    monkeypatch.setitem(frameworks.TITLES, "paddle", "Paddle")
+    for module in frameworks, split:
+        monkeypatch.setattr(module, "IDS", (*IDS, "paddle"))
+
+
+def test_a_framework_without_its_folder(copy, monkeypatch):
+    copy.edit("tags: [torch]", "tags: [paddle]")
+    with pytest.raises(BookError, match="01-tiny.md:12: unknown tag 'paddle'"):
+        assert copy.book
+    fifth(monkeypatch)
+    with pytest.raises(BookError) as error:
+        copy.notebook("paddle")
+    assert str(error.value).startswith(
+        "chapters/01-tiny.md:16: code for 'paddle' needs"
+    )
+    assert "the folder d2lext/paddle and its __init__.py" in str(error.value)
+    assert "Another Framework" in str(error.value)
+    (copy.root / "d2lext" / "paddle").mkdir()
+    with pytest.raises(BookError, match="the folder d2lext/paddle and its __init__"):
+        copy.notebook("paddle")
+    (copy.root / "d2lext" / "paddle" / "__init__.py").write_text("")
+    assert copy.edition("paddle").is_stale
+    copy.edit("x = 1", "net = d2l.DenseNet()")
+    with pytest.raises(BookError, match=r":16: .*d2lext/paddle/densenet.py, .* export"):
+        copy.notebook("paddle")
+
+
+def test_an_import_of_a_framework_that_there_is_not(copy):
+    copy.edit("x = 1", "y = 1\nfrom d2lext import jax, tensorfow")
+    with pytest.raises(BookError, match=r"01-tiny.md:16: .*d2lext/tensorfow"):
+        copy.notebook("torch")
