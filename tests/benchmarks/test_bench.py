@@ -145,7 +145,7 @@ def test_the_numpy_names_bring_no_settings(root):
     code = """
 import os, sys, threading
 before = dict(os.environ)
-import numpy, runpy
+import numpy, pkgutil, runpy
 modules = set(sys.modules)
 runpy.run_path(sys.argv[1])
 assert dict(os.environ) == before
