@@ -8,9 +8,7 @@ that follows from others is left out: whoever may use a room may use what it sta
 """
 
 import ast
-import re
 import sys
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import grimp
@@ -78,15 +76,19 @@ def first_line(package):
 
 def picture(lines, edges, titles, notes):
     """The rooms in Mermaid; those that import others stand above them."""
-    text = ["flowchart TD"]
-    for room in reversed([*TopologicalSorter(edges).static_order()]):
-        note = re.sub(r'"', "'", notes.get(room, lines[room]))
-        title = f"<b>{titles.get(room, room)}</b>"
-        text.append(f'    {room}["{title}<br>{wrapped(note)}"]')
+    text = ['%%{init: {"flowchart": {"wrappingWidth": 280}}}%%', "flowchart TD"]
+    for room in sorted(edges, key=lambda room: (-depth(room, edges), room)):
+        note = notes.get(room, lines[room]).replace('"', "'").replace("`", "")
+        text.append(f'    {room}["<b>{titles.get(room, room)}</b><br>{note}"]')
     for room, targets in sorted(edges.items()):
         for target in sorted(targets - implied(room, edges)):
             text.append(f"    {room} --> {target}")
     return "\n".join(text) + "\n"
+
+
+def depth(room, edges):
+    """How many rooms lie below, on the longest way."""
+    return max((1 + depth(target, edges) for target in edges[room]), default=0)
 
 
 def implied(room, edges):
@@ -98,16 +100,6 @@ def implied(room, edges):
             found.add(target)
             waiting += edges[target]
     return found
-
-
-def wrapped(note, width=34):
-    """The note in lines of a box's width."""
-    lines = [""]
-    for word in note.split():
-        if len(lines[-1]) + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "<br>".join(lines)
 
 
 if __name__ == "__main__":

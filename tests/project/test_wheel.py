@@ -22,7 +22,9 @@ def wheel(tmp_path_factory):
     command = [sys.executable, "-P", "-m", "pip", "wheel", "--quiet", "--no-deps"]
     done = installer.run([*command, "--wheel-dir", folder, ROOT])
     if re.search(installer.NO_NETWORK, done.stdout, re.IGNORECASE):
-        pytest.skip("the package index cannot be reached, which has what builds a wheel")
+        pytest.skip(
+            "the package index cannot be reached, which has what builds a wheel"
+        )
     assert done.returncode == 0, done.stdout
     [path] = folder.glob("*.whl")
     return path
@@ -62,5 +64,7 @@ def test_the_readmes_example_runs_with_nothing_else(wheel, tmp_path):
         [python, "-c", example()], cwd=tmp_path, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"validation loss \d\.\d+, validation accuracy 0\.\d+", done.stdout)
+    assert re.search(
+        r"validation loss \d\.\d+, validation accuracy 0\.\d+", done.stdout
+    )
     assert (tmp_path / "run.npz").is_file()
