@@ -7,6 +7,7 @@ with captions, equations end with their numbers.
 import re
 from functools import cache
 
+from builder.notebooks.traced import Traced
 from builder.source.markup import (
     ADMONITIONS,
     DIRECTIVE,
@@ -15,7 +16,6 @@ from builder.source.markup import (
     ROLE,
     directive_options,
 )
-from builder.notebooks.traced import Traced
 
 IMAGES = "../../chapters/"  # from notebooks/<backend>/
 LABEL = re.compile(r"^\([\w-]+\)=\n+", re.MULTILINE)

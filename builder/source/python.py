@@ -3,7 +3,7 @@
 import ast
 
 
-def dump_source(source):
+def dump_source(source: str) -> str:
     """What of a cell's `source` counts: its syntax, without comments and docstrings."""
     try:
         return dump(parse(source))
@@ -11,14 +11,14 @@ def dump_source(source):
         return source
 
 
-def parse(source):
+def parse(source: str) -> ast.Module:
     """The syntax tree of a cell, whose magics and shell commands count for nothing."""
     lines = source.split("\n")
-    lines = ("pass" if line.startswith(("%", "!")) else line for line in lines)
-    return ast.parse("\n".join(lines))
+    code = ("pass" if line.startswith(("%", "!")) else line for line in lines)
+    return ast.parse("\n".join(code))
 
 
-def dump(node):
+def dump(node: object) -> str:
     """A syntax tree as text, the same in every Python: versions differ in empty fields."""
     if isinstance(node, list):
         return f"[{', '.join(map(dump, node))}]"

@@ -38,10 +38,10 @@ def test_what_counts_is_the_same_in_every_python():
 
 def test_a_change_in_the_library_makes_its_users_stale(root, tmp_path):
     shutil.copytree(root / "d2lext", tmp_path / "d2lext")
-    cells = ["from d2lext import jax as d2l", "d2l.Trainer(1)"]
 
     def hashes():
-        return [stale.code_hash(tmp_path, backend, cells) for backend in IDS]
+        cells = {b: [f"from d2lext import {b} as d2l", "d2l.Trainer(1)"] for b in IDS}
+        return [stale.code_hash(tmp_path, b, cells[b]) for b in IDS]
 
     def edit(file, old, new):
         path = tmp_path / file
@@ -51,11 +51,11 @@ def test_a_change_in_the_library_makes_its_users_stale(root, tmp_path):
     before = hashes()
     edit("d2lext/jax/trainer.py", '"""The training loop', '"""A training loop')
     assert hashes() == before
-    edit("d2lext/jax/device.py", "i < num_gpus()", "i + 1 <= num_gpus()")
+    edit("d2lext/jax/device.py", "platform == ", "platform[:3] == ")
     changed = [a != b for a, b in zip(before, hashes(), strict=True)]
     assert changed == [False, False, True, False]
     edit(
-        "d2lext/core/training/trainer.py",
+        "d2lext/core/training/epochs.py",
         "FAST_VAL_BATCHES = 3, 2",
         "FAST_VAL_BATCHES = 4, 2",
     )
