@@ -8,7 +8,6 @@ from statistics import median
 
 from benchmarks import arithmetic
 from benchmarks.peers import BATCH, LIBRARIES, SIZE
-from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture
 from d2lext.core.frameworks import TITLES
 
@@ -42,7 +41,7 @@ def costs(what):
         network = architecture("densenet121", **options)
         shape = {"batch": BATCH, "size": (SIZE, SIZE)}
     else:
-        network, shape = Architecture(), {"batch": 128, "size": (96, 96)}
+        network, shape = architecture("densenet_d2l"), {"batch": 128, "size": (96, 96)}
     found = {}
     for key, pool_first in (("paper", False), ("pool_first", True)):
         cost = arithmetic.step_cost(network, **shape, pool_first=pool_first)

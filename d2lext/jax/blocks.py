@@ -1,7 +1,7 @@
-"""Functions and networks of d2l's convolutional chapters that later ones use again.
+"""d2l's blocks from its chapters on convolutions, which later chapters reuse.
 
-Images are (n, h, w, c). Batch normalization has epsilon 1e-5, and keeps a share of 0.9
-of its moving statistics at each step.
+Images are (n, h, w, c). Batch normalization has epsilon 1e-5; its moving statistics
+keep a share of 0.9 at each step.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from flax import linen as nn
 
 from d2lext.jax.module import Classifier, init_cnn
+
+__all__ = ["corr2d", "LeNet", "Residual", "ResNeXtBlock"]
 
 
 def corr2d(X, K):
@@ -61,7 +63,7 @@ class LeNet(Classifier):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions, whose result is added to their input; d2l, section 8.6.2.
+    """Two 3x3 convolutions whose output is added to their input; d2l, section 8.6.2.
 
     He et al. (2016), Deep residual learning for image recognition, section 3.2. With
     `strides` > 1 or another number of channels, `use_1x1conv` makes the input fit.

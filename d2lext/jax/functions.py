@@ -1,7 +1,7 @@
-"""d2l's names for what JAX calls otherwise: plain functions on arrays.
+"""d2l's names for JAX's functions on arrays.
 
-A notebook that says `d2l.reduce_sum(x)` instead of `x.sum()` reads alike in all
-frameworks. Arguments and defaults are JAX's own: `d2l.ones((2, 3))`, of float32. Random
+A notebook that writes `d2l.reduce_sum(x)` instead of `x.sum()` reads the same in every
+framework. Arguments and defaults are JAX's own: `d2l.ones((2, 3))` is float32. Random
 numbers take their key from `get_key`.
 """
 
@@ -32,12 +32,12 @@ tensor = jnp.array
 
 # Random numbers
 def rand(*shape):
-    """Numbers from [0, 1): `rand(2, 3)`."""
+    """Uniform numbers in [0, 1): `rand(2, 3)`."""
     return jax.random.uniform(get_key(), _shape(shape))
 
 
 def randn(*shape):
-    """Numbers of the standard normal distribution: `randn(2, 3)`."""
+    """Standard normal numbers: `randn(2, 3)`."""
     return jax.random.normal(get_key(), _shape(shape))
 
 
@@ -78,7 +78,7 @@ def reshape(x, *args, **kwargs):
 
 transpose = jnp.transpose
 
-# Kinds of numbers, devices
+# Types and devices
 astype = jnp.astype
 to = jax.device_put
 numpy = np.asarray
@@ -95,5 +95,5 @@ float32 = jnp.float32
 
 
 def _shape(shape):
-    """The shape that (2, 3) or ((2, 3),) stands for."""
+    """The shape meant by (2, 3) or ((2, 3),)."""
     return shape[0] if shape and isinstance(shape[0], (tuple, list)) else shape

@@ -7,11 +7,10 @@ import numpy as np
 from jax import numpy as jnp
 
 from d2lext.core.densenet import registry
-from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.densenet.steps import Step, check_images
 from d2lext.jax.weights import check_built, named_tensors, set_weights, to_numpy
 
-__all__ = ["architecture", "create_model", "examine", "list_models", "predict"]
+__all__ = ["create_model", "predict", "examine"]
 
 
 def create_model(name, seed=0, **options):
@@ -23,11 +22,11 @@ def create_model(name, seed=0, **options):
     """
     from d2lext.jax.family import DenseNetBC
 
-    network = architecture(name, **options)
+    network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
     size = network.min_image_size
     X = jnp.zeros((1, size, size, network.in_channels))
-    # Shapes alone, until the weights are set: no arithmetic, nothing to compile.
+    # Only shapes, until the weights are set: no arithmetic, nothing to compile.
     model.variables = jax.eval_shape(model.init, jax.random.key(seed), X)
     set_weights(model, registry.initial_weights(name, seed, options))
     return model
@@ -36,8 +35,8 @@ def create_model(name, seed=0, **options):
 def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
-    The model is in evaluation mode meanwhile, and otherwise stays as it is. The first
-    call for a shape of X takes longer: it compiles the network.
+    The model is in evaluation mode meanwhile and does not change. The first call for a
+    shape of X takes longer: it compiles the network.
     """
     check_images(X)
     check_built(model)
@@ -50,7 +49,7 @@ def predict(model, X, batch_size=128):
 def examine(model, X, y):
     """What a training step on images X (n, c, h, w) and labels y (n,) computes.
 
-    X and y are NumPy arrays. The model stays as it is.
+    X and y are NumPy arrays. The model does not change.
     """
     check_images(X)
     check_built(model)

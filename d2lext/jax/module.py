@@ -4,29 +4,29 @@ import random
 from dataclasses import field
 
 import jax
-import numpy as np
 import optax
 from flax import linen as nn
 from jax import numpy as jnp
 
+from d2lext.core import module as core
 from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
-from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
+
+__all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "get_key"]
 
 _COMPILE_QUICKLY = {"xla_backend_optimization_level": 0}
 
 
-class Module(nn.Module, HyperParameters):
+class Module(core.Module, nn.Module):
     """Base of models: a network `net`, a loss and an optimiser.
 
-    A Flax module is its fields alone, and two with equal fields are equal. What
-    training changes is kept beside them, in `variables`.
+    A Flax module consists of its fields; two with equal fields are equal. What training
+    changes is kept beside them, in `variables`.
     """
 
     plot_train_per_epoch = 5
     plot_valid_per_epoch = 1
-    min_image_size = 1  # pixels; a network that shrinks its input says more
     # With init=False Flax leaves a field out of equality and hash.
     board: ProgressBoard = field(default_factory=ProgressBoard, init=False)
     _variables = None
@@ -35,8 +35,8 @@ class Module(nn.Module, HyperParameters):
     def variables(self):
         """Parameters and statistics, a dict of collections; None before they exist.
 
-        `apply_init`, `layer_summary` and `Trainer.fit` set them. Inside of `init`
-        and `apply` they are, as for any Flax module, those that are being applied.
+        `apply_init`, `layer_summary` and `Trainer.fit` set them. Within `init` and
+        `apply` they are, as in any Flax module, those that are being applied.
         """
         return self._variables if self.scope is None else super().variables
 
@@ -66,10 +66,6 @@ class Module(nn.Module, HyperParameters):
         """
         return self.clone(training=False) if hasattr(self, "training") else self
 
-    def plot(self, key, value, train):
-        """Hand a scalar of this batch to the trainer, which averages and draws it."""
-        self.trainer.log(key, value, train)
-
     def training_step(self, params, batch, state):
         """The mean loss of a minibatch and its gradients."""
         l, grads = jax.value_and_grad(self.loss)(params, batch[:-1], batch[-1], state)
@@ -82,11 +78,6 @@ class Module(nn.Module, HyperParameters):
         self.plot("loss", l, train=False)
 
     def configure_optimizers(self):
-        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
-
-        With `self.momentum` and `self.weight_decay` where the model has them; the
-        latter times a weight is added to its gradient.
-        """
         return optax.chain(
             optax.add_decayed_weights(getattr(self, "weight_decay", 0)),
             optax.sgd(self.lr, getattr(self, "momentum", 0) or None),
@@ -95,8 +86,8 @@ class Module(nn.Module, HyperParameters):
     def apply_init(self, dummy_input, key):
         """Build layers for inputs like the tuple `dummy_input`; return `variables`."""
         # Compiled, it computes no layer's output: the weights depend on shapes alone.
-        # It runs once, so that time spent on optimising it would be lost.
-        # A new function, for JAX to trace it: weights may follow a trainer's seed.
+        # It runs once, so time spent on optimising it would be lost.
+        # A new function, which JAX has to trace: weights may follow a trainer's seed.
         init = jax.jit(
             lambda key, *X: self.init(key, *X), compiler_options=_COMPILE_QUICKLY
         )
@@ -149,8 +140,8 @@ class Classifier(Module):
             self.apply_init((X,), get_key() if key is None else key)
 
         def print_shapes(variables, X):
-            # Mutable, for a BatchNorm that is not told of evaluation: as it does not
-            # see `variables` themselves, they stay as they are.
+            # Mutable, for a BatchNorm that is not told to evaluate. It changes a copy:
+            # `variables` themselves stay as they are.
             model = self.evaluating().bind(variables, mutable=["batch_stats"])
             for layer in model.net.layers:
                 X = layer(X)
@@ -165,25 +156,16 @@ def init_cnn(key, shape, dtype=jnp.float32):
     """Xavier-uniform weights, as a layer's kernel_init; Flax's biases start at zero.
 
     `shape` is (h, w, in, out) or (in, out). While a trainer builds a model, its seed
-    decides the weights, the same ones in every framework.
+    decides the weights, the same in every framework.
     """
     otherwise = nn.initializers.xavier_uniform()
     return _init(initializers.xavier_uniform, otherwise, key, shape, dtype)
 
 
 def init_he(key, shape, dtype=jnp.float32):
-    """As `init_cnn`, but from He's normal distribution, meant for convolutions."""
+    """As `init_cnn`, but with He's normal distribution, for convolutions."""
     otherwise = nn.initializers.variance_scaling(2, "fan_in", "normal")
     return _init(initializers.he_normal, otherwise, key, shape, dtype)
-
-
-def _init(draw, otherwise, key, shape, dtype):
-    rng = initializers.generator()
-    if rng is None:
-        return otherwise(key, shape, dtype)
-    *window, c_in, c_out = shape
-    weights = draw((c_out, c_in, *window), rng)
-    return jnp.asarray(np.moveaxis(weights, (1, 0), (-2, -1)), dtype)
 
 
 def num_params(model):
@@ -199,3 +181,10 @@ def num_params(model):
 def get_key():
     """A new key for `jax.random`, from Python's random numbers."""
     return jax.random.key(random.randrange(2**32))
+
+
+def _init(draw, otherwise, key, shape, dtype):
+    weights = initializers.draw_hwio(draw, shape)
+    if weights is None:
+        return otherwise(key, shape, dtype)
+    return jnp.asarray(weights, dtype)

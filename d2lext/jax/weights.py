@@ -5,56 +5,24 @@ from flax import traverse_util
 from jax import numpy as jnp
 
 from d2lext.core.densenet import weights as core
+from d2lext.core.densenet.layouts import hwio_to_oihw, oihw_to_hwio
+
+__all__ = [
+    "architecture_of",
+    "get_weights",
+    "set_weights",
+    "save_weights",
+    "load_weights",
+]
 
 _KINDS = {("kernel", 4): "conv", ("scale", 1): "norm", ("kernel", 2): "linear"}
-_NAMES = {  # Flax's own, and the collection that holds them
+_FLAX = {  # its names: the collection, and the canonical name in it
     "kernel": ("params", "weight"),
     "scale": ("params", "weight"),
     "bias": ("params", "bias"),
     "mean": ("batch_stats", "running_mean"),
     "var": ("batch_stats", "running_var"),
 }
-
-
-def architecture_of(model):
-    """The architecture of a built DenseNet.
-
-    Raises TypeError for other models and ValueError for one that is not built, or whose
-    layers are not those that its hyperparameters describe.
-    """
-    return _match(model)[0]
-
-
-def get_weights(model):
-    """A copy of the weights by canonical name, NumPy arrays in canonical layout."""
-    return {name: to_numpy(array) for name, array in named_tensors(model).items()}
-
-
-def set_weights(model, weights):
-    """Give `model` the `weights`, as `get_weights` returns them.
-
-    Raises ValueError, and changes nothing, unless they fit exactly.
-    """
-    architecture, _ = _match(model)
-    weights = core.check(weights, architecture)
-    flat = traverse_util.flatten_dict(model.variables)
-    for name, path in _places(model).items():
-        flat[path] = jnp.asarray(_own(weights[name]))
-    model.variables = traverse_util.unflatten_dict(flat)
-
-
-def save_weights(model, path):
-    """Write the weights to `path`, as safetensors that every framework here reads."""
-    core.save(path, get_weights(model), architecture_of(model))
-
-
-def load_weights(model, path):
-    """Give `model` the weights in the file at `path`.
-
-    It may come from `save_weights`, torchvision, Keras or Gluon: its content tells which.
-    Raises ValueError, and changes nothing, unless all tensors fit.
-    """
-    set_weights(model, core.load(path, architecture_of(model)))
 
 
 def named_tensors(model, variables=None):
@@ -75,29 +43,7 @@ def check_built(model):
 
 def to_numpy(array):
     """A copy of a parameter, gradient or statistic, in canonical layout."""
-    return np.array(_canonical(np.asarray(array)), np.float32, order="C")
-
-
-def _canonical(array):
-    """(h, w, in, out) as (out, in, h, w), and (in, out) as (out, in)."""
-    return array if array.ndim == 1 else np.moveaxis(array, (-1, -2), (0, 1))
-
-
-def _own(array):
-    """The reverse of `_canonical`."""
-    return array if array.ndim == 1 else np.moveaxis(array, (0, 1), (-1, -2))
-
-
-def _places(model):
-    """The path in the variables of each tensor, by canonical name."""
-    architecture, paths = _match(model)
-    flat = traverse_util.flatten_dict(model.variables)
-    places = {}
-    for layer, path in zip(architecture.layers(), paths, strict=True):
-        for own, (collection, name) in _NAMES.items():
-            if (collection, *path, own) in flat:
-                places[f"{layer.name}.{name}"] = (collection, *path, own)
-    return {name: places[name] for name in architecture.tensors()}
+    return np.array(hwio_to_oihw(np.asarray(array)), np.float32, order="C")
 
 
 def _match(model):
@@ -108,19 +54,50 @@ def _match(model):
     weights |= {path[:-1]: (path[-1], a) for path, a in params.items() if a.ndim > 1}
     weights |= {p[:-1]: (p[-1], a) for p, a in params.items() if p[-1] == "scale"}
     paths = sorted(weights, key=_position)
-    found = []
+    layers = []
     for path in paths:
         name, array = weights[path]
-        # Of an empty array of NumPy's: JAX would compile a transposition.
-        shape = _canonical(np.empty(array.shape)).shape
-        found.append((_KINDS.get((name, array.ndim), name), shape))
-    return core.match(model, found), paths
+        # Of an empty NumPy array: JAX would compile a transposition.
+        shape = hwio_to_oihw(np.empty(array.shape)).shape
+        layers.append((_KINDS.get((name, array.ndim), name), shape))
+    return core.match(model, layers), paths
 
 
 def _position(path):
-    """Where Flax's names, such as layers_10 or BatchNorm_0, stand in the forward pass.
+    """Where Flax's names, such as layers_10 or BatchNorm_0, are in the forward pass.
 
     Numbers count from 0 for each kind of layer; a block normalizes first.
     """
     parts = (part.rpartition("_") for part in path)
     return [(int(n) if n.isdigit() else 0, kind) for kind, _, n in parts]
+
+
+def _places(model):
+    """The path of each tensor in the variables, by canonical name."""
+    architecture, paths = _match(model)
+    flat = traverse_util.flatten_dict(model.variables)
+    places = {}
+    for layer, path in zip(architecture.layers(), paths, strict=True):
+        for last, (collection, name) in _FLAX.items():
+            if (collection, *path, last) in flat:
+                places[f"{layer.name}.{name}"] = (collection, *path, last)
+    return {name: places[name] for name in architecture.tensors()}
+
+
+def _read(model):
+    return {name: to_numpy(array) for name, array in named_tensors(model).items()}
+
+
+def _write(model, weights):
+    flat = traverse_util.flatten_dict(model.variables)
+    for name, path in _places(model).items():
+        flat[path] = jnp.asarray(oihw_to_hwio(weights[name]))
+    model.variables = traverse_util.unflatten_dict(flat)
+
+
+_weights = core.Weights(lambda model: _match(model)[0], _read, _write)
+architecture_of = _weights.architecture_of
+get_weights = _weights.get_weights
+set_weights = _weights.set_weights
+save_weights = _weights.save_weights
+load_weights = _weights.load_weights

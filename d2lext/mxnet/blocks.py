@@ -1,13 +1,15 @@
-"""Functions and networks of d2l's convolutional chapters that later ones use again.
+"""d2l's blocks from its chapters on convolutions, which later chapters reuse.
 
-Images are (n, c, h, w). Batch normalization has epsilon 1e-5, and keeps a share of 0.9
-of its moving statistics at each step.
+Images are (n, c, h, w). Batch normalization has epsilon 1e-5; its moving statistics
+keep a share of 0.9 at each step.
 """
 
 from mxnet import init, np
 from mxnet.gluon import nn
 
 from d2lext.mxnet.module import Classifier
+
+__all__ = ["corr2d", "LeNet", "Residual", "ResNeXtBlock"]
 
 
 def corr2d(X, K):
@@ -17,7 +19,7 @@ def corr2d(X, K):
     """
     k, l = K.shape
     rows, columns = X.shape[0] - k + 1, X.shape[1] - l + 1
-    # Joined, not written into an array of zeros: MXNet records no such assignment.
+    # Stacked, not written into an array of zeros: MXNet records no such assignment.
     windows = [X[i : i + k, j : j + l] for i in range(rows) for j in range(columns)]
     return np.stack([(window * K).sum() for window in windows]).reshape(rows, columns)
 
@@ -45,7 +47,7 @@ class LeNet(Classifier):
 
 
 class Residual(nn.HybridBlock):
-    """Two 3x3 convolutions, whose result is added to their input; d2l, section 8.6.2.
+    """Two 3x3 convolutions whose output is added to their input; d2l, section 8.6.2.
 
     He et al. (2016), Deep residual learning for image recognition, section 3.2. With
     `strides` > 1 or another number of channels, `use_1x1conv` makes the input fit.

@@ -1,7 +1,7 @@
-"""d2l's names for what MXNet calls otherwise: plain functions on arrays.
+"""d2l's names for MXNet's functions on arrays.
 
-A notebook that says `d2l.reduce_sum(x)` instead of `x.sum()` reads alike in all
-frameworks. Arguments and defaults are MXNet's own: `d2l.ones((2, 3))`, of float32.
+A notebook that writes `d2l.reduce_sum(x)` instead of `x.sum()` reads the same in every
+framework. Arguments and defaults are MXNet's own: `d2l.ones((2, 3))` is float32.
 """
 
 from mxnet import np, npx
@@ -72,19 +72,19 @@ def transpose(x):
     return x.T
 
 
-# Kinds of numbers, devices
+# Types and devices
 def astype(x, *args, **kwargs):
-    """`x` as another type: `astype(x, float32)`."""
+    """`x` converted to another type: `astype(x, float32)`."""
     return x.astype(*args, **kwargs)
 
 
 def to(x, device):
-    """`x` on `device`; itself if it is there already."""
+    """`x` moved to `device`; `x` itself if it is there already."""
     return x.as_in_ctx(device)
 
 
 def numpy(x):
-    """`x` as an array of NumPy."""
+    """`x` as a NumPy array."""
     return x.asnumpy()
 
 

@@ -6,25 +6,16 @@ from mxnet import gluon, init, np
 from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 
+from d2lext.core import module as core
 from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
 from d2lext.core.hyperparameters import HyperParameters
-from d2lext.core.plotting import ProgressBoard
+
+__all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "SGD"]
 
 
-class Module(nn.Block, HyperParameters):
+class Module(core.Module, nn.Block):
     """Base of models: a network `net`, a loss and an optimiser."""
-
-    min_image_size = 1  # pixels; a network that shrinks its input says more
-
-    def __init__(self, plot_train_per_epoch=5, plot_valid_per_epoch=1):
-        super().__init__()
-        self.save_hyperparameters()
-        self.board = ProgressBoard()
-
-    def loss(self, y_hat, y):
-        """The mean loss of predictions `y_hat` against labels `y`."""
-        raise NotImplementedError(f"{type(self).__name__} must define loss(y_hat, y)")
 
     def forward(self, X):
         """The network's output for X."""
@@ -36,22 +27,7 @@ class Module(nn.Block, HyperParameters):
         """Hand a scalar of this batch to the trainer, which averages and draws it."""
         self.trainer.log(key, value.detach(), train)
 
-    def training_step(self, batch):
-        """The mean loss of a minibatch, to be differentiated."""
-        l = self.loss(self(*batch[:-1]), batch[-1])
-        self.plot("loss", l, train=True)
-        return l
-
-    def validation_step(self, batch):
-        """Log the loss of a minibatch."""
-        self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
-
     def configure_optimizers(self):
-        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
-
-        With `self.momentum` and `self.weight_decay` where the model has them; the
-        latter times a weight is added to its gradient.
-        """
         params = self.parameters()
         if isinstance(params, list):
             return SGD(params, self.lr)
@@ -70,7 +46,7 @@ class Module(nn.Block, HyperParameters):
         self.forward(*inputs)
 
     def parameters(self):
-        """The layers' parameters by name; without layers, a list of own arrays."""
+        """The layers' parameters by name; without layers, a list of bare arrays."""
         params = self.collect_params()
         return params if len(params.keys()) else self.get_scratch_params()
 
@@ -95,14 +71,8 @@ class Module(nn.Block, HyperParameters):
                 value.set_scratch_params_device(device)
 
 
-class Classifier(Module):
+class Classifier(core.Classifier, Module):
     """Base of classifiers: cross-entropy loss and accuracy."""
-
-    def validation_step(self, batch):
-        """Log the loss and the accuracy of a minibatch."""
-        Y_hat = self(*batch[:-1])
-        self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
-        self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions, or 0 and 1 for each if not `averaged`."""
@@ -130,7 +100,7 @@ def init_cnn(block):
 
     Use it as `net.apply(init_cnn)`. A layer that does not know its input yet draws its
     weights in its first forward pass. While a trainer builds a model, its seed decides
-    the weights, the same ones in every framework.
+    the weights, the same in every framework.
     """
     block.params.initialize(_Xavier(), force_reinit=True)
 
@@ -168,11 +138,11 @@ class _Drawn:
     """An initialiser whose weights follow a trainer's seed while one is in force."""
 
     def _init_weight(self, name, arr):
-        rng = initializers.generator()
-        if rng is None:
+        weights = initializers.draw_oihw(self.draw, arr.shape)
+        if weights is None:
             super()._init_weight(name, arr)
         else:
-            arr[:] = self.draw(arr.shape, rng)
+            arr[:] = weights
 
 
 class _Xavier(_Drawn, init.Xavier):

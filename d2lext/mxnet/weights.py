@@ -7,48 +7,16 @@ from mxnet.gluon.utils import shape_is_known
 
 from d2lext.core.densenet import weights as core
 
+__all__ = [
+    "architecture_of",
+    "get_weights",
+    "set_weights",
+    "save_weights",
+    "load_weights",
+]
+
 _KINDS = {nn.Conv2D: "conv", nn.BatchNorm: "norm", nn.Dense: "linear"}
-_NAMES = {"norm": {"weight": "gamma", "bias": "beta"}}  # Gluon's own
-
-
-def architecture_of(model):
-    """The architecture of a built DenseNet.
-
-    Raises TypeError for other models and ValueError for one that is not built, or whose
-    layers are not those that its hyperparameters describe.
-    """
-    return _match(model)[0]
-
-
-def get_weights(model):
-    """A copy of the weights by canonical name, NumPy arrays in canonical layout."""
-    return {name: to_numpy(p.data()) for name, p in named_tensors(model).items()}
-
-
-def set_weights(model, weights):
-    """Give `model` the `weights`, as `get_weights` returns them.
-
-    Raises ValueError, and changes nothing, unless they fit exactly.
-    """
-    architecture, _ = _match(model)
-    weights = core.check(weights, architecture)
-    for name, param in named_tensors(model).items():
-        # An array of MXNet's: NumPy's cannot overwrite what oneDNN has laid out anew.
-        param.set_data(np.array(weights[name]))
-
-
-def save_weights(model, path):
-    """Write the weights to `path`, as safetensors that every framework here reads."""
-    core.save(path, get_weights(model), architecture_of(model))
-
-
-def load_weights(model, path):
-    """Give `model` the weights in the file at `path`.
-
-    It may come from `save_weights`, torchvision, Keras or Gluon: its content tells which.
-    Raises ValueError, and changes nothing, unless all tensors fit.
-    """
-    set_weights(model, core.load(path, architecture_of(model)))
+_GLUON = {"norm": {"weight": "gamma", "bias": "beta"}}  # its names, where others
 
 
 def named_tensors(model):
@@ -56,10 +24,10 @@ def named_tensors(model):
     architecture, blocks = _match(model)
     named = {}
     for layer, block in zip(architecture.layers(), blocks, strict=True):
-        own = _NAMES.get(layer.kind, {})
+        gluon = _GLUON.get(layer.kind, {})
         for name in layer.tensors():
             last = name.rpartition(".")[2]
-            named[name] = getattr(block, own.get(last, last))
+            named[name] = getattr(block, gluon.get(last, last))
     return named
 
 
@@ -78,8 +46,8 @@ def _match(model):
     """The architecture, and the block of each of its layers."""
     check_built(model)
     blocks = list(_blocks(model))
-    found = [(_KINDS[type(b)], _weight(b).shape) for b in blocks]
-    return core.match(model, found), blocks
+    layers = [(_KINDS[type(b)], _weight(b).shape) for b in blocks]
+    return core.match(model, layers), blocks
 
 
 def _blocks(block):
@@ -92,3 +60,21 @@ def _blocks(block):
 
 def _weight(block):
     return block.gamma if type(block) is nn.BatchNorm else block.weight
+
+
+def _read(model):
+    return {name: to_numpy(p.data()) for name, p in named_tensors(model).items()}
+
+
+def _write(model, weights):
+    for name, param in named_tensors(model).items():
+        # As MXNet's array: NumPy's cannot overwrite one that oneDNN has laid out.
+        param.set_data(np.array(weights[name]))
+
+
+_weights = core.Weights(lambda model: _match(model)[0], _read, _write)
+architecture_of = _weights.architecture_of
+get_weights = _weights.get_weights
+set_weights = _weights.set_weights
+save_weights = _weights.save_weights
+load_weights = _weights.load_weights

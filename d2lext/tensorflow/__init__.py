@@ -7,86 +7,40 @@ TensorFlow's start-up out of a notebook.
 from d2lext.tensorflow import loading  # noqa: F401  first, for its errors
 
 # isort: split
-from d2lext.core.checks import check_positive
-from d2lext.core.densenet.architecture import Architecture
-from d2lext.core.densenet.registry import architecture, list_models
-from d2lext.core.hyperparameters import HyperParameters, add_to_class
+from d2lext.core.names import shared
 from d2lext.core.names.exports import EXPORTED, lookup
-from d2lext.core.plotting import (
-    ProgressBoard,
-    plot,
-    set_axes,
-    set_figsize,
-    show_images,
-    use_svg_display,
+from d2lext.core.names.shared import *
+from d2lext.tensorflow import (
+    blocks,
+    data,
+    device,
+    functions,
+    memory,
+    models,
+    module,
+    weights,
 )
-from d2lext.core.timing import Timer
-from d2lext.tensorflow import functions
-from d2lext.tensorflow.blocks import LeNet, Residual, ResNeXtBlock, corr2d
-from d2lext.tensorflow.data import DataModule, FashionMNIST
-from d2lext.tensorflow.device import cpu, gpu, num_gpus, try_all_gpus, try_gpu
-from d2lext.tensorflow.functions import *  # noqa: F403  functions.__all__
-from d2lext.tensorflow.models import create_model, examine, predict
-from d2lext.tensorflow.module import (
-    Classifier,
-    HeNormal,
-    Module,
-    init_cnn,
-    init_he,
-    num_params,
-)
-from d2lext.tensorflow.recompute import recompute
+from d2lext.tensorflow.blocks import *
+from d2lext.tensorflow.data import *
+from d2lext.tensorflow.device import *
+from d2lext.tensorflow.functions import *
+from d2lext.tensorflow.memory import *
+from d2lext.tensorflow.models import *
+from d2lext.tensorflow.module import *
 from d2lext.tensorflow.trainer import Trainer
-from d2lext.tensorflow.weights import (
-    architecture_of,
-    get_weights,
-    load_weights,
-    save_weights,
-    set_weights,
-)
+from d2lext.tensorflow.weights import *
 
 __all__ = [
-    "Architecture",
-    "Classifier",
-    "DataModule",
-    "FashionMNIST",
-    "HeNormal",
-    "HyperParameters",
-    "LeNet",
-    "Module",
-    "ProgressBoard",
-    "ResNeXtBlock",
-    "Residual",
-    "Timer",
-    "Trainer",
-    "add_to_class",
-    "architecture",
-    "architecture_of",
-    "check_positive",
-    "corr2d",
-    "cpu",
-    "create_model",
-    "examine",
-    "get_weights",
-    "gpu",
-    "init_cnn",
-    "init_he",
-    "list_models",
-    "load_weights",
-    "num_gpus",
-    "num_params",
-    "plot",
-    "predict",
-    "recompute",
-    "save_weights",
-    "set_axes",
-    "set_figsize",
-    "set_weights",
-    "show_images",
-    "try_all_gpus",
-    "try_gpu",
-    "use_svg_display",
+    *shared.__all__,
+    *blocks.__all__,
+    *data.__all__,
+    *device.__all__,
     *functions.__all__,
+    *memory.__all__,
+    *models.__all__,
+    *module.__all__,
+    "Trainer",
+    *weights.__all__,
     *EXPORTED,
 ]
 

@@ -1,7 +1,7 @@
-"""Functions and networks of d2l's convolutional chapters that later ones use again.
+"""d2l's blocks from its chapters on convolutions, which later chapters reuse.
 
-Images are (n, h, w, c). Batch normalization has epsilon 1e-5, and keeps a share of 0.9
-of its moving statistics at each step.
+Images are (n, h, w, c). Batch normalization has epsilon 1e-5; its moving statistics
+keep a share of 0.9 at each step.
 """
 
 import keras
@@ -9,6 +9,8 @@ import tensorflow as tf
 from keras import layers
 
 from d2lext.tensorflow.module import Classifier
+
+__all__ = ["corr2d", "LeNet", "Residual", "ResNeXtBlock"]
 
 
 def corr2d(X, K):
@@ -18,7 +20,7 @@ def corr2d(X, K):
     """
     k, l = K.shape
     rows, columns = X.shape[0] - k + 1, X.shape[1] - l + 1
-    # Joined, not assigned to a variable: no gradient passes through an assignment.
+    # Stacked, not assigned to a variable: no gradient passes through an assignment.
     windows = [X[i : i + k, j : j + l] for i in range(rows) for j in range(columns)]
     return tf.reshape([tf.reduce_sum(X * K) for X in windows], (rows, columns))
 
@@ -47,7 +49,7 @@ class LeNet(Classifier):
 
 
 class Residual(keras.Model):
-    """Two 3x3 convolutions, whose result is added to their input; d2l, section 8.6.2.
+    """Two 3x3 convolutions whose output is added to their input; d2l, section 8.6.2.
 
     He et al. (2016), Deep residual learning for image recognition, section 3.2. With
     `strides` > 1 or another number of channels, `use_1x1conv` makes the input fit.
@@ -114,8 +116,8 @@ class ResNeXtBlock(keras.Model):
 class GroupedConv2D(layers.Conv2D):
     """Keras' layer, computed group by group.
 
-    TensorFlow can train no grouped convolution on a CPU, where Keras has XLA compile
-    each call of it: a step then takes far longer, and the compiler warns.
+    TensorFlow cannot train a grouped convolution on a CPU, so Keras has XLA compile each
+    call of it: a step then takes far longer, and the compiler warns.
     """
 
     def convolution_op(self, X, kernel):

@@ -6,13 +6,15 @@ import tensorflow as tf
 
 from d2lext.core.data import datamodule
 
+__all__ = ["DataModule", "FashionMNIST"]
+
 
 class DataModule(datamodule.DataModule):
     """Base of data sets: a loader for training and one for validation."""
 
     def take(self, tensor, indices):
         """The examples `indices`, a NumPy array, of a tensor."""
-        return tf.gather(tensor, indices)  # its brackets take no arrays
+        return tf.gather(tensor, indices)  # tensor[indices] takes no arrays
 
 
 class FashionMNIST(datamodule.FashionMNIST, DataModule):

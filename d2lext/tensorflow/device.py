@@ -3,6 +3,10 @@
 import tensorflow as tf
 from tensorflow.python.eager import context
 
+from d2lext.core.machine.devices import Devices
+
+__all__ = ["cpu", "gpu", "num_gpus", "try_gpu", "try_all_gpus"]
+
 
 def cpu():
     """The CPU."""
@@ -14,22 +18,17 @@ def gpu(i=0):
     return tf.device(f"/GPU:{i}")
 
 
-def entered():
-    """The device of the surrounding `with device:`, or None outside of any."""
-    name = context.context().device_name  # TensorFlow has no public way to ask
-    return tf.device(name) if name else None
-
-
 def num_gpus():
-    """How many GPUs there are."""
+    """The number of GPUs."""
     return len(tf.config.get_visible_devices("GPU"))
 
 
-def try_gpu(i=0):
-    """The `i`-th GPU when there is one, else the CPU."""
-    return gpu(i) if i < num_gpus() else cpu()
+_devices = Devices(cpu, gpu, num_gpus)
+try_gpu = _devices.try_gpu
+try_all_gpus = _devices.try_all_gpus
 
 
-def try_all_gpus():
-    """All GPUs, or [the CPU] when there is none."""
-    return [gpu(i) for i in range(num_gpus())] or [cpu()]
+def entered():
+    """The device of the surrounding `with device:`, or None outside of one."""
+    name = context.context().device_name  # TensorFlow has no public way to ask
+    return tf.device(name) if name else None

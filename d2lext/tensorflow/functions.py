@@ -1,7 +1,7 @@
-"""d2l's names for what TensorFlow calls otherwise: plain functions on tensors.
+"""d2l's names for TensorFlow's functions on tensors.
 
-A notebook that says `d2l.reduce_sum(x)` instead of `x.sum()` reads alike in all
-frameworks. Arguments and defaults are TensorFlow's own: `d2l.ones((2, 3))`, of float32.
+A notebook that writes `d2l.reduce_sum(x)` instead of `x.sum()` reads the same in every
+framework. Arguments and defaults are TensorFlow's own: `d2l.ones((2, 3))` is float32.
 """
 
 import keras
@@ -62,18 +62,18 @@ repeat = tf.repeat
 reshape = tf.reshape
 transpose = tf.transpose
 
-# Kinds of numbers, devices
+# Types and devices
 astype = tf.cast
 
 
 def to(x, device):
-    """`x` on `device`, such as `cpu()`."""
+    """`x` moved to `device`, such as `cpu()`."""
     with device:
         return tf.identity(x)
 
 
 def numpy(x):
-    """`x` as an array of NumPy."""
+    """`x` as a NumPy array."""
     return x.numpy()
 
 

@@ -1,7 +1,7 @@
 """Imports TensorFlow and Keras quietly, or says how to install them.
 
-Every other module of this package relies on `__init__.py` having imported this one
-first: Keras chooses its backend once, when it is loaded.
+`__init__.py` imports this module before all others of the package: Keras chooses its
+backend only once, when it is loaded.
 """
 
 import os
@@ -9,9 +9,9 @@ import os
 from d2lext.core.frameworks import needed_by
 from d2lext.core.machine.quiet import quiet_stderr
 
-os.environ["KERAS_BACKEND"] = "tensorflow"  # before it is read, by Keras' import
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # "no CUDA" is an error to it
-# TensorFlow logs before it looks at its log level.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it logs "no CUDA" as an error
+# TensorFlow logs before it reads its log level.
 with needed_by("tensorflow"), quiet_stderr():
     import keras
 if keras.config.backend() != "tensorflow":

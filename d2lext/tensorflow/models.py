@@ -4,11 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from d2lext.core.densenet import registry
-from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.densenet.steps import Step, check_images
 from d2lext.tensorflow.weights import check_built, named_tensors, set_weights, to_numpy
 
-__all__ = ["architecture", "create_model", "examine", "list_models", "predict"]
+__all__ = ["create_model", "predict", "examine"]
 
 
 def create_model(name, seed=0, **options):
@@ -20,7 +19,7 @@ def create_model(name, seed=0, **options):
     """
     from d2lext.tensorflow.family import DenseNetBC
 
-    network = architecture(name, **options)
+    network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
     size = network.min_image_size
     model(tf.zeros((1, size, size, network.in_channels)))
@@ -31,7 +30,7 @@ def create_model(name, seed=0, **options):
 def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
-    The model is in evaluation mode meanwhile, and otherwise stays as it is.
+    The model is in evaluation mode meanwhile and does not change.
     """
     check_images(X)
     check_built(model)
@@ -43,7 +42,7 @@ def predict(model, X, batch_size=128):
 def examine(model, X, y):
     """What a training step on images X (n, c, h, w) and labels y (n,) computes.
 
-    X and y are NumPy arrays. The model stays as it is.
+    X and y are NumPy arrays. The model does not change.
     """
     check_images(X)
     tensors = named_tensors(model)

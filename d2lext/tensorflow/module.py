@@ -3,31 +3,24 @@
 import math
 
 import keras
-import numpy as np
 import tensorflow as tf
-from keras import initializers, layers
+from keras import layers
 
+from d2lext.core import module as core
 from d2lext.core.checks import check_image_size
-from d2lext.core.densenet import initializers as core
-from d2lext.core.hyperparameters import HyperParameters
-from d2lext.core.plotting import ProgressBoard
+from d2lext.core.densenet import initializers
+
+__all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "HeNormal"]
 
 
-class Module(keras.Model, HyperParameters):
+class Module(core.Module, keras.Model):
     """Base of models: a network `net`, a loss and an optimiser."""
 
-    min_image_size = 1  # pixels; a network that shrinks its input says more
     training = False  # True in a training step, and in model(X, training=True)
 
     def __init__(self, plot_train_per_epoch=5, plot_valid_per_epoch=1):
-        super().__init__()
-        del self.loss  # Keras' constructor sets it to None and hides the method
-        self.save_hyperparameters()
-        self.board = ProgressBoard()
-
-    def loss(self, y_hat, y):
-        """The mean loss of predictions `y_hat` against labels `y`."""
-        raise NotImplementedError(f"{type(self).__name__} must define loss(y_hat, y)")
+        super().__init__(plot_train_per_epoch, plot_valid_per_epoch)
+        del self.loss  # Keras' constructor sets it to None, which hides the method
 
     def __call__(self, X, *args, **kwargs):
         # Here and not in `call`, whose errors Keras wraps in a list of arguments.
@@ -41,9 +34,9 @@ class Module(keras.Model, HyperParameters):
         """Nothing: the layers build themselves in the first call, as in PyTorch."""
 
     def call(self, X, *args, training=None):
-        """`forward`, in which `self.training` says whether it is for training.
+        """`forward`, with `training` as `self.training`.
 
-        Keras hands `training` on to the layers in it, modules included.
+        Keras passes it on to the layers in it, modules included.
         """
         before, self.training = self.training, bool(training)
         try:
@@ -55,26 +48,7 @@ class Module(keras.Model, HyperParameters):
         """The network's output for X."""
         return self.net(X)
 
-    def plot(self, key, value, train):
-        """Hand a scalar of this batch to the trainer, which averages and draws it."""
-        self.trainer.log(key, value, train)
-
-    def training_step(self, batch):
-        """The mean loss of a minibatch, to be differentiated."""
-        l = self.loss(self(*batch[:-1]), batch[-1])
-        self.plot("loss", l, train=True)
-        return l
-
-    def validation_step(self, batch):
-        """Log the loss of a minibatch."""
-        self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
-
     def configure_optimizers(self):
-        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
-
-        With `self.momentum` and `self.weight_decay` where the model has them; the
-        latter times a weight is added to its gradient.
-        """
         momentum = float(getattr(self, "momentum", 0))
         return _SGD(float(self.lr), momentum, getattr(self, "weight_decay", 0))
 
@@ -86,14 +60,8 @@ class Module(keras.Model, HyperParameters):
                 init(layer)
 
 
-class Classifier(Module):
+class Classifier(core.Classifier, Module):
     """Base of classifiers: cross-entropy loss and accuracy."""
-
-    def validation_step(self, batch):
-        """Log the loss and the accuracy of a minibatch."""
-        Y_hat = self(*batch[:-1])
-        self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
-        self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions, or 0 and 1 for each if not `averaged`."""
@@ -118,36 +86,12 @@ class Classifier(Module):
             print(f"{type(layer).__name__:<23} {tuple(X.shape)}")
 
 
-class GlorotUniform(initializers.GlorotUniform):
-    """Xavier's uniform distribution; while a trainer builds a model, from its seed.
-
-    The same seed gives the same weights in every framework.
-    """
-
-    def __call__(self, shape, dtype=None):
-        return _drawn(core.xavier_uniform, shape, dtype, super().__call__)
-
-
-class HeNormal(initializers.VarianceScaling):
-    """As `GlorotUniform`, but He's normal distribution, meant for convolutions."""
-
-    def __init__(self):
-        # Not Keras' HeNormal, which cuts the distribution off.
-        super().__init__(2.0, "fan_in", "untruncated_normal")
-
-    def get_config(self):
-        """Nothing: it has no options."""
-        return {}
-
-    def __call__(self, shape, dtype=None):
-        return _drawn(core.he_normal, shape, dtype, super().__call__)
-
-
 def init_cnn(layer):
     """Xavier-uniform weights and zero biases for a dense or convolutional layer.
 
     Use it as `model.apply_init(inputs, init_cnn)`. Layers of Keras start like this
-    unless they are told otherwise.
+    unless they are told otherwise. While a trainer builds a model, its seed decides the
+    weights, the same in every framework.
     """
     if isinstance(layer, (layers.Dense, layers.Conv2D)):
         _init(layer, GlorotUniform())
@@ -159,42 +103,6 @@ def init_he(layer):
         _init(layer, HeNormal())
     else:
         init_cnn(layer)
-
-
-class _SGD(keras.optimizers.SGD):
-    """Keras' SGD with the weight decay of the other frameworks.
-
-    Keras' own shrinks weights apart from the gradient, hence without momentum.
-    """
-
-    def __init__(self, learning_rate, momentum, l2):
-        # Keras makes a name of the class's, whose underscore TensorFlow rejects.
-        super().__init__(learning_rate, momentum, name="sgd")
-        self.l2 = l2
-
-    def update_step(self, gradient, variable, learning_rate):
-        if self.l2:
-            gradient = gradient + self.l2 * variable
-        super().update_step(gradient, variable, learning_rate)
-
-
-def _init(layer, initializer):
-    layer.kernel_initializer = initializer
-    layer.bias_initializer = initializers.Zeros()
-    if layer.built:
-        layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
-        if layer.use_bias:
-            layer.bias.assign(layer.bias_initializer(layer.bias.shape))
-
-
-def _drawn(draw, shape, dtype, otherwise):
-    """Weights (h, w, in, out) or (in, out) from the seed that is in force, if any."""
-    rng = core.generator()
-    if rng is None:
-        return otherwise(shape, dtype)
-    *window, c_in, c_out = shape
-    weights = draw((c_out, c_in, *window), rng)
-    return tf.constant(np.moveaxis(weights, (1, 0), (-2, -1)), dtype or "float32")
 
 
 def num_params(model):
@@ -211,3 +119,59 @@ def num_params(model):
 def flatten(layer):
     """The layer and all layers in it, at any depth."""
     return layer._flatten_layers()  # Keras has no public way that enters every layer
+
+
+class GlorotUniform(keras.initializers.GlorotUniform):
+    """Xavier's uniform distribution; while a trainer builds a model, from its seed."""
+
+    def __call__(self, shape, dtype=None):
+        return _drawn(initializers.xavier_uniform, shape, dtype, super().__call__)
+
+
+class HeNormal(keras.initializers.VarianceScaling):
+    """As `GlorotUniform`, but He's normal distribution, for convolutions."""
+
+    def __init__(self):
+        # Not Keras' HeNormal, which truncates the distribution.
+        super().__init__(2.0, "fan_in", "untruncated_normal")
+
+    def get_config(self):
+        """Empty: it has no options."""
+        return {}
+
+    def __call__(self, shape, dtype=None):
+        return _drawn(initializers.he_normal, shape, dtype, super().__call__)
+
+
+class _SGD(keras.optimizers.SGD):
+    """Keras' SGD with the weight decay of the other frameworks.
+
+    Keras' own shrinks weights apart from the gradient, hence without momentum.
+    """
+
+    def __init__(self, learning_rate, momentum, l2):
+        # Keras would derive a name from the class, whose underscore TensorFlow rejects.
+        super().__init__(learning_rate, momentum, name="sgd")
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.l2:
+            gradient = gradient + self.l2 * variable
+        super().update_step(gradient, variable, learning_rate)
+
+
+def _init(layer, initializer):
+    layer.kernel_initializer = initializer
+    layer.bias_initializer = keras.initializers.Zeros()
+    if layer.built:
+        layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
+        if layer.use_bias:
+            layer.bias.assign(layer.bias_initializer(layer.bias.shape))
+
+
+def _drawn(draw, shape, dtype, otherwise):
+    """Weights (h, w, in, out) or (in, out) from the seed in force, if there is one."""
+    weights = initializers.draw_hwio(draw, shape)
+    if weights is None:
+        return otherwise(shape, dtype)
+    return tf.constant(weights, dtype or "float32")

@@ -4,14 +4,23 @@ import numpy as np
 from keras import layers
 
 from d2lext.core.densenet import weights as core
+from d2lext.core.densenet.layouts import hwio_to_oihw, oihw_to_hwio
 from d2lext.tensorflow.module import flatten
+
+__all__ = [
+    "architecture_of",
+    "get_weights",
+    "set_weights",
+    "save_weights",
+    "load_weights",
+]
 
 _KINDS = {
     layers.Conv2D: "conv",
     layers.BatchNormalization: "norm",
     layers.Dense: "linear",
 }
-_NAMES = {  # Keras' own
+_KERAS = {  # its names
     "conv": {"weight": "kernel"},
     "linear": {"weight": "kernel"},
     "norm": {
@@ -23,53 +32,14 @@ _NAMES = {  # Keras' own
 }
 
 
-def architecture_of(model):
-    """The architecture of a built DenseNet.
-
-    Raises TypeError for other models and ValueError for one that is not built, or whose
-    layers are not those that its hyperparameters describe.
-    """
-    return _match(model)[0]
-
-
-def get_weights(model):
-    """A copy of the weights by canonical name, NumPy arrays in canonical layout."""
-    return {name: to_numpy(var) for name, var in named_tensors(model).items()}
-
-
-def set_weights(model, weights):
-    """Give `model` the `weights`, as `get_weights` returns them.
-
-    Raises ValueError, and changes nothing, unless they fit exactly.
-    """
-    architecture, _ = _match(model)
-    weights = core.check(weights, architecture)
-    for name, variable in named_tensors(model).items():
-        variable.assign(_own(weights[name]))
-
-
-def save_weights(model, path):
-    """Write the weights to `path`, as safetensors that every framework here reads."""
-    core.save(path, get_weights(model), architecture_of(model))
-
-
-def load_weights(model, path):
-    """Give `model` the weights in the file at `path`.
-
-    It may come from `save_weights`, torchvision, Keras or Gluon: its content tells which.
-    Raises ValueError, and changes nothing, unless all tensors fit.
-    """
-    set_weights(model, core.load(path, architecture_of(model)))
-
-
 def named_tensors(model):
     """The model's own variables, running statistics included, by canonical name."""
-    architecture, found = _match(model)
+    architecture, keras_layers = _match(model)
     named = {}
-    for layer, own in zip(architecture.layers(), found, strict=True):
+    for layer, keras_layer in zip(architecture.layers(), keras_layers, strict=True):
         for name in layer.tensors():
             last = name.rpartition(".")[2]
-            named[name] = getattr(own, _NAMES[layer.kind].get(last, last))
+            named[name] = getattr(keras_layer, _KERAS[layer.kind].get(last, last))
     return named
 
 
@@ -81,29 +51,37 @@ def check_built(model):
 
 def to_numpy(array):
     """A copy of a parameter, gradient or statistic, in canonical layout."""
-    return np.array(_canonical(np.asarray(array)), np.float32, order="C")
-
-
-def _canonical(array):
-    """(h, w, in, out) as (out, in, h, w), and (in, out) as (out, in)."""
-    return array if array.ndim == 1 else np.moveaxis(array, (-1, -2), (0, 1))
-
-
-def _own(array):
-    """The reverse of `_canonical`."""
-    return array if array.ndim == 1 else np.moveaxis(array, (0, 1), (-1, -2))
+    return np.array(hwio_to_oihw(np.asarray(array)), np.float32, order="C")
 
 
 def _match(model):
     """The architecture, and the Keras layer of each of its layers."""
     # Keras begins with the last layer.
-    found = [layer for layer in flatten(model) if type(layer) in _KINDS][::-1]
+    keras_layers = [l for l in flatten(model) if type(l) in _KINDS][::-1]
     check_built(model)
-    shapes = [_canonical(np.empty(_weight(layer).shape)).shape for layer in found]
-    kinds = [_KINDS[type(layer)] for layer in found]
-    return core.match(model, list(zip(kinds, shapes, strict=True))), found
+    kinds = [_KINDS[type(layer)] for layer in keras_layers]
+    weights = [np.empty(_weight(layer).shape) for layer in keras_layers]
+    shapes = [hwio_to_oihw(weight).shape for weight in weights]
+    return core.match(model, list(zip(kinds, shapes, strict=True))), keras_layers
 
 
 def _weight(layer):
     is_norm = isinstance(layer, layers.BatchNormalization)
     return layer.gamma if is_norm else layer.kernel
+
+
+def _read(model):
+    return {name: to_numpy(var) for name, var in named_tensors(model).items()}
+
+
+def _write(model, weights):
+    for name, variable in named_tensors(model).items():
+        variable.assign(oihw_to_hwio(weights[name]))
+
+
+_weights = core.Weights(lambda model: _match(model)[0], _read, _write)
+architecture_of = _weights.architecture_of
+get_weights = _weights.get_weights
+set_weights = _weights.set_weights
+save_weights = _weights.save_weights
+load_weights = _weights.load_weights

@@ -3,84 +3,40 @@
 from d2lext.torch import loading  # noqa: F401  first, for its errors
 
 # isort: split
-from d2lext.core.checks import check_positive
-from d2lext.core.densenet.architecture import Architecture
-from d2lext.core.densenet.registry import architecture, list_models
-from d2lext.core.hyperparameters import HyperParameters, add_to_class
+from d2lext.core.names import shared
 from d2lext.core.names.exports import EXPORTED, lookup
-from d2lext.core.plotting import (
-    ProgressBoard,
-    plot,
-    set_axes,
-    set_figsize,
-    show_images,
-    use_svg_display,
+from d2lext.core.names.shared import *
+from d2lext.torch import (
+    blocks,
+    data,
+    device,
+    functions,
+    memory,
+    models,
+    module,
+    weights,
 )
-from d2lext.core.timing import Timer
-from d2lext.torch import functions
-from d2lext.torch.blocks import LeNet, Residual, ResNeXtBlock, corr2d
-from d2lext.torch.data import DataModule, FashionMNIST
-from d2lext.torch.device import cpu, gpu, num_gpus, try_all_gpus, try_gpu
-from d2lext.torch.functions import *  # noqa: F403  functions.__all__
-from d2lext.torch.models import create_model, examine, predict
-from d2lext.torch.module import (
-    Classifier,
-    Module,
-    init_cnn,
-    init_he,
-    num_params,
-)
-from d2lext.torch.recompute import recompute
+from d2lext.torch.blocks import *
+from d2lext.torch.data import *
+from d2lext.torch.device import *
+from d2lext.torch.functions import *
+from d2lext.torch.memory import *
+from d2lext.torch.models import *
+from d2lext.torch.module import *
 from d2lext.torch.trainer import Trainer
-from d2lext.torch.weights import (
-    architecture_of,
-    get_weights,
-    load_weights,
-    save_weights,
-    set_weights,
-)
+from d2lext.torch.weights import *
 
 __all__ = [
-    "Architecture",
-    "Classifier",
-    "DataModule",
-    "FashionMNIST",
-    "HyperParameters",
-    "LeNet",
-    "Module",
-    "ProgressBoard",
-    "ResNeXtBlock",
-    "Residual",
-    "Timer",
-    "Trainer",
-    "add_to_class",
-    "architecture",
-    "architecture_of",
-    "check_positive",
-    "corr2d",
-    "cpu",
-    "create_model",
-    "examine",
-    "get_weights",
-    "gpu",
-    "init_cnn",
-    "init_he",
-    "list_models",
-    "load_weights",
-    "num_gpus",
-    "num_params",
-    "plot",
-    "predict",
-    "recompute",
-    "save_weights",
-    "set_axes",
-    "set_figsize",
-    "set_weights",
-    "show_images",
-    "try_all_gpus",
-    "try_gpu",
-    "use_svg_display",
+    *shared.__all__,
+    *blocks.__all__,
+    *data.__all__,
+    *device.__all__,
     *functions.__all__,
+    *memory.__all__,
+    *models.__all__,
+    *module.__all__,
+    "Trainer",
+    *weights.__all__,
     *EXPORTED,
 ]
 

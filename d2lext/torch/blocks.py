@@ -1,4 +1,8 @@
-"""d2l's blocks and LeNet, which its chapters on convolutions build and then reuse."""
+"""d2l's blocks from its chapters on convolutions, which later chapters reuse.
+
+Images are (n, c, h, w). Batch normalization has epsilon 1e-5; its moving statistics
+keep a share of 0.9 at each step.
+"""
 
 import torch
 from torch import nn
@@ -6,24 +10,26 @@ from torch.nn import functional as F
 
 from d2lext.torch.module import Classifier
 
+__all__ = ["corr2d", "LeNet", "Residual", "ResNeXtBlock"]
+
 
 def corr2d(X, K):
-    """The two-dimensional cross-correlation of X (h, w) with the kernel K (p, q).
+    """The cross-correlation of a matrix X (h, w) with a kernel K (k, l).
 
-    It has the shape (h - p + 1, w - q + 1). Zhang et al. (2023), section 7.2.
+    The result is (h - k + 1, w - l + 1). Gradients pass through. d2l, section 7.2.1.
     """
-    p, q = K.shape
-    Y = torch.zeros((X.shape[0] - p + 1, X.shape[1] - q + 1), device=X.device)
+    k, l = K.shape
+    Y = torch.zeros((X.shape[0] - k + 1, X.shape[1] - l + 1), device=X.device)
     for i in range(Y.shape[0]):
         for j in range(Y.shape[1]):
-            Y[i, j] = (X[i : i + p, j : j + q] * K).sum()
+            Y[i, j] = (X[i : i + k, j : j + l] * K).sum()
     return Y
 
 
 class LeNet(Classifier):
-    """LeNet-5 for images of 28x28 pixels (LeCun et al., 1998, figure 2).
+    """LeNet-5 with sigmoids, for images of 28x28 pixels; d2l, section 7.6.
 
-    As in section 7.6 of Zhang et al. (2023): no Gaussian layer, and sigmoids.
+    LeCun et al. (1998), Gradient-based learning applied to document recognition.
     """
 
     def __init__(self, lr=0.1, num_classes=10):
@@ -46,10 +52,10 @@ class LeNet(Classifier):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions whose output is added to the input (He et al., 2016a).
+    """Two 3x3 convolutions whose output is added to their input; d2l, section 8.6.2.
 
-    `use_1x1conv` gives the input as many channels, and `strides` the size, that the
-    sum needs: figure 2 and equations 1 and 2 of the paper.
+    He et al. (2016), Deep residual learning for image recognition, section 3.2. With
+    `strides` > 1 or another number of channels, `use_1x1conv` makes the input fit.
     """
 
     def __init__(self, num_channels, use_1x1conv=False, strides=1):
@@ -73,10 +79,11 @@ class Residual(nn.Module):
 
 
 class ResNeXtBlock(nn.Module):
-    """A residual block with a grouped convolution in a bottleneck (Xie et al., 2017).
+    """A residual block whose 3x3 convolution sees groups of channels; d2l, 8.6.5.
 
-    Figure 3c of the paper. The bottleneck has `bot_mul` times as many channels as the
-    output, and `groups` of them, as in d2l, are the channels of one group.
+    Xie et al. (2017), Aggregated residual transformations for deep neural networks,
+    section 3. `bot_mul` is the bottleneck's share of `num_channels`. As in d2l,
+    `groups` is the number of channels in a group, not of groups.
     """
 
     def __init__(self, num_channels, groups, bot_mul, use_1x1conv=False, strides=1):

@@ -2,6 +2,10 @@
 
 import torch
 
+from d2lext.core.machine.devices import Devices
+
+__all__ = ["cpu", "gpu", "num_gpus", "try_gpu", "try_all_gpus"]
+
 
 def cpu():
     """The CPU."""
@@ -14,15 +18,10 @@ def gpu(i=0):
 
 
 def num_gpus():
-    """How many GPUs there are."""
+    """The number of GPUs."""
     return torch.cuda.device_count()
 
 
-def try_gpu(i=0):
-    """The `i`-th GPU when there is one, else the CPU."""
-    return gpu(i) if i < num_gpus() else cpu()
-
-
-def try_all_gpus():
-    """All GPUs, or [the CPU] when there is none."""
-    return [gpu(i) for i in range(num_gpus())] or [cpu()]
+_devices = Devices(cpu, gpu, num_gpus)
+try_gpu = _devices.try_gpu
+try_all_gpus = _devices.try_all_gpus

@@ -1,7 +1,7 @@
-"""d2l's names for what PyTorch calls otherwise: plain functions on tensors.
+"""d2l's names for PyTorch's functions on tensors.
 
-A notebook that says `d2l.reduce_sum(x)` instead of `x.sum()` reads alike in all
-frameworks. Arguments and defaults are PyTorch's own: `d2l.ones((2, 3))`, of float32.
+A notebook that writes `d2l.reduce_sum(x)` instead of `x.sum()` reads the same in every
+framework. Arguments and defaults are PyTorch's own: `d2l.ones((2, 3))` is float32.
 """
 
 import torch
@@ -66,19 +66,19 @@ def reshape(x, *args, **kwargs):
 transpose = torch.t  # of at most two axes
 
 
-# Kinds of numbers, devices
+# Types and devices
 def astype(x, *args, **kwargs):
-    """`x` as another type: `astype(x, float32)`."""
+    """`x` converted to another type: `astype(x, float32)`."""
     return x.type(*args, **kwargs)
 
 
 def to(x, *args, **kwargs):
-    """`x` on another device: `to(x, try_gpu())`."""
+    """`x` moved to another device: `to(x, try_gpu())`."""
     return x.to(*args, **kwargs)
 
 
 def numpy(x):
-    """`x` as an array of NumPy, without its gradient."""
+    """`x` as a NumPy array, without its gradient."""
     return x.detach().cpu().numpy()
 
 

@@ -5,25 +5,15 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from d2lext.core import module as core
 from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
-from d2lext.core.hyperparameters import HyperParameters
-from d2lext.core.plotting import ProgressBoard
+
+__all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params"]
 
 
-class Module(nn.Module, HyperParameters):
+class Module(core.Module, nn.Module):
     """Base of models: a network `net`, a loss and an optimiser."""
-
-    min_image_size = 1  # pixels; a network that shrinks its input says more
-
-    def __init__(self, plot_train_per_epoch=5, plot_valid_per_epoch=1):
-        super().__init__()
-        self.save_hyperparameters()
-        self.board = ProgressBoard()
-
-    def loss(self, y_hat, y):
-        """The mean loss of predictions `y_hat` against labels `y`."""
-        raise NotImplementedError(f"{type(self).__name__} must define loss(y_hat, y)")
 
     def forward(self, X):
         """The network's output for X."""
@@ -35,22 +25,7 @@ class Module(nn.Module, HyperParameters):
         """Hand a scalar of this batch to the trainer, which averages and draws it."""
         self.trainer.log(key, value.detach(), train)
 
-    def training_step(self, batch):
-        """The mean loss of a minibatch, to be differentiated."""
-        l = self.loss(self(*batch[:-1]), batch[-1])
-        self.plot("loss", l, train=True)
-        return l
-
-    def validation_step(self, batch):
-        """Log the loss of a minibatch."""
-        self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
-
     def configure_optimizers(self):
-        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
-
-        With `self.momentum` and `self.weight_decay` where the model has them; the
-        latter times a weight is added to its gradient.
-        """
         return torch.optim.SGD(
             self.parameters(),
             lr=self.lr,
@@ -65,14 +40,8 @@ class Module(nn.Module, HyperParameters):
             self.net.apply(init)
 
 
-class Classifier(Module):
+class Classifier(core.Classifier, Module):
     """Base of classifiers: cross-entropy loss and accuracy."""
-
-    def validation_step(self, batch):
-        """Log the loss and the accuracy of a minibatch."""
-        Y_hat = self(*batch[:-1])
-        self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
-        self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions, or 0 and 1 for each if not `averaged`."""
@@ -92,7 +61,7 @@ class Classifier(Module):
         device = next((p.device for p in self.parameters()), None)
         X = torch.randn(*X_shape, device=device)
         training = self.training
-        self.eval()  # a look at the shapes leaves BatchNorm's statistics alone
+        self.eval()  # leaves BatchNorm's statistics alone
         with torch.no_grad():
             for layer in self.net:
                 X = layer(X)
@@ -103,9 +72,9 @@ class Classifier(Module):
 def init_cnn(module):
     """Xavier-uniform weights and zero biases for linear and convolutional layers.
 
-    Use it as `net.apply(init_cnn)`. A lazy layer has no weights yet: it is
-    initialised by its first forward pass, as soon as they exist. While a trainer builds
-    a model, its seed decides the weights, the same ones in every framework.
+    Use it as `net.apply(init_cnn)`. A lazy layer is initialised in its first forward
+    pass, as soon as it has weights. While a trainer builds a model, its seed decides the
+    weights, the same in every framework.
     """
     if isinstance(module, (nn.Linear, nn.Conv2d)):
         _init(module, initializers.xavier_uniform, nn.init.xavier_uniform_)
@@ -132,15 +101,15 @@ def _init(module, draw, otherwise):
             hook.remove()
             _init(module, draw, otherwise)
 
-        # Pre-hooks run in the order of registration: the layer's own one, which
-        # creates the weights, comes first.
+        # Pre-hooks run in the order of registration: first the layer's own one, which
+        # creates the weights.
         hook = module.register_forward_pre_hook(init_once)
         return
-    rng = initializers.generator()
+    weights = initializers.draw_oihw(draw, module.weight.shape)
     with torch.no_grad():
-        if rng is None:
+        if weights is None:
             otherwise(module.weight)
         else:
-            module.weight.copy_(torch.from_numpy(draw(module.weight.shape, rng)))
+            module.weight.copy_(torch.from_numpy(weights))
         if module.bias is not None:
             module.bias.zero_()

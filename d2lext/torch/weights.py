@@ -6,47 +6,15 @@ from torch.nn.parameter import is_lazy
 
 from d2lext.core.densenet import weights as core
 
+__all__ = [
+    "architecture_of",
+    "get_weights",
+    "set_weights",
+    "save_weights",
+    "load_weights",
+]
+
 _KINDS = {nn.Conv2d: "conv", nn.BatchNorm2d: "norm", nn.Linear: "linear"}
-
-
-def architecture_of(model):
-    """The architecture of a built DenseNet.
-
-    Raises TypeError for other models and ValueError for one that is not built, or whose
-    layers are not those that its hyperparameters describe.
-    """
-    return _match(model)[0]
-
-
-def get_weights(model):
-    """A copy of the weights by canonical name, NumPy arrays in canonical layout."""
-    return {name: to_numpy(tensor) for name, tensor in named_tensors(model).items()}
-
-
-def set_weights(model, weights):
-    """Give `model` the `weights`, as `get_weights` returns them.
-
-    Raises ValueError, and changes nothing, unless they fit exactly.
-    """
-    architecture, _ = _match(model)
-    weights = core.check(weights, architecture)
-    with torch.no_grad():
-        for name, tensor in named_tensors(model).items():
-            tensor.copy_(torch.from_numpy(weights[name]))
-
-
-def save_weights(model, path):
-    """Write the weights to `path`, as safetensors that every framework here reads."""
-    core.save(path, get_weights(model), architecture_of(model))
-
-
-def load_weights(model, path):
-    """Give `model` the weights in the file at `path`.
-
-    It may come from `save_weights`, torchvision, Keras or Gluon: its content tells which.
-    Raises ValueError, and changes nothing, unless all tensors fit.
-    """
-    set_weights(model, core.load(path, architecture_of(model)))
 
 
 def named_tensors(model):
@@ -74,5 +42,23 @@ def _match(model):
     """The architecture, and the module of each of its layers."""
     check_built(model)
     modules = [m for m in model.modules() if isinstance(m, tuple(_KINDS))]
-    found = [(_KINDS[type(m)], tuple(m.weight.shape)) for m in modules]
-    return core.match(model, found), modules
+    layers = [(_KINDS[type(m)], tuple(m.weight.shape)) for m in modules]
+    return core.match(model, layers), modules
+
+
+def _read(model):
+    return {name: to_numpy(tensor) for name, tensor in named_tensors(model).items()}
+
+
+def _write(model, weights):
+    with torch.no_grad():
+        for name, tensor in named_tensors(model).items():
+            tensor.copy_(torch.from_numpy(weights[name]))
+
+
+_weights = core.Weights(lambda model: _match(model)[0], _read, _write)
+architecture_of = _weights.architecture_of
+get_weights = _weights.get_weights
+set_weights = _weights.set_weights
+save_weights = _weights.save_weights
+load_weights = _weights.load_weights

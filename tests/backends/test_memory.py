@@ -160,7 +160,7 @@ def test_pytorch_keeps_less():
 
 @pytest.mark.skipif("mxnet" not in SELECTED, reason="it is MXNet's function")
 def test_mxnet_runs_each_block_once_more(monkeypatch):
-    recomputed = d2l("mxnet.recompute")._Recomputed
+    recomputed = d2l("mxnet.memory")._Recomputed
     run, calls = recomputed._run, []
     monkeypatch.setattr(recomputed, "_run", lambda *args: calls.append(1) or run(*args))
     X, y = images()

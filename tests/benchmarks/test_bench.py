@@ -13,10 +13,10 @@ from benchmarks import __main__ as command
 from benchmarks import arithmetic, memory, precision, report, worker
 from builder.command import arguments as cli
 from builder.errors import BookError
-from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture
 from d2lext.core.frameworks import IDS
 
+D2L = architecture("densenet_d2l")
 LIBRARIES = {"jax": ("jax", "flax", "optax", "tensorflow")}
 
 
@@ -38,7 +38,7 @@ def of_frameworks():
 
 
 def test_flop_of_the_step():
-    cost = arithmetic.step_cost(Architecture(), batch=128, size=(96, 96))
+    cost = arithmetic.step_cost(D2L, batch=128, size=(96, 96))
     assert round(cost.flop / 1e9, 1) == 97.3
     assert round(cost.forward_flop / 1e9, 1) == 33.0
     assert round(cost.backward_flop / 1e9, 1) == 64.2
@@ -47,8 +47,8 @@ def test_flop_of_the_step():
 
 def test_pooling_first_saves_three_quarters_of_the_transitions():
     shape = {"batch": 128, "size": (96, 96)}
-    paper = arithmetic.ops(Architecture(), **shape)
-    ours = arithmetic.ops(Architecture(), **shape, pool_first=True)
+    paper = arithmetic.ops(D2L, **shape)
+    ours = arithmetic.ops(D2L, **shape, pool_first=True)
     # 192 -> 96 on 24x24 pixels, 224 -> 112 on 12x12, 240 -> 120 on 6x6
     pixels = 192 * 96 * 24**2 + 224 * 112 * 12**2 + 240 * 120 * 6**2
     saved = sum(op.flop for op in paper) - sum(op.flop for op in ours)
@@ -59,7 +59,7 @@ def test_pooling_first_saves_three_quarters_of_the_transitions():
 
 
 def test_values_of_the_first_layers():
-    first, norm, pool, second, conv, *_ = arithmetic.ops(Architecture(), 2, (96, 96))
+    first, norm, pool, second, conv, *_ = arithmetic.ops(D2L, 2, (96, 96))
     assert first.values == norm.values == 2 * 48 * 48 * 64
     assert pool.values == second.values == 2 * 24 * 24 * 64
     assert conv.values == 2 * 24 * 24 * 32

@@ -1,13 +1,15 @@
-"""What a DenseNet consists of: the names and shapes of its layers, from its options.
+"""The layers of a DenseNet, with the names and shapes of their weights, by its options.
 
-Names and layouts are those of torchvision, in which weights travel between the
-frameworks: convolutions (out, in, height, width), linear layers (out, in).
+Names and layouts are torchvision's, in which weights travel between the frameworks:
+convolutions (out, in, height, width), linear layers (out, in).
 """
 
 import math
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from d2lext.core.checks import check_positive, check_share
+from d2lext.core.densenet.family import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -16,10 +18,10 @@ class Layer:
 
     name: str
     kind: str
-    shape: tuple
+    shape: tuple[int, ...]
     bias: bool
 
-    def tensors(self):
+    def tensors(self) -> dict[str, tuple[int, ...]]:
         """The names and shapes of the layer's tensors, running statistics included."""
         shapes = {"weight": self.shape}
         if self.bias:
@@ -33,21 +35,21 @@ class Layer:
 class Architecture:
     """The options that decide a DenseNet's weights (Huang et al., 2017, Sections 3, 4).
 
-    The defaults are those of the first chapter's network: no bottleneck, a bias in each
-    convolution. `small_images` stands for the stem of the networks for CIFAR.
+    The defaults are those of the networks for ImageNet, and of `DenseNetBC`.
+    `small_images` selects the stem of the networks for CIFAR.
     """
 
-    arch: tuple = (4, 4, 4, 4)
+    arch: tuple[int, ...]
     growth_rate: int = 32
     num_channels: int = 64
-    bottleneck_size: int | None = None
+    bottleneck_size: int | None = 4
     compression: float = 0.5
     small_images: bool = False
-    bias: bool = True
-    num_classes: int = 10
-    in_channels: int = 1
+    bias: bool = False
+    num_classes: int = 1000
+    in_channels: int = 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_positive(
             arch=self.arch,
             growth_rate=self.growth_rate,
@@ -61,40 +63,44 @@ class Architecture:
         object.__setattr__(self, "arch", tuple(self.arch))
 
     @classmethod
-    def of(cls, model, in_channels=1):
+    def of(cls, model: Any, in_channels: int = 1) -> "Architecture":
         """The architecture that a model's hyperparameters describe.
 
-        Raises ValueError for values that no DenseNet can have, dropout's included, and
-        TypeError for other kinds of models.
+        What the first chapter's `DenseNet` lacks comes from its entry in VARIANTS. Raises
+        ValueError for values that no DenseNet can have, dropout's included, and TypeError
+        for other kinds of models.
         """
-        missing = [
-            name
-            for name in ("arch", "growth_rate", "num_channels", "num_classes")
-            if not hasattr(model, name)
-        ]
-        if missing:
-            raise TypeError(
-                f"{type(model).__name__} is no DenseNet of this library (it has no "
-                f"{missing[0]}): build one with create_model, DenseNet or DenseNetBC, "
-                "or save other networks as their framework does"
-            )
-        options = {
-            field.name: getattr(model, field.name, field.default)
-            for field in fields(cls)
-        }
+        for name in ("arch", "growth_rate", "num_channels", "num_classes"):
+            if not hasattr(model, name):
+                raise TypeError(
+                    f"{type(model).__name__} is not a DenseNet of this library (it has "
+                    f"no {name}): build one with create_model, DenseNet or DenseNetBC, "
+                    "or save other networks as their framework does"
+                )
         dropout = getattr(model, "dropout", 0)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be >= 0 and < 1, got {dropout!r}")
+        first = cls.from_options(VARIANTS["densenet_d2l"])
+        options = {
+            field.name: getattr(model, field.name, getattr(first, field.name))
+            for field in fields(cls)
+        }
         return cls(**options | {"in_channels": in_channels})
 
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> "Architecture":
+        """The architecture with `options`; those that decide no weights are ignored."""
+        names = {field.name for field in fields(cls)}
+        return cls(**{name: options[name] for name in options if name in names})
+
     @property
-    def min_image_size(self):
+    def min_image_size(self) -> int:
         """The smallest height and width, in pixels, that reach the head."""
         halvings = len(self.arch) - 1
         # A 3x3 pooling at stride 2 leaves n pixels of 2n - 1, and so does the stem.
         return 2**halvings if self.small_images else 2 ** (halvings + 2) - 3
 
-    def layers(self):
+    def layers(self) -> list[Layer]:
         """The layers with weights, in the order of the forward pass."""
         c, k = self.num_channels, self.growth_rate
         size = 3 if self.small_images else 7
@@ -121,12 +127,12 @@ class Architecture:
         layers.append(_norm("features.norm5", c))
         return [*layers, Layer("classifier", "linear", (self.num_classes, c), True)]
 
-    def tensors(self):
+    def tensors(self) -> dict[str, tuple[int, ...]]:
         """The names and shapes of all tensors, in order."""
         return {n: s for layer in self.layers() for n, s in layer.tensors().items()}
 
     @property
-    def num_params(self):
+    def num_params(self) -> int:
         """The number of trainable parameters."""
         return sum(
             math.prod(shape)
@@ -134,13 +140,13 @@ class Architecture:
             if not name.endswith(("running_mean", "running_var"))
         )
 
-    def options(self):
+    def options(self) -> dict[str, Any]:
         """The options as a dict that JSON can hold."""
         return asdict(self) | {"arch": list(self.arch)}
 
-    def _conv(self, name, c_in, c_out, size):
+    def _conv(self, name: str, c_in: int, c_out: int, size: int) -> Layer:
         return Layer(name, "conv", (c_out, c_in, size, size), self.bias)
 
 
-def _norm(name, c):
+def _norm(name: str, c: int) -> Layer:
     return Layer(name, "norm", (c,), True)

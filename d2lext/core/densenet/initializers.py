@@ -1,54 +1,69 @@
-"""Initial weights made by NumPy, so that equal seeds give them in every framework.
+"""Initial weights from NumPy, so that equal seeds give the same ones in every framework.
 
-A backend's `init_cnn` and `init_he` take their numbers from here while a seed is in
-force (a Trainer builds a model then), and from the framework at any other time. Weights
-are drawn in the order of the forward pass, in the layout (out, in, height, width).
+While a seed is in force, that is while a Trainer builds a model, a backend's `init_cnn`
+and `init_he` draw from here; otherwise the framework draws. Weights are drawn in the
+order of the forward pass, in the layout (out, in, height, width).
 """
 
 import contextlib
 import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-_generator = None
+from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.densenet.layouts import oihw_to_hwio
+
+Draw = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
+
+_generator: np.random.Generator | None = None
 
 
 @contextlib.contextmanager
-def seeded(seed):
-    """Draw all weights of layers that are built within from `seed`."""
+def seeded(seed: int) -> Iterator[None]:
+    """Draw the weights of all layers built within the block from `seed`."""
     global _generator
-    before, _generator = _generator, np.random.Generator(np.random.PCG64(seed))
+    before, _generator = _generator, _new_generator(seed)
     try:
         yield
     finally:
         _generator = before
 
 
-def generator():
-    """The generator of the seed that is in force, or None."""
-    return _generator
+def draw_oihw(draw: Draw, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Weights of `shape` (out, in, h, w) or (out, in); None where no seed is in force."""
+    return None if _generator is None else draw(shape, _generator)
 
 
-def xavier_uniform(shape, rng):
+def draw_hwio(draw: Draw, shape: tuple[int, ...]) -> np.ndarray | None:
+    """As `draw_oihw`, but of `shape` (h, w, in, out) or (in, out)."""
+    *window, c_in, c_out = shape
+    weights = draw_oihw(draw, (c_out, c_in, *window))
+    return None if weights is None else oihw_to_hwio(weights)
+
+
+def xavier_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010, Eq. 16)."""
     receptive_field = math.prod(shape[2:])
     limit = math.sqrt(6 / ((shape[0] + shape[1]) * receptive_field))
     return rng.uniform(-limit, limit, shape).astype(np.float32)
 
 
-def he_normal(shape, rng):
+def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Normal with deviation sqrt(2 / fan_in) (He et al., 2015, Eq. 10)."""
     deviation = math.sqrt(2 / math.prod(shape[1:]))
     return rng.normal(0, deviation, shape).astype(np.float32)
 
 
-def initial_weights(architecture, seed, conv=he_normal):
-    """All tensors of a DenseNet by canonical name: what `seed` gives in any framework.
+def initial_weights(
+    architecture: Architecture, seed: int, conv: Draw = he_normal
+) -> dict[str, np.ndarray]:
+    """All tensors of a DenseNet by canonical name, as `seed` gives them everywhere.
 
-    `conv` draws the convolutions' weights, Xavier's uniform distribution those of the
-    linear layer. Biases are 0, and normalization begins as the identity.
+    `conv` draws the weights of the convolutions, `xavier_uniform` those of the linear
+    layer. Biases are 0, and normalization starts as the identity.
     """
-    rng = np.random.Generator(np.random.PCG64(seed))
+    rng = _new_generator(seed)
     weights = {}
     for layer in architecture.layers():
         for name, shape in layer.tensors().items():
@@ -60,3 +75,7 @@ def initial_weights(architecture, seed, conv=he_normal):
             else:
                 weights[name] = np.zeros(shape, np.float32)
     return weights
+
+
+def _new_generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(seed))

@@ -1,26 +1,18 @@
 """The networks that have a name: what `create_model` builds.
 
-Their numbers stand in the chapter on the family, which exports them to `family.py`.
+Their numbers are in the chapter on the family, which exports them to `family.py`.
 """
 
 import difflib
 from dataclasses import fields
+from typing import Any
+
+import numpy as np
 
 from d2lext.core.densenet import initializers
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.family import VARIANTS
 
-# Where a variant says nothing; as in the class that the chapter defines.
-_DEFAULTS = {
-    "growth_rate": 32,
-    "num_channels": 64,
-    "bottleneck_size": 4,
-    "compression": 0.5,
-    "bias": False,
-    "num_classes": 1000,
-    "in_channels": 3,
-    "init": "he",
-}
 _INITIALIZERS = {
     "he": initializers.he_normal,
     "xavier": initializers.xavier_uniform,
@@ -29,36 +21,32 @@ _TRAINING = ("dropout", "memory_efficient", "lr", "momentum", "weight_decay")
 _OPTIONS = sorted({field.name for field in fields(Architecture)} | {*_TRAINING, "init"})
 
 
-def list_models(pattern=""):
-    """The names that `create_model` knows, those with `pattern` in them."""
+def list_models(pattern: str = "") -> list[str]:
+    """The names that `create_model` knows, those that contain `pattern`."""
     return [name for name in VARIANTS if pattern in name]
 
 
-def architecture(name, **options):
-    """The architecture of the network `name`, some of its options changed."""
-    options = _resolved(name, options)
-    return Architecture(
-        **{
-            field.name: options[field.name]
-            for field in fields(Architecture)
-            if field.name in options
-        }
-    )
+def architecture(name: str, **options: Any) -> Architecture:
+    """The architecture of the network `name`, with some options changed."""
+    return Architecture.from_options(_resolved(name, options))
 
 
-def model_options(name, options):
+def model_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """The arguments with which `DenseNetBC` is the network `name`."""
     options = _resolved(name, options)
     return {k: v for k, v in options.items() if k not in ("in_channels", "init")}
 
 
-def initial_weights(name, seed, options):
-    """The weights that the network `name` has in the beginning, by canonical name."""
+def initial_weights(
+    name: str, seed: int, options: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """The initial weights of the network `name`, by canonical name."""
     conv = _INITIALIZERS[_resolved(name, options)["init"]]
     return initializers.initial_weights(architecture(name, **options), seed, conv)
 
 
-def _resolved(name, options):
+def _resolved(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What differs from the defaults of `Architecture`, and the initializer's name."""
     if name not in VARIANTS:
         close = difflib.get_close_matches(name, VARIANTS) or list(VARIANTS)
         raise ValueError(
@@ -71,7 +59,7 @@ def _resolved(name, options):
                 f"create_model has no option {option!r}: choose from "
                 f"{', '.join(_OPTIONS)}, seed"
             )
-    resolved = _DEFAULTS | VARIANTS[name] | options
+    resolved = {"init": "he"} | VARIANTS[name] | options
     if resolved["init"] not in _INITIALIZERS:
         raise ValueError(
             f"init must be {' or '.join(map(repr, _INITIALIZERS))}, got "

@@ -1,38 +1,94 @@
-"""Weights by canonical name: whether they fit a network, and their way to files.
+"""Weights by canonical name: whether they fit a network, and their way to files and back.
 
-A backend says what layers its model has; names, shapes and files are the same for all.
+A backend finds the layers of a model, and reads and writes their tensors; the rest is
+the same for all.
 """
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from d2lext.core.densenet import formats
 from d2lext.core.densenet.architecture import Architecture
 
+Arrays = dict[str, np.ndarray]
 
-def match(model, found):
-    """The architecture of `model`, whose layers have the kinds and shapes `found`.
+
+class Weights:
+    """A backend's public functions on weights.
+
+    They rest on three of its own: `match(model)` gives the architecture of a built
+    DenseNet, `read(model)` a copy of its weights by canonical name; `write(model, weights)`
+    sets weights that fit.
+    """
+
+    def __init__(
+        self,
+        match: Callable[[Any], Architecture],
+        read: Callable[[Any], Arrays],
+        write: Callable[[Any, Arrays], None],
+    ) -> None:
+        self._match, self._read, self._write = match, read, write
+
+    def architecture_of(self, model: Any) -> Architecture:
+        """The architecture of a built DenseNet.
+
+        Raises TypeError for other models, and ValueError for one that is not built or
+        whose layers are not those that its hyperparameters describe.
+        """
+        return self._match(model)
+
+    def get_weights(self, model: Any) -> Arrays:
+        """A copy of the weights by canonical name, NumPy arrays in canonical layout."""
+        return self._read(model)
+
+    def set_weights(self, model: Any, weights: Arrays) -> None:
+        """Give `model` the `weights`, in the form that `get_weights` returns.
+
+        Raises ValueError, and changes nothing, unless they fit exactly.
+        """
+        self._write(model, _check(weights, self._match(model)))
+
+    def save_weights(self, model: Any, path: str | os.PathLike) -> None:
+        """Write the weights to `path`, as safetensors that every framework here reads."""
+        architecture = self._match(model)
+        formats.write(path, _check(self._read(model), architecture), architecture)
+
+    def load_weights(self, model: Any, path: str | os.PathLike) -> None:
+        """Give `model` the weights in the file at `path`.
+
+        It may come from `save_weights`, torchvision, Keras or Gluon, which its content
+        tells. Raises ValueError, and changes nothing, unless all tensors fit.
+        """
+        self.set_weights(model, _load(path, self._match(model)))
+
+
+def match(model: Any, layers: Sequence[tuple[str, tuple[int, ...]]]) -> Architecture:
+    """The architecture of `model`, whose layers have these kinds and shapes.
 
     Raises ValueError where they are not those that its hyperparameters describe.
     """
-    in_channels = found[0][1][1] if found and found[0][0] == "conv" else 1
+    in_channels = layers[0][1][1] if layers and layers[0][0] == "conv" else 1
     architecture = Architecture.of(model, in_channels)
-    layers = architecture.layers()
-    for layer, (kind, shape) in zip(layers, found, strict=False):
+    expected = architecture.layers()
+    for layer, (kind, shape) in zip(expected, layers, strict=False):
         if (layer.kind, layer.shape) != (kind, shape):
             raise ValueError(
                 f"the layers of this {type(model).__name__} are not those of a "
-                f"DenseNet with its hyperparameters: {layer.name} would be "
+                f"DenseNet with its hyperparameters: {layer.name} should be "
                 f"{layer.kind} {layer.shape}, but is {kind} {shape}"
             )
-    if len(layers) != len(found):
+    if len(expected) != len(layers):
         raise ValueError(
-            f"a DenseNet with these hyperparameters has {len(layers)} layers with "
-            f"weights, but this {type(model).__name__} has {len(found)}"
+            f"a DenseNet with these hyperparameters has {len(expected)} layers with "
+            f"weights, but this {type(model).__name__} has {len(layers)}"
         )
     return architecture
 
 
-def not_built(model):
+def not_built(model: Any) -> ValueError:
     """The error for a model without weights."""
     return ValueError(
         f"{type(model).__name__} has no weights before its first input: call it on a "
@@ -40,26 +96,20 @@ def not_built(model):
     )
 
 
-def check(weights, architecture):
-    """`weights` by canonical name, once they are found to fit the architecture.
+def _check(weights: Arrays, architecture: Architecture) -> Arrays:
+    """The `weights` in canonical order, contiguous; ValueError unless they fit exactly.
 
-    Raises ValueError for a missing or an unknown name, a wrong shape or type of number,
-    and for numbers that are not finite.
+    A missing or unknown name, a wrong shape or type and infinite numbers do not.
     """
     shapes = architecture.tensors()
     formats.check(weights, shapes, "the weights")
     return {name: np.ascontiguousarray(weights[name]) for name in shapes}
 
 
-def save(path, weights, architecture):
-    """Write canonical weights to `path`; the file is there as a whole or not at all."""
-    formats.write(path, check(weights, architecture), architecture)
+def _load(path: str | os.PathLike, architecture: Architecture) -> Arrays:
+    """The weights in a file of any format that `formats` knows.
 
-
-def load(path, architecture):
-    """The canonical weights in a file of any format that `formats` knows.
-
-    Raises ValueError where the file is damaged, of no known format, or does not fit;
+    Raises ValueError where the file is damaged, of unknown format, or does not fit;
     where it names its architecture, the error names the first difference.
     """
     saved = formats.read_metadata(path)

@@ -1,12 +1,13 @@
-"""Names that a backend's package serves on demand: the chapters', and d2l's further ones.
+"""Names that a backend's package looks up on demand: the chapters', and the rest of d2l's.
 
 The chapters define the models; `python build.py export` writes them to
-`d2lext/<backend>/<chapter>.py`. They are imported when first asked for, because they
-themselves import the package.
+`d2lext/<backend>/<chapter>.py`. They import the package, which therefore imports them
+only when they are first asked for.
 """
 
 import functools
 import importlib
+from typing import Any
 
 from d2lext.core.names import fallback
 
@@ -23,12 +24,12 @@ EXPORTED = {
 }
 
 
-def lookup(package, name):
+def lookup(package: str, name: str) -> Any:
     """The public `name` of the backend `package` (such as "d2lext.torch").
 
-    The name of a network in the registry is a function that creates it. What no chapter
-    exports comes from the installed d2l. Raises AttributeError for a name that d2l lacks
-    too.
+    The name of a network in the registry is a function that creates it. Anything that no
+    chapter exports comes from the installed d2l. Raises AttributeError for a name that
+    d2l lacks too.
     """
     if name in EXPORTED:
         return getattr(importlib.import_module(f"{package}.{EXPORTED[name]}"), name)
@@ -40,9 +41,10 @@ def lookup(package, name):
     return fallback.lookup(package, name)
 
 
-def variants():
+def variants() -> list[str]:
     """The names of the registry, each of which is also a function."""
-    # Only here: the builder, which writes that module, imports this one.
+    # Imported only here: the builder writes `family`, which the registry imports, and
+    # itself imports this module.
     from d2lext.core.densenet.registry import list_models
 
     return list_models()

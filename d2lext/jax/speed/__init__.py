@@ -1,1 +1,1 @@
-"""What makes JAX faster: XLA's slow operations on a CPU, written in other ways."""
+"""What makes JAX faster: other ways to compute what XLA computes slowly on a CPU."""

@@ -1,8 +1,8 @@
 """A convolution and its gradients as matrix products, which a CPU computes quickly.
 
-XLA's own convolutions reach about a third of a CPU's rate, and the gradient of the
-weights is to it a convolution with a window as large as the image. Products reach most
-of the rate, in bfloat16 too, where the processor has instructions for it. The price is
+XLA's own convolutions reach about a third of a CPU's rate, and it computes the gradient
+of the weights as a convolution with a window as large as the image. Products reach most
+of the rate, in bfloat16 too where the processor has instructions for it. The price is
 patches: copies of an array, one for each position of the window.
 
 Images are (n, h, w, c) and weights (h, w, in, out), with any number of axes between.
@@ -16,10 +16,10 @@ from jax.experimental.layout import Layout, with_layout_constraint
 
 
 def conv_by_products(params, dtype):
-    """The convolution of XLA's `params`, from float32 to float32.
+    """The convolution with XLA's `params`, from float32 to float32.
 
-    Of `dtype`, if it is given, are the factors of the products; sums are of float32.
-    Elsewhere than on CPUs, and with groups or holes, XLA has its way.
+    `dtype`, if given, is that of the factors in the products; sums are float32. On other
+    devices than CPUs, and with groups or dilation, XLA convolves.
     """
     strides, padding = params["window_strides"], params["padding"]
     unit = set(strides) == {1}
@@ -31,7 +31,7 @@ def conv_by_products(params, dtype):
         return lax.conv_general_dilated_p.bind(X, W, **params)
 
     def choose(products, otherwise, *arrays):
-        """What one of the two functions returns, in float32."""
+        """The result of one of the two functions, in float32."""
         if not _is_plain(params):
             return otherwise(*arrays).astype(jnp.float32)
         return lax.platform_dependent(
@@ -74,7 +74,7 @@ def conv_by_products(params, dtype):
 
 
 def _is_plain(params):
-    """Is it of (n, h, w, c) with (h, w, in, out), without groups or holes?"""
+    """Whether it is (n, h, w, c) with (h, w, in, out), without groups or dilation."""
     d = params["dimension_numbers"]
     last = len(d.lhs_spec) - 1
     axes = tuple(range(1, last))
@@ -92,8 +92,8 @@ def _correlate(X, W, strides, padding):
     if c_out >= c_in or window[0] == 1 or set(strides) != {1}:
         P = _patches(X, window, strides, padding)
         return _dot(P, W.reshape(-1, c_out))
-    # Fewer channels come out than go in: patches along the other axes alone, and what
-    # each of them gives to the k rows around it.
+    # Fewer channels come out than go in: patches along the other axes only, and the
+    # contribution of each to the k rows around it.
     k, (lo, hi) = window[0], padding[0]
     P = _patches(X, [1, *window[1:]], strides, [(0, 0), *padding[1:]])
     Z = _dot(P, jnp.moveaxis(W, 0, -2).reshape(P.shape[-1], -1))
@@ -118,7 +118,7 @@ def _weights_gradient(X, dY, shape, strides, padding):
 
 
 def _turned(window, padding):
-    """The padding with which a gradient is correlated with the turned window."""
+    """The padding for correlating a gradient with the turned window."""
     return [
         (k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip(window, padding, strict=True)
     ]
@@ -129,7 +129,7 @@ def _summed_product(A, B):
     A, B = (array.reshape(-1, array.shape[-1]) for array in (A, B))
     if A.dtype == jnp.float32:
         return lax.dot_general(A, B, (((0,), (0,)), ((), ())))
-    # Else what computes A would do so in the order of its transpose, which takes longer.
+    # Otherwise A would be computed in the order of its transpose, which takes longer.
     return _dot(lax.optimization_barrier(A).T, B)
 
 
@@ -137,7 +137,7 @@ def _dot(A, B):
     """The product of the last axis of A with the matrix B, in float32."""
 
     def by_rows(matrix):
-        # XLA multiplies bfloat16 only where rows lie one after the other in memory.
+        # XLA multiplies bfloat16 only where rows are contiguous in memory.
         return with_layout_constraint(matrix, Layout(major_to_minor=(0, 1)))
 
     rows = A.reshape(-1, A.shape[-1])
@@ -162,7 +162,7 @@ def _patches(X, window, strides, padding):
 def _taps(X, axis, k, s, lo, hi):
     """What each position of a window of `k` along `axis` reads, as channels."""
     X = lax.slice_in_dim(X, max(0, -lo), X.shape[axis] - max(0, -hi), axis=axis)
-    # By concatenation: fused with each of the slices, a pad is computed for every one.
+    # By concatenation: a pad would be fused with each slice, and computed for every one.
     shapes = ((*X.shape[:axis], max(0, n), *X.shape[axis + 1 :]) for n in (lo, hi))
     before, after = (jnp.zeros(shape, X.dtype) for shape in shapes)
     X = jnp.concatenate((before, X, after), axis)

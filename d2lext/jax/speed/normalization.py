@@ -1,9 +1,9 @@
-"""Batch normalization that goes through memory less often than Flax's.
+"""Batch normalization that passes over memory less often than Flax's.
 
-By one multiplication and one addition for each number: Flax subtracts the mean first.
-Scale and shift of each channel put together, the gradients need two sums over a batch
-instead of three, and nothing is written to memory for them alone. And the sums over
-features that several layers of a dense block normalize are computed once.
+It takes one multiplication and one addition a number, where Flax first subtracts the
+mean. With scale and shift combined per channel, the gradients need two sums over a batch
+instead of three, and write nothing to memory only for themselves. Sums over features that
+several layers of a dense block normalize are computed once.
 """
 
 import functools
@@ -14,7 +14,7 @@ from jax import numpy as jnp
 
 
 def fused(call, args, kwargs, context):
-    """Normalize for `flax.linen.intercept_methods` where Flax does not do more."""
+    """Normalize, for `flax.linen.intercept_methods`, where Flax would do no more."""
     layer = context.module
     if not (
         type(layer) is nn.BatchNorm
@@ -26,7 +26,7 @@ def fused(call, args, kwargs, context):
     axes = tuple(range(X.ndim - 1))
     n = X.size // X.shape[-1]
     mean = jnp.sum(X, axes) / n
-    # As in Flax, whose variance is that of the population, and not below zero.
+    # As in Flax: the variance of the population, and not below zero.
     var = jnp.maximum(0, jnp.sum(lax.square(X), axes) / n - lax.square(mean))
     for name, new in (("mean", mean), ("var", var)):
         old = layer.get_variable("batch_stats", name)
@@ -57,17 +57,18 @@ def _is_plain(layer, args, kwargs):
 
 
 class Joined:
-    """Sums over the channels of joined arrays, by sums over the arrays they are made of.
+    """Sums over each channel of concatenated arrays, from the sums over their parts.
 
-    A dense block's layers all normalize the features before them. Of each feature the
-    sums, and on the way back the gradients of these, are then computed once.
+    Each layer of a dense block normalizes all features before it. The sums over a feature,
+    and in the backward pass their gradients, are then computed once.
     """
 
     def __init__(self):
-        self._parts, self._results = {}, {}  # by identity, with what it is the one of
+        # By the id of an array, which is kept too: ids of freed arrays are reused.
+        self._parts, self._results = {}, {}
 
     def join(self, arrays):
-        """The arrays, one after the other along the last axis."""
+        """The arrays, concatenated along the last axis."""
         return self._remember(lax.concatenate(arrays, arrays[0].ndim - 1), arrays)
 
     def square(self, X):

@@ -7,14 +7,14 @@ from jax import numpy as jnp
 
 
 def is_plain(params):
-    """Whether XLA's `params` are those of pooling without holes."""
+    """Whether XLA's `params` are those of pooling without dilation."""
     return {*params["base_dilation"], *params["window_dilation"]} == {1}
 
 
 def max_pool(X, params):
-    """Max-pooling by XLA's `params`, one axis after the other."""
+    """Max-pooling with XLA's `params`, one axis after the other."""
     names = "window_dimensions", "window_strides", "padding"
-    # The last axis first: of equal numbers the first in reading order has the gradient.
+    # The last axis first: of equal numbers, the first in reading order gets the gradient.
     for axis in reversed(range(X.ndim)):
         k, s, (lo, hi) = (params[name][axis] for name in names)
         if (k, s, lo, hi) != (1, 1, 0, 0):
@@ -27,7 +27,7 @@ def _max_along(axis, k, s, lo, hi):
         return [(lo, hi, interior) if i == axis else (0, 0, 0) for i in range(X.ndim)]
 
     def largest(X):
-        """The maxima, and which place in the window each comes from."""
+        """The maxima, and the place in the window that each comes from."""
         X = lax.pad(X, np.array(-np.inf, X.dtype), config(X, lo, hi, 0))
         size = (X.shape[axis] - k) // s + 1
         taps = [
@@ -49,7 +49,7 @@ def _max_along(axis, k, s, lo, hi):
 
     def backward(residuals, dY):
         place, size = residuals
-        # It is read at each place of the window: not to be computed there each time.
+        # It is read at each place of the window, and must not be computed there each time.
         dY, dX = lax.optimization_barrier(dY), 0
         for i in range(k):
             # Each gradient at its place i of the window, `s` apart from the next.

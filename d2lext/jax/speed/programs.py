@@ -1,8 +1,8 @@
-"""The same function by a program that a CPU runs faster than what XLA makes of it.
+"""The same function as a program that runs faster on a CPU.
 
-`faster` leaves a model as its author wrote it, and replaces operations in the traced
-program by others of equal value: those of `convolution`, `normalization` and `pooling`.
-What it does not know it leaves alone. Memory and the choice of devices are others' work.
+`faster` leaves a model as its author wrote it and replaces operations in the traced
+program with others of equal value: those of `convolution`, `normalization` and `pooling`.
+It leaves alone what it does not know.
 """
 
 import functools
@@ -19,11 +19,11 @@ from d2lext.jax.speed.normalization import Joined
 
 
 def faster(function, dtype=None):
-    """`function` of arrays with equal values and, in reverse mode, equal gradients.
+    """`function` with equal values and, in reverse mode, equal gradients.
 
-    For `model.apply` with all its arguments; those that are not arrays stay what they
-    are. Of a `dtype` such as jnp.bfloat16 are then the inputs of convolutions, and
-    all else, parameters and statistics among it, keeps its own.
+    For `model.apply` with all its arguments, which need not be arrays. A `dtype` such as
+    jnp.bfloat16 is that of the inputs of convolutions; everything else, parameters and
+    statistics included, keeps its type.
     """
 
     @functools.wraps(function)
@@ -52,7 +52,7 @@ def _is_array(leaf):
 
 
 def _evaluate(jaxpr, consts, args, dtype, joined):
-    """The results of a program: each equation as it stands, or its replacement."""
+    """The results of a program: of each equation as it is, or of its replacement."""
     values = dict(zip(jaxpr.constvars + jaxpr.invars, [*consts, *args], strict=True))
     for eqn in jaxpr.eqns:
         given = [v.val if isinstance(v, Literal) else values[v] for v in eqn.invars]
@@ -88,7 +88,7 @@ def _apply(eqn, given, dtype, joined):
             *range(given[0].ndim - 1),
         ):
             return [joined.sum(given[0])]
-    # As JAX's own interpreter has it: functions within an equation become arguments.
+    # As in JAX's own interpreter: functions within an equation become arguments.
     params = eqn.primitive.get_bind_params(params)
     results = eqn.primitive.bind(*given, **params)
     return results if eqn.primitive.multiple_results else [results]

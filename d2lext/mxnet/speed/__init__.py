@@ -1,1 +1,1 @@
-"""What makes MXNet faster: a network's graph, computed in bfloat16."""
+"""What makes MXNet faster: a network's graph with faster operations, in bfloat16 too."""

@@ -1,4 +1,4 @@
-"""The graph that MXNet traces of a network, with operations that it computes faster."""
+"""The graph that MXNet traces of a network, with operations that take less time."""
 
 import functools
 import json
@@ -13,34 +13,34 @@ _CHANNELS = 16  # of a block in the layouts in which oneDNN computes convolution
 
 
 def compile_faster(model, in_bf16=False):
-    """Have each part of `model` change its graph by `faster` once it is traced.
+    """Let each part of `model` change its graph by `faster` once it is traced.
 
-    With `in_bf16`, training has a graph of its own: evaluation stays float32.
+    With `in_bf16`, only the graph for training is in bfloat16: evaluation stays float32.
     """
     if in_bf16:
-        # Gradients of an array that several layers read are added where they are
-        # computed. By default MXNet adds up to seven at once, in an operation that has
-        # neither oneDNN's layouts nor bfloat16. It reads this at its first gradient.
+        # Gradients of an array that several layers read are added as they are computed.
+        # By default MXNet adds up to seven at once, in an operation that supports neither
+        # oneDNN's layouts nor bfloat16. It reads this at its first gradient.
         os.environ.setdefault("MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "1")
     model.apply(functools.partial(_take_faster, in_bf16=in_bf16))
 
 
 def training(block, graph, **shapes):
-    """The `graph` of a part of a model that computes faster, as it is in training."""
+    """The `graph` of a part of a model, as `compile_faster` changes it for training."""
     in_bf16 = getattr(block, "_in_bf16", None)
     return graph if in_bf16 is None else faster(graph, in_bf16, **shapes)
 
 
 def faster(graph, in_bf16=False, **shapes):
-    """The symbol `graph`, whose inputs have `shapes`, in operations that take less time.
+    """The symbol `graph`, whose inputs have `shapes`, with operations that take less time.
 
-    Copies go: dropout of rate 0 is one, and so is a concatenation of one array. NumPy's
-    concatenation becomes the older one, oneDNN's, which keeps the layout of convolutions;
-    after the other each layer converts what it gets. In MXNet 1.9.1 the older one fails
-    on inputs (n, c, h, w) whose c is no multiple of 16; there NumPy's stays.
+    Copies are removed: dropout of rate 0 is one, and so is a concatenation of one array.
+    NumPy's concatenation becomes the older one, oneDNN's, which keeps the layout of
+    convolutions; after NumPy's, each layer converts its input. In MXNet 1.9.1 the older
+    one fails on inputs (n, c, h, w) where c is not a multiple of 16; there NumPy's stays.
 
-    With `in_bf16`, convolutions and what is between them compute in bfloat16, also on
-    the way back. Products are summed in float32; parameters, their gradients and the
+    With `in_bf16`, convolutions and what is between them compute in bfloat16, in the
+    backward pass too. Products are summed in float32; parameters, their gradients and the
     statistics of batch normalization stay float32.
     """
     content = json.loads(graph.tojson())
@@ -56,7 +56,7 @@ def faster(graph, in_bf16=False, **shapes):
             node["op"], node["attrs"]["dim"] = "Concat", node["attrs"].pop("axis")
     if not in_bf16:
         return _load(content)
-    content = json.loads(_load(content).tojson())  # without what is no longer read
+    content = json.loads(_load(content).tojson())  # without the nodes no longer read
     return _load(_cast(content, _find_bfloat16(content["nodes"], is_blocked)))
 
 
@@ -66,12 +66,12 @@ def _load(content):
 
 def _find_blocked(graph, shapes):
     """Whether a node's first output has whole blocks of channels, by the node's name."""
-    parts, found = graph.get_internals(), {}
+    parts, is_blocked = graph.get_internals(), {}
     _, sizes, _ = parts.infer_shape_partial(**shapes)
     for part, size in zip(parts, sizes, strict=True):
         whole = len(size) == 4 and size[1] > 0 and size[1] % _CHANNELS == 0
-        found.setdefault(part.name, whole)
-    return found
+        is_blocked.setdefault(part.name, whole)
+    return is_blocked
 
 
 def _is_concatenation(node):
@@ -80,7 +80,7 @@ def _is_concatenation(node):
 
 
 def _original(nodes, entry):
-    """What `entry`, (node, output, version), is a copy of; else the entry itself."""
+    """The entry (node, output, version) of which `entry` is a copy, else `entry`."""
     node = nodes[entry[0]]
     is_copy = (
         node["op"] in ("_np_copy", "_npi_concatenate") and len(node["inputs"]) == 1
@@ -91,26 +91,26 @@ def _original(nodes, entry):
 def _find_bfloat16(nodes, is_blocked):
     """The numbers of the nodes to compute in bfloat16: convolutions and what joins them.
 
-    Others, pooling for one, compute so where their data is there in bfloat16.
+    Others, such as pooling, do so where their data is available in bfloat16.
     """
-    found, there = set(), set()
+    chosen, available = set(), set()
     while True:
-        before = len(found)
+        before = len(chosen)
         for number, node in enumerate(nodes):
             data = node["inputs"][: None if node["op"] == "Concat" else 1]
             data = {tuple(entry[:2]) for entry in data}
-            if node["op"] == "Convolution" or data & there:
+            if node["op"] == "Convolution" or data & available:
                 around = [node, *(nodes[source] for source, _ in data)]
                 blocked = all(is_blocked[other["name"]] for other in around)
                 if blocked and _has_bfloat16(node):
-                    found.add(number)
-                    there |= {(number, 0)} | data
-        if len(found) == before:
-            return found
+                    chosen.add(number)
+                    available |= {(number, 0)} | data
+        if len(chosen) == before:
+            return chosen
 
 
 def _has_bfloat16(node):
-    """Whether oneDNN computes it in bfloat16, on whole blocks of channels also fast."""
+    """Whether oneDNN computes it in bfloat16, and fast on whole blocks of channels."""
     attrs = node.get("attrs", {})
     return (
         node["op"] in ("Activation", "BatchNorm", "Concat", "Convolution", "Pooling")
@@ -147,7 +147,7 @@ def _cast(content, in_bf16):
             dtype = "bfloat16" if to_bf16 else "float32"
             name = f"{old[node]['name']}_{output}_{dtype}"
             if len(wanted[node, output]) == 2:
-                # MXNet's gradient of a cast overwrites what it should be added to.
+                # MXNet's gradient of a cast overwrites what it should add to.
                 source = add("_copy", f"{name}_copy", source)
             casts[node, output] = add("amp_cast", name, source, dtype=dtype)
         return casts[node, output]
@@ -165,7 +165,7 @@ def _cast(content, in_bf16):
 
 def _take_faster(block, in_bf16):
     if isinstance(block, HybridBlock):
-        # A method, not a closure: it moves with a copy of the block.
+        # A method, not a closure: a copy of the block gets its own.
         block._build_cache = types.MethodType(_build_cache, block)
         block._in_bf16 = in_bf16
 
@@ -175,7 +175,7 @@ def _build_cache(block, *args):
     if len(inputs) != len(args) or any(
         getattr(a, "dtype", None) != numpy.float32 for a in args
     ):
-        # Lists among them, or numbers for which oneDNN has no layouts.
+        # Some are lists, or of a type for which oneDNN has no layouts.
         return type(block)._build_cache(block, *args)
     shapes = {i.name: a.shape for i, a in zip(inputs, args, strict=True)}
     compiled = []

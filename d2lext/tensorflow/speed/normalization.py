@@ -1,7 +1,7 @@
 """Batch normalization as one operation instead of Keras' twenty.
 
-Keras composes it of sums, products and casts, each of which goes through the whole
-tensor: more than half the time of a step on a CPU. The layers stay what they are.
+Keras composes it of sums, products and casts, each of which passes over the whole tensor:
+more than half the time of a step on a CPU. The layers themselves do not change.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ import tensorflow as tf
 def fused(model):
     """Let the batch normalization in `model` train by TensorFlow's fused operation.
 
-    The same function up to rounding, with the same moving averages. It concerns Keras'
-    layer only, on images with channels last; a subclass has ideas of its own.
+    The same function up to rounding, with the same moving averages. This applies only to
+    Keras' own layer, not to subclasses, on images with channels last.
     """
     layers = [layer for layer in model._flatten_layers() if _can_fuse(layer)]
     try:
         for layer in layers:
-            # Past Keras' bookkeeping of attributes.
+            # Bypasses Keras' tracking of attributes.
             vars(layer)["call"] = functools.partial(_call, layer, layer.call)
         yield
     finally:
@@ -32,7 +32,7 @@ def fused(model):
 def _can_fuse(layer):
     return (
         type(layer) is keras.layers.BatchNormalization
-        and "call" not in vars(layer)  # an author's own
+        and "call" not in vars(layer)  # which an author has replaced
         and layer.axis in (-1, 3)
         and not (layer.renorm or layer.synchronized)
     )
@@ -54,7 +54,7 @@ def _call(layer, otherwise, inputs, training=None, mask=None):
         x=inputs,
         scale=tf.cast(gamma, tf.float32),
         offset=tf.cast(beta, tf.float32),
-        mean=tf.zeros(0),  # no averages of its own
+        mean=tf.zeros(0),  # it keeps no averages
         variance=tf.zeros(0),
         epsilon=layer.epsilon,
         is_training=True,

@@ -1,8 +1,7 @@
 """Computing in bfloat16 while the variables, the statistics and the loss stay float32.
 
-Of the two ways, `in_graph` is the faster one: TensorFlow itself rewrites a compiled
-step. `mixed` also serves eager steps and GPUs. When to compute so is the trainer's
-decision.
+`in_graph` is the faster of two ways: TensorFlow itself rewrites a compiled step. `mixed`
+also works for eager steps and on GPUs. The trainer decides when to use which.
 """
 
 import contextlib
@@ -17,11 +16,11 @@ _REWRITE = "auto_mixed_precision_onednn_bfloat16"
 def in_graph():
     """Run functions of `tf.function` in bfloat16: enter it for each call of them.
 
-    TensorFlow casts around convolutions, products of matrices and what lies between
-    them, whoever wrote the layers; sums, softmax and the loss stay float32. Only for
-    the CPU, with oneDNN; elsewhere the functions run as they are.
+    TensorFlow casts around convolutions, matrix products and what is between them,
+    whoever wrote the layers; sums, softmax and the loss stay float32. This works only on
+    CPUs with oneDNN; elsewhere the functions run unchanged.
     """
-    # Called once without it and once within it, a function is compiled twice.
+    # A function called both without it and within it is compiled twice.
     before = tf.config.optimizer.get_experimental_options().get(_REWRITE, False)
     tf.config.optimizer.set_experimental_options({_REWRITE: True})
     try:
@@ -34,22 +33,22 @@ def in_graph():
 def mixed(model):
     """Let the float32 layers of `model` compute in bfloat16, by Keras' policy.
 
-    The model's output is float32 again, for the loss. Afterwards all is as before,
-    also after an exception.
+    The model's output is float32 again, for the loss. Afterwards, even after an
+    exception, the model is as before.
     """
     if not model.built:
         # Keras would remember bfloat16 as the type of a Sequential's input.
         raise ValueError(
             f"mixed(model) needs a built model, got a {type(model).__name__} that has "
-            "seen no input: call it once on a batch before"
+            "seen no input: call it on a batch first"
         )
     layers = [
         layer
         for layer in model._flatten_layers()  # Keras has no public way into each
         if layer.dtype_policy.name == "float32"
     ]
-    # A Sequential keeps a graph that would cast to float32 at each entry. Without it, it
-    # calls its layers one by one.
+    # A Sequential keeps a graph that would cast to float32 at each entry. Without the
+    # graph, it calls its layers one by one.
     graphs = [
         (layer, layer._functional)
         for layer in layers
@@ -59,7 +58,7 @@ def mixed(model):
     try:
         for layer in layers:
             layer.dtype_policy = "mixed_bfloat16"
-        # Past Keras' bookkeeping of attributes, here and below.
+        # Bypasses Keras' tracking of attributes, here and below.
         for layer, _ in graphs:
             vars(layer)["_functional"] = None
         vars(model)["call"] = lambda *args, **kwargs: _float32(call(*args, **kwargs))

@@ -4,7 +4,9 @@ Counts are those of torchvision's documentation, of the paper's Table 2, and of 
 this file writes down without the library.
 """
 
+import dataclasses
 import gc
+import inspect
 import math
 import re
 
@@ -261,6 +263,19 @@ def test_options(backend, options, expected):
 
 
 @pytest.mark.parametrize("backend", SELECTED)
+def test_defaults(backend):
+    """`DenseNetBC`, which a chapter defines, has the defaults of `Architecture`."""
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(Architecture)
+        # The network learns its input's channels from the first batch.
+        if field.name not in ("arch", "in_channels")
+    }
+    parameters = inspect.signature(d2l(backend).DenseNetBC).parameters
+    assert {name: parameters[name].default for name in defaults} == defaults
+
+
+@pytest.mark.parametrize("backend", SELECTED)
 def test_seed(backend):
     _, weights = tiny(backend)
     assert same(tiny(backend, seed=0)[1], weights)
@@ -318,6 +333,8 @@ def test_the_first_chapters_network(backend):
     size = (1, 32, 32)
     model.layer_summary((1, *size) if backend in ("torch", "mxnet") else (1, 32, 32, 1))
     package.set_weights(model, package.get_weights(created))
+    described = dataclasses.replace(architecture("densenet_d2l"), **options)
+    assert package.architecture_of(model) == described
     X, _ = images((2, *size))
     np.testing.assert_allclose(
         package.predict(model, X), package.predict(created, X), rtol=1e-6, atol=1e-6

@@ -13,7 +13,6 @@ from shared.selected import BACKENDS, d2l
 
 from d2lext.core.data.minibatches import Batches
 from d2lext.core.densenet import parity
-from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.initializers import he_normal, initial_weights, xavier_uniform
 from d2lext.core.frameworks import IDS
 
@@ -241,7 +240,8 @@ def test_seed_gives_the_same_weights_everywhere(backend, seed):
     options = {"num_channels": 8, "growth_rate": 4, "arch": (2, 3)}
     created = d2l(backend).create_model("densenet_d2l", seed=seed, **options)
     weights = d2l(backend).get_weights(created)
-    expected = initial_weights(Architecture(**options), seed, xavier_uniform)
+    architecture = d2l(backend).architecture("densenet_d2l", **options)
+    expected = initial_weights(architecture, seed, xavier_uniform)
     assert all(np.array_equal(weights[name], expected[name]) for name in expected)
 
 

@@ -416,7 +416,7 @@ def test_no_densenet(backend, files, tmp_path):
         "load_weights": (path,),
         "save_weights": (tmp_path / "weights",),
     }
-    rule = "^LeNet is no DenseNet of this library .*: build one with create_model"
+    rule = "^LeNet is not a DenseNet of this library .*: build one with create_model"
     for name, args in calls.items():
         with pytest.raises(TypeError, match=rule):
             getattr(package, name)(model, *args)

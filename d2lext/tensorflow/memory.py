@@ -1,18 +1,20 @@
-"""Memory for time: what a layer computes inside is not kept for the backward pass."""
+"""Memory for time: what a layer computes is recomputed for the backward pass, not kept."""
 
 import keras
 import tensorflow as tf
 
 from d2lext.tensorflow.speed import normalization
 
+__all__ = ["recompute"]
+
 
 def recompute(layer, *inputs, training=None):
-    """`layer(*inputs)`, of which the inputs alone are kept for the backward pass.
+    """`layer(*inputs)`, of which only the inputs are kept for the backward pass.
 
-    There the layer, built before, runs once more (Pleiss et al., 2017), with the random
-    numbers of the first time; the statistics of its normalizations are updated once.
-    Several inputs reach it as a list, which is Keras' way. `training` is that of the
-    layer that calls this one: the backward pass has none.
+    There the layer, which must be built, runs again (Pleiss et al., 2017), with the same
+    random numbers; the statistics of its normalizations are updated once. Several inputs
+    reach it as a list, as in Keras. Pass on the `training` of the calling layer: the
+    backward pass has none.
     """
 
     def run(*inputs):
@@ -29,8 +31,8 @@ def recompute(layer, *inputs, training=None):
         if is_first:
             is_first = False
             return run(*inputs)
-        # What it assigns to variables in this scope, they do not become. The trainer's
-        # fused normalization has ended when gradients are taken.
+        # This scope discards what is assigned to variables. The trainer's fused
+        # normalization has ended when gradients are taken.
         with keras.StatelessScope(seeds), normalization.fused(layer):
             return run(*inputs)
 
@@ -38,6 +40,6 @@ def recompute(layer, *inputs, training=None):
 
 
 def _seeds(layer):
-    """The states of the generators of random numbers, dropout's, in the layer."""
+    """The states of the random number generators (dropout's) in the layer."""
     trained = {id(variable) for variable in layer.weights}
     return [v for v in layer.variables if id(v) not in trained]

@@ -1,4 +1,4 @@
-"""Memory for time: what a block computes inside is not kept for the backward pass."""
+"""Memory for time: what a block computes is recomputed for the backward pass, not kept."""
 
 import os
 
@@ -9,16 +9,18 @@ from mxnet.ndarray import CachedOp
 
 from d2lext.mxnet.speed import graphs
 
-# MXNet has 16 threads for functions like the one below. Each would start a team of
-# OpenMP's, which wait by spinning and so take the cores from one another.
+__all__ = ["recompute"]
+
+# MXNet has 16 threads for functions like `_Recomputed`. Each would start a team of OpenMP
+# threads, which spin while they wait and so take the cores from one another.
 os.environ.setdefault("MXNET_CUSTOM_OP_NUM_THREADS", "1")
 
 
 def recompute(block, *inputs):
-    """`block(*inputs)`, of which the inputs alone are kept for the backward pass.
+    """`block(*inputs)`, of which only the inputs are kept for the backward pass.
 
-    There the block runs once more (Pleiss et al., 2017), with copies of its parameters:
-    a thread of MXNet's does it, maybe after the optimiser has been told to change them.
+    There the block runs again (Pleiss et al., 2017), with copies of its parameters: it
+    does so in a thread of MXNet, perhaps after the optimiser was told to change them.
     With dropout it runs as usual: MXNet cannot draw the same random numbers twice.
     """
     params = block.collect_params()
@@ -26,24 +28,24 @@ def recompute(block, *inputs):
         return block(*inputs)  # the first time: it is being built
     trained = {n: p for n, p in params.items() if p.grad_req != "null"}
     for param in trained.values():
-        # That thread also updates running statistics: before they are read again, it
-        # must have done so.
+        # That thread also updates the running statistics, and must have done so before
+        # they are read again.
         param.grad().wait_to_read()
     if not autograd.is_recording() or _drops(block):
         return block(*inputs)
     statistics = {n: p.data() for n, p in params.items() if n not in trained}
     shapes = {f"data{i}": array.shape for i, array in enumerate(inputs)}
     function = _Recomputed(block, list(trained), statistics, shapes)
-    # The inputs from the last one on: the first may have no gradient, and MXNet leaves
-    # out what follows such an array.
+    # The last input first: the first may have no gradient, and MXNet leaves out what
+    # follows such an array.
     return function(*(p.data() for p in trained.values()), *reversed(inputs))
 
 
 class _Recomputed(autograd.Function):
-    """A block as a function of its parameters, too.
+    """A block as a function of its inputs and of its parameters.
 
-    The optimiser waits for their gradients as results of this function; were they
-    written aside, it would not.
+    The optimiser waits for gradients that this function returns. It would not wait for
+    those of parameters that are no inputs.
     """
 
     def __init__(self, block, names, statistics, shapes):

@@ -1,16 +1,18 @@
-"""Memory for time: what a block computes inside is not kept for the backward pass."""
+"""Memory for time: what a block computes is recomputed for the backward pass, not kept."""
 
 import contextlib
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
+__all__ = ["recompute"]
+
 
 def recompute(block, *inputs):
-    """`block(*inputs)`, of which the inputs alone are kept for the backward pass.
+    """`block(*inputs)`, of which only the inputs are kept for the backward pass.
 
-    There the block runs once more (Pleiss et al., 2017), with the random numbers of the
-    first time; the running statistics of its normalizations are updated once.
+    There the block runs again (Pleiss et al., 2017), with the same random numbers; the
+    running statistics of its normalizations are updated once.
     """
     output = checkpoint(
         block,
@@ -18,8 +20,8 @@ def recompute(block, *inputs):
         use_reentrant=False,
         context_fn=lambda: (contextlib.nullcontext(), _unchanged(block)),
     )
-    # A copy: the first output lies between temporary tensors, and keeps malloc from
-    # making one piece again of the memory that they leave.
+    # A copy: the first output lies between temporary tensors, and would keep malloc from
+    # merging the memory that they leave.
     return output.clone() if torch.is_grad_enabled() else output
 
 

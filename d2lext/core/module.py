@@ -1,0 +1,66 @@
+"""d2l's Module and Classifier without a framework: the steps that are equal in all.
+
+A backend's classes extend these and add whatever touches a tensor. JAX, whose functions
+take the parameters as arguments, replaces the steps as well.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from d2lext.core.hyperparameters import HyperParameters
+from d2lext.core.plotting import ProgressBoard
+
+Tensor = Any  # of the backend's framework
+
+
+class Module(HyperParameters):
+    """Base of models: a network `net`, a loss and an optimiser."""
+
+    min_image_size = 1  # pixels; a network that shrinks its input needs more
+    trainer: Any  # the Trainer, once it fits the model
+    __call__: Callable[..., Tensor]  # the framework's, which calls `forward`
+
+    def __init__(
+        self, plot_train_per_epoch: int = 5, plot_valid_per_epoch: int = 1
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.board = ProgressBoard()
+
+    def loss(self, y_hat: Tensor, y: Tensor) -> Tensor:
+        """The mean loss of predictions `y_hat` against labels `y`."""
+        raise NotImplementedError(f"{type(self).__name__} must define loss(y_hat, y)")
+
+    def plot(self, key: str, value: Tensor, train: bool) -> None:
+        """Hand a scalar of this batch to the trainer, which averages and draws it."""
+        self.trainer.log(key, value, train)
+
+    def training_step(self, batch: Sequence[Tensor]) -> Tensor:
+        """The mean loss of a minibatch, to be differentiated."""
+        l = self.loss(self(*batch[:-1]), batch[-1])
+        self.plot("loss", l, train=True)
+        return l
+
+    def validation_step(self, batch: Sequence[Tensor]) -> None:
+        """Log the loss of a minibatch."""
+        self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
+
+    def configure_optimizers(self) -> Any:
+        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
+
+        With `self.momentum` and `self.weight_decay` where the model has them; the
+        latter times a weight is added to its gradient.
+        """
+        raise NotImplementedError
+
+
+class Classifier(Module):
+    """Base of classifiers: cross-entropy loss and accuracy."""
+
+    accuracy: Callable[..., Tensor]  # the backend's, of predictions and labels
+
+    def validation_step(self, batch: Sequence[Tensor]) -> None:
+        """Log the loss and the accuracy of a minibatch."""
+        Y_hat = self(*batch[:-1])
+        self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
+        self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)

@@ -1,0 +1,31 @@
+"""The public names that need no framework: every backend's package offers them."""
+
+from d2lext.core.checks import check_positive
+from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.densenet.registry import architecture, list_models
+from d2lext.core.hyperparameters import HyperParameters, add_to_class
+from d2lext.core.plotting import (
+    ProgressBoard,
+    plot,
+    set_axes,
+    set_figsize,
+    show_images,
+    use_svg_display,
+)
+from d2lext.core.timing import Timer
+
+__all__ = [
+    "Architecture",
+    "HyperParameters",
+    "ProgressBoard",
+    "Timer",
+    "add_to_class",
+    "architecture",
+    "check_positive",
+    "list_models",
+    "plot",
+    "set_axes",
+    "set_figsize",
+    "show_images",
+    "use_svg_display",
+]
