@@ -18,6 +18,7 @@ def write(path: Path, content: str | bytes) -> bool:
             if old.read() == content:
                 return False
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path, mode, encoding=encoding) as file:
             file.write(content)
     except OSError as error:

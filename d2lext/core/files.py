@@ -26,7 +26,6 @@ def replacing(
     OSError where there is no room, or no permission.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path, abandoned_after_s)
     # In the same folder, because only within a file system is a renaming atomic.
     handle, name = tempfile.mkstemp(

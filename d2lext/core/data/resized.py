@@ -84,6 +84,7 @@ def _read(path, shape):
 
 def _write(path, images, shape):
     """Resize into a temporary file, which takes the name when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Written, not mapped: where the disk is full, a mapping kills the process.
     with replacing(path) as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}

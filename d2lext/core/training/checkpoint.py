@@ -31,6 +31,7 @@ def save(path: str | Path, record: dict[str, Any], arrays: Arrays) -> None:
     text = np.frombuffer(json.dumps(record, default=float).encode(), np.uint8)
     members: dict[str, Any] = {_RECORD: text, **arrays}
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         # Only one process writes it, so that any unfinished part is a killed one's.
         with replacing(path, abandoned_after_s=0) as file:
             np.savez(file, **members)
