@@ -1,4 +1,4 @@
-"""Set-up: which commands it runs, on machines of every kind, none of them real."""
+"""Set-up: the commands that it runs, on simulated machines of every kind."""
 
 import ast
 import fcntl
@@ -24,7 +24,7 @@ EVERYTHING = {*IDS, "book", "lab", "test"}
 
 
 def distribution(site, name, version, record=""):
-    """Put the traces of an installed distribution into a site-packages folder."""
+    """Leave the traces of an installed distribution in a site-packages folder."""
     info = site / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "RECORD").write_text(record)
@@ -38,7 +38,7 @@ def project_in_place(site, folder, editable=True):
 
 
 class Machine:
-    """A computer whose tools are faked: they note their commands and leave traces."""
+    """A computer with fake tools, which record their commands and leave traces."""
 
     def __init__(self, root):
         self.root = root
@@ -72,7 +72,7 @@ class Machine:
         return SimpleNamespace(returncode=0, stdout=output)
 
     def make_venv(self):
-        assert not self.venv.exists(), "the old .venv was to be removed first"
+        assert not self.venv.exists(), "the old .venv must be removed first"
         (self.venv / "bin").mkdir(parents=True)
         self.site.mkdir(parents=True)
         python = self.venv / "bin/python"
@@ -139,7 +139,7 @@ def active(machine, tmp_path, monkeypatch):
     return site
 
 
-def test_uv_makes_and_fills_the_environment(machine):
+def test_uv_creates_and_fills_the_environment(machine):
     python = environment.ensure({"book"})
     assert python == str(machine.venv / "bin/python")
     assert all(command[0] == "/usr/bin/uv" for command in machine.commands)
@@ -155,7 +155,7 @@ def test_uv_makes_and_fills_the_environment(machine):
 
 
 @pytest.mark.parametrize("shim", [None, "/shims/uv"], ids=["none", "dead shim"])
-def test_pip_where_no_uv_runs(machine, shim):
+def test_pip_if_no_uv_runs(machine, shim):
     machine.programs["uv"] = shim
     machine.answers["/shims/uv"] = (127, "uv: command not found")
     python = environment.ensure({"book"})
@@ -174,7 +174,7 @@ def test_pip_where_no_uv_runs(machine, shim):
         ("PIP_CERT", "/ca.crt", "SSL_CERT_FILE", "/ca.crt"),
     ],
 )
-def test_uv_is_handed_what_pip_is_told(machine, monkeypatch, pip, value, uv, handed_on):
+def test_uv_gets_the_settings_of_pip(machine, monkeypatch, pip, value, uv, handed_on):
     monkeypatch.setenv(pip, value)
     environment.ensure({"book"})
     assert machine.environments[-1][uv] == handed_on
@@ -183,7 +183,7 @@ def test_uv_is_handed_what_pip_is_told(machine, monkeypatch, pip, value, uv, han
     assert machine.environments[-1][uv] == "set by the user"
 
 
-def test_mxnet_and_d2l_come_without_dependencies(machine):
+def test_mxnet_and_d2l_are_installed_without_dependencies(machine):
     environment.ensure(EVERYTHING)
     normal, alone, _ = machine.installs()
     assert not {"mxnet", "d2l"} & set(map(requirements.name_of, normal))
@@ -220,15 +220,17 @@ def test_cpu_torch_from_a_folder_of_wheels(machine, monkeypatch, tmp_path, capsy
     assert "CUDA" not in capsys.readouterr().err
 
 
-def test_a_wheel_for_another_python_is_none(machine, monkeypatch, tmp_path, capsys):
+def test_a_wheel_for_another_python_does_not_count(
+    machine, monkeypatch, tmp_path, capsys
+):
     wheel = f"torch-{requirements.pin('torch')}+cpu-cp39-cp39-linux_x86_64.whl"
     (tmp_path / wheel).touch()
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     environment.ensure({"torch"})
-    assert "the one with CUDA has several GB" in capsys.readouterr().err
+    assert "the one with CUDA takes several GB" in capsys.readouterr().err
 
 
-def test_torch_is_left_alone_where_there_is_a_driver(machine, monkeypatch):
+def test_torch_is_left_alone_if_there_is_a_driver(machine, monkeypatch):
     monkeypatch.setattr(installer, "_has_nvidia_driver", lambda: True)
     monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
     environment.ensure({"torch"})
@@ -242,7 +244,7 @@ def test_a_torch_backend_that_the_user_chose_stays(machine, monkeypatch):
     assert machine.environments[-1]["UV_TORCH_BACKEND"] == "cu130"
 
 
-def test_a_torch_that_is_there_is_not_looked_for(machine, monkeypatch):
+def test_an_installed_torch_is_not_looked_for(machine, monkeypatch):
     environment.ensure({"torch"})
     environment._stamp("torch").unlink()
     monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
@@ -278,7 +280,7 @@ def test_a_missing_venv_module_names_its_package(machine, monkeypatch):
     assert not machine.commands
 
 
-def test_nothing_is_run_when_all_is_there(machine):
+def test_nothing_is_run_if_everything_is_installed(machine):
     environment.ensure({"book", "torch"})
     machine.commands.clear()
     for needs in (set(), {"book"}, {"book", "torch"}):
@@ -286,7 +288,7 @@ def test_nothing_is_run_when_all_is_there(machine):
     assert not machine.commands
 
 
-def test_it_grows_by_what_is_missing(machine):
+def test_only_what_is_missing_is_added(machine):
     environment.ensure({"book"})
     machine.commands.clear()
     environment.ensure({"book", "jax"})
@@ -356,18 +358,18 @@ def break_place(machine):
         (break_place, "it was made for another folder"),
     ],
 )
-def test_a_damaged_environment_is_made_again(machine, capsys, damage, fault):
+def test_a_damaged_environment_is_recreated(machine, capsys, damage, fault):
     environment.ensure({"book"})
     environment._stamp("book").unlink()
     machine.commands.clear()
     damage(machine)
     environment.ensure({"book"})
-    assert f"making .venv again: {fault}" in capsys.readouterr().err
+    assert f"recreating .venv: {fault}" in capsys.readouterr().err
     assert any("venv" in command for command in machine.commands)
     assert len(machine.installs()) == 2
 
 
-def test_an_environment_without_stamps_is_taken_over(machine):
+def test_an_environment_without_stamps_is_adopted(machine):
     machine.make_venv()
     environment.ensure({"book"})
     assert not any("venv" in command for command in machine.commands)
@@ -387,7 +389,7 @@ def test_an_interrupted_set_up_is_repaired(machine):
     (unrecorded / "RECORD").unlink()
     machine.interrupt_at = None
     machine.commands.clear()
-    # what had been there before may be broken as well, so this is no moment to trust
+    # what was installed before may be broken as well: do not trust it now
     environment.ensure({"book"})
     assert machine.installs()
     assert whole.exists()
@@ -417,7 +419,7 @@ def test_two_set_ups_take_turns(machine, capsys):
     assert "waiting for another set-up" in capsys.readouterr().err
 
 
-def test_an_active_environment_that_has_it_all_is_used(machine, active):
+def test_a_complete_active_environment_is_used(machine, active):
     assert environment.ensure(EVERYTHING) == sys.executable
     assert not machine.commands
     assert not machine.venv.exists()
@@ -430,7 +432,7 @@ def test_so_is_a_conda_environment(machine, active, monkeypatch):
     assert not machine.commands
 
 
-def test_our_own_environment_is_grown_when_active(machine, monkeypatch, capsys):
+def test_our_own_environment_is_extended_if_active(machine, monkeypatch, capsys):
     machine.make_venv()
     monkeypatch.setattr(sys, "prefix", str(machine.venv))
     environment.ensure({"book"})
@@ -473,14 +475,14 @@ def test_set_up_fills_the_active_environment(machine, active):
     assert machine.installs() == [["jax>=0.10,<0.11"]]
 
 
-def test_conda_s_own_environment_is_left_alone(machine, active):
+def test_the_base_environment_of_conda_is_left_alone(machine, active):
     Path(sys.prefix, "condabin").mkdir()
     shutil.rmtree(next(active.glob("jax-*")))
     python = environment.ensure({"jax"}, into_active=True)
     assert python == str(machine.venv / "bin/python")
 
 
-def test_a_gpu_build_of_tensorflow_will_do(machine, active):
+def test_a_cpu_build_of_tensorflow_will_do(machine, active):
     (info,) = active.glob("tensorflow-*.dist-info")
     distribution(active, "tensorflow-cpu", requirements.pin("tensorflow-cpu"))
     shutil.rmtree(info)
@@ -493,7 +495,7 @@ def test_a_gpu_build_of_tensorflow_will_do(machine, active):
         ("cause: dns error\n", "the package index cannot be reached"),
         ("NewConnectionError: Failed to establish a new connection", "be reached"),
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
-        ("No solution found\nbecause a needs b", "mend what these lines name"),
+        ("No solution found\nbecause a needs b", "fix what these lines report"),
     ],
 )
 def test_a_failed_step_quotes_the_tool_and_names_a_remedy(machine, output, remedy):
@@ -582,7 +584,7 @@ def test_the_command_is_handed_over(build, monkeypatch):
     monkeypatch.setattr(environment, "ensure", lambda needs, into_active: "/python")
     monkeypatch.setattr(os, "execv", lambda *call: handed_over.append(call))
     monkeypatch.setattr(subprocess, "call", lambda command: 0)
-    with pytest.raises(SystemExit):  # execv does not come back; this one does
+    with pytest.raises(SystemExit):  # execv does not return; this one does
         build.main(["test", "--backend", "jax"])
     program = str(ROOT / "builder" / "__main__.py")
     command = ["/python", "-P", program, "test", "--backend", "jax"]
@@ -598,7 +600,7 @@ def test_a_failed_set_up_is_one_message(build, monkeypatch):
         build.main(["test"])
 
 
-def test_an_interrupted_set_up_says_how_to_go_on(build, monkeypatch, capsys):
+def test_an_interrupted_set_up_says_how_to_continue(build, monkeypatch, capsys):
     def ensure(needs, into_active):
         raise KeyboardInterrupt
 
