@@ -14,7 +14,7 @@ from builder.publishing import epub, pdf, serve, single, site, slides, student
 from builder.setup import environment
 from builder.source import export, new
 from builder.source.book import Book
-from builder.sphinxext import formulas
+from builder.sphinxext import katex
 from builder.sync import sync
 from d2lext.core.frameworks import IDS, TITLES
 from d2lext.core.machine import processor
@@ -29,7 +29,7 @@ def run(args, root):
 
 def _setup(args, root):
     """Fetch what building needs beyond the packages; say what is there."""
-    formulas.files()
+    katex.folder()
     print(environment.summary(sys.executable, cli.needs(args)))
 
 
@@ -80,7 +80,7 @@ def _pdf(args, root):
 
 
 def _epub(args, root):
-    formulas.files()  # fetched once, not by each process
+    katex.folder()  # fetched once, not by each process
     _write_editions("epub", args, root)
 
 

@@ -8,7 +8,7 @@ from builder.notebooks.edition import editions
 from builder.publishing import sphinx_build, tabs
 from builder.source import repository
 from builder.source.settings import read_settings
-from builder.sphinxext import formulas
+from builder.sphinxext import katex
 from d2lext.core import frameworks
 
 HERE = Path(__file__).parent
@@ -72,7 +72,7 @@ def _configuration(settings, pages, notebooks):
         "html_math_renderer": "katex",
         "html_theme": "furo",
         "html_title": settings["title"],
-        "html_static_path": [str(HERE / "static"), str(formulas.files() / "static")],
+        "html_static_path": [str(HERE / "static"), str(katex.folder() / "static")],
         "templates_path": [str(HERE / "templates")],
         "html_css_files": ["katex.min.css", "book.css"],
         "html_js_files": [

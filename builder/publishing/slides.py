@@ -14,7 +14,7 @@ from builder.errors import BookError
 from builder.notebooks.edition import editions
 from builder.publishing import sphinx_build, tabs
 from builder.source.settings import read_settings
-from builder.sphinxext import formulas
+from builder.sphinxext import katex
 from d2lext.core import frameworks
 
 HERE = Path(__file__).parent
@@ -131,7 +131,7 @@ def _configuration(settings):
         "pygments_style": "a11y-high-contrast-light",
         "revealjs_static_path": [
             str(HERE / "static"),
-            str(formulas.files() / "static"),
+            str(katex.folder() / "static"),
         ],
         "revealjs_css_files": ["pygments.css", "katex.min.css", "slides.css"],
         "revealjs_style_theme": "white",

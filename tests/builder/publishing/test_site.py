@@ -15,7 +15,7 @@ from shared.sample_book import REPOSITORY
 from builder.errors import BookError
 from builder.publishing import site
 from builder.source import repository
-from builder.sphinxext import formulas
+from builder.sphinxext import katex
 from d2lext.core.frameworks import TITLES
 
 # What a browser loads without being asked to.
@@ -358,5 +358,5 @@ def test_unreachable_registry_is_one_clear_error_and_leaves_no_half(
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
     monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
     with pytest.raises(BookError, match="connect to the network"):
-        formulas.files()
+        katex.folder()
     assert list((tmp_path / "share" / "d2lext").iterdir()) == []
