@@ -10,7 +10,7 @@ from builder.command import check, cli
 from builder.errors import BookError
 from builder.notebooks import run as runner
 from builder.notebooks.edition import check_unedited, editions
-from builder.publishing import epub, pdf, serve, single, site, slides, student
+from builder.publishing import epub, parallel, pdf, serve, single, site, slides, student
 from builder.setup import environment
 from builder.source import export, new
 from builder.source.book import Book
@@ -230,7 +230,7 @@ def _write_editions(kind, args, root):
     backends = args.backend or IDS
     _report_stale(Book(root), backends)
     tasks = [(kind, root, backend, args.solutions) for backend in backends]
-    for path, written in single.side_by_side(_write_edition, tasks):
+    for path, written in parallel.side_by_side(_write_edition, tasks):
         print(f"{path}{'' if written else ' (nothing has changed)'}", flush=True)
 
 

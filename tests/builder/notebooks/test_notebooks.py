@@ -294,8 +294,7 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
 
 
 def test_merging_makes_tabs_of_what_differs(recorded):
-    book = recorded.book
-    [page] = tabs.pages(book).values()
+    page = tabs.merged([recorded.edition(backend) for backend in IDS])
     tags = [cell.metadata.tags for cell in page.cells]
     four = [[f"tab-{backend}"] for backend in IDS]
     assert tags == [[], *four, *four, ["train"], ["export", "tab-torch"]]

@@ -10,11 +10,11 @@ from shared import sample_book
 from shared.selected import SELECTED
 
 from builder.errors import BookError
-from builder.publishing import pdf, single
+from builder.publishing import pdf, single, xelatex
 from builder.source.book import Book
 from d2lext.core.frameworks import TITLES
 
-TOOLS = (*pdf.PROGRAMS, "pdftotext", "pdffonts", "pdfimages")
+TOOLS = (*xelatex.PROGRAMS, "pdftotext", "pdffonts", "pdfimages")
 tex = pytest.mark.skipif(
     any(shutil.which(name) is None for name in TOOLS),
     reason="TeX or poppler-utils is not installed",
@@ -193,7 +193,7 @@ def test_missing_style_or_font_names_the_packages(tmp_path):
         "./paper.sty:3: LaTeX Error: File `titlesec.sty' not found.",
         '! Package fontspec Error: The font "texgyrepagella-regular" cannot be found.',
     ):
-        message = pdf._failure(log, tmp_path / "book.tex", tmp_path, tmp_path)
+        message = xelatex._failure(log, tmp_path / "book.tex", tmp_path, tmp_path)
         assert re.match(r"TeX lacks (titlesec\.sty|texgyrepagella-regular): ", message)
         assert "texlive-latex-extra" in message
 

@@ -18,7 +18,7 @@ from shared import ROOT
 from builder.command import cli
 from builder.errors import BookError
 from builder.notebooks.edition import Edition
-from builder.publishing import student
+from builder.publishing import answers, student
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
 
@@ -420,7 +420,7 @@ def test_every_chapter_of_the_book_has_its_editions():
     ],
 )
 def test_results_are_blanked_and_labels_stay(expected, form):
-    assert student.blanked(expected) == form
+    assert answers.blanked(expected) == form
 
 
 @pytest.mark.parametrize("name", ["student", "instructor"])
