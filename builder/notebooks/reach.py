@@ -32,7 +32,7 @@ class Reach:
         self._values: dict[Module, set[str]] = {}
         self._start(backend, [each for s in sources for each in parse(s).body])
         while self._reach_more():
-            for target in [*self.reached][len(self.texts):]:
+            for target in [*self.reached][len(self.texts) :]:
                 self.texts.append(self._text(target))
 
     def _start(self, backend, statements):

@@ -1,22 +1,29 @@
 """The cover of an e-book: its title over the dense connections of five layers."""
 
 import textwrap
+from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc, FancyBboxPatch
 
-SIZE, DPI = (8, 12), 200  # 1600 x 2400 pixels, as shops ask for
+SIZE, DPI = (8, 12), 200  # 1600 x 2400 pixels, as shops require
 PAPER, INK, LINE = "#17406d", "#ffffff", "#8dbbea"
 COLOURS = ("#ffffff", "#e8a33d", "#3f9e78", "#c97b9d", "#f0d65a")
 
 
-def draw(path, title, edition, author):
+def draw(path: Path, title: str, edition: str, author: str) -> None:
     """Write the cover as a PNG to `path`."""
     figure = Figure(SIZE, facecolor=PAPER)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, SIZE[0]), ylim=(0, SIZE[1]))
     axes.set_axis_off()
-    text = {"x": 0.8, "color": INK, "ha": "left", "family": "DejaVu Sans"}
+    text: dict[str, Any] = {
+        "x": 0.8,
+        "color": INK,
+        "ha": "left",
+        "family": "DejaVu Sans",
+    }
     lines = "\n".join(textwrap.wrap(title, 18))
     axes.text(
         y=10.8, s=lines, va="top", size=44, weight="bold", linespacing=1.3, **text

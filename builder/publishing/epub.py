@@ -2,58 +2,60 @@
 
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from builder.publishing import cover, single, sphinx_build
+from nbformat import NotebookNode
+
+from builder.publishing import cover, sphinx_build
+from builder.publishing.sphinx_source import Source
 from builder.source.settings import read_settings
 from d2lext.core.frameworks import TITLES
 
 STYLE = Path(__file__).parent / "styles" / "reader.css"
 
 
-def build(root, out, pages, backend):
-    """Write `pages` (name -> notebook of `backend`) to the file `out`.
+def build(
+    root: Path, out: Path, pages: Mapping[str, NotebookNode], backend: str
+) -> bool:
+    """Write `pages`, the notebooks of `backend` by name, to the file `out`.
 
     Nothing happens if nothing has changed since; returns whether it was written.
     """
-    root, out = Path(root).resolve(), Path(out).resolve()
-    settings = read_settings(root)
+    out, settings = out.resolve(), read_settings(root)
+    edition = f"{TITLES[backend]} edition"
     work = out.parent.with_name("work") / f"epub-{out.stem}"
-    folder = work / "epub"
     picture = work / "cover.png"
-    configuration = _configuration(settings, backend, out.stem, picture)
     work.mkdir(parents=True, exist_ok=True)
-    cover.draw(picture, settings["title"], _edition(backend), settings["author"])
-    sphinx_build.build(root, folder, work, pages, configuration, builder="epub")
+    cover.draw(picture, settings["title"], edition, settings["author"])
+    configuration = _configuration(settings, edition, out.stem, picture)
+    source = Source(root, pages, configuration)
+    folder = work / "epub"
+    sphinx_build.build(source, folder, work, builder="epub")
 
-    def copied():
-        shutil.copyfile(folder / "book.epub", work / "book.epub")
-        return work / "book.epub"
+    def copied() -> Path:
+        return shutil.copyfile(folder / "book.epub", work / "book.epub")
 
-    return single.publish(folder, out, copied)
-
-
-def _edition(backend):
-    return f"{TITLES[backend]} edition"
+    return sphinx_build.publish(folder, out, copied)
 
 
-def _configuration(settings, backend, name, picture):
+def _configuration(
+    settings: Mapping[str, Any], edition: str, name: str, picture: Path
+) -> dict[str, Any]:
     """Sphinx's settings."""
-    shared = sphinx_build.configuration(settings)
-    title, author = f"{settings['title']}: {_edition(backend)}", settings["author"]
+    title, author = f"{settings['title']}: {edition}", settings["author"]
     address = settings.get("repository", "https://example.org/")
     identifier = f"uuid-{uuid.uuid5(uuid.NAMESPACE_URL, f'{address} {title} {name}')}"
     return {
-        **shared,
         "extensions": [
-            *shared["extensions"],
             "builder.sphinxext.mathml",
             "builder.sphinxext.references",
         ],
         "html_math_renderer": "mathml",
         "html_static_path": [str(STYLE), str(picture)],
         "html_secnumber_suffix": " ",
-        # A table that a notebook shows as HTML is no XHTML, which readers insist on.
+        # A notebook's HTML table is not the valid XHTML that e-readers require.
         "nb_mime_priority_overrides": [("epub", "text/html", None)],
         "pygments_style": "friendly",
         "version": str(settings["year"]),
@@ -64,7 +66,7 @@ def _configuration(settings, backend, name, picture):
         "epub_contributor": author,
         "epub_language": "en",
         "epub_description": title,
-        # The same in each build, so that a reader knows the book again.
+        # The same in each build, so that an e-reader recognises the book.
         "epub_identifier": identifier,
         "epub_uid": identifier,
         "epub_scheme": "UUID",

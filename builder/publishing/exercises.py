@@ -1,57 +1,66 @@
-"""The exercises of a notebook: which of its cells belong to which one.
+"""The exercises of a notebook: which cells belong to which exercise.
 
 An exercise is an item of a numbered list in a section `## Exercises`, or in a cell
-tagged `exercise`. It ends where the next one begins, or the next heading.
+tagged `exercise`. It ends at the next exercise or heading.
 """
 
 import copy
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from nbformat import NotebookNode
+
+from builder.source.chapter import Cell
 
 TITLE = re.compile(r"exercises?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise's number, and its place among all, since numbers may come again."""
+    """An exercise's number, and its place among all, because numbers may repeat."""
 
     number: int
     place: int
 
 
-def divided(pairs):
-    """Yield (exercise or None, chapter's cell, notebook's cell), a cell for each exercise.
+def divided(
+    pairs: Iterable[tuple[Cell, NotebookNode]],
+) -> Iterator[tuple[Exercise | None, Cell, NotebookNode]]:
+    """Yield (exercise or None, chapter's cell, notebook's cell) of the `pairs` of cells.
 
-    Of the `pairs` of cells, those whose text asks several exercises become several.
+    A cell whose text poses several exercises is divided: each gets its own cell.
     """
-    exercise, inside, count = None, False, 0
-    for cell, shown in pairs:
+    exercise: Exercise | None = None
+    is_inside, count = False, 0  # in a section of exercises; how many so far
+    for cell, recorded in pairs:
         if cell.kind == "code" or "solution" in cell.tags:
-            yield exercise, cell, shown
+            yield exercise, cell, recorded
             continue
-        parts = [(exercise, [])]
-        for piece in _pieces(shown.source):
+        parts: list[tuple[Exercise | None, list[str]]] = [(exercise, [])]
+        for piece in _pieces(recorded.source):
             if piece.level is not None:
-                was_inside = inside
+                was_inside = is_inside
                 if piece.level <= 2:
-                    inside = bool(TITLE.fullmatch(piece.title))
-                if was_inside or inside:
+                    is_inside = bool(TITLE.fullmatch(piece.title))
+                if was_inside or is_inside:
                     exercise = None
                     parts.append((exercise, []))
-            elif piece.number is not None and (inside or "exercise" in cell.tags):
+            elif piece.number is not None and (is_inside or "exercise" in cell.tags):
                 count += 1
                 exercise = Exercise(piece.number, count)
                 parts.append((exercise, []))
             parts[-1][1].append(piece.source)
-        texts = [(asked, "\n".join(lines).strip("\n")) for asked, lines in parts]
-        texts = [(asked, text) for asked, text in texts if text]
-        for i, (asked, text) in enumerate(texts):
-            part = copy.deepcopy(shown)
-            part.source = text if len(texts) > 1 else shown.source
-            part.id = f"{shown.id}-{i}" if i else shown.id
-            yield asked, cell, part
+        texts = [(posed, "\n".join(lines).strip("\n")) for posed, lines in parts]
+        texts = [(posed, text) for posed, text in texts if text]
+        for i, (posed, text) in enumerate(texts):
+            part = copy.deepcopy(recorded)
+            part.source = text if len(texts) > 1 else recorded.source
+            part.id = f"{recorded.id}-{i}" if i else recorded.id
+            yield posed, cell, part
 
 
 @dataclass(frozen=True)
@@ -59,27 +68,34 @@ class _Piece:
     """A part of a text, up to the next heading or item of a numbered list."""
 
     source: str
-    number: int | None = None  # of the item that it begins with
-    level: int | None = None  # of the heading that it begins with
+    number: int | None = None  # of the item that it starts with
+    level: int | None = None  # of the heading that it starts with
     title: str = ""
 
 
-def _pieces(text):
-    lines, starts, number = text.split("\n"), {0: {}}, None
+def _pieces(text: str) -> list[_Piece]:
+    starts: dict[int, dict[str, Any]] = {0: {}}  # line: what a piece starts with
+    number: int | None = None
     tokens = MarkdownIt().parse(text)
     for i, token in enumerate(tokens):
         if token.type == "heading_open" and token.level == 0:
             title = tokens[i + 1].content.strip()
-            starts[token.map[0]] = {"level": int(token.tag[1:]), "title": title}
+            starts[_line(token)] = {"level": int(token.tag[1:]), "title": title}
         elif (
             token.type in ("ordered_list_open", "bullet_list_open") and not token.level
         ):
-            number = token.attrs.get("start", 1) if token.tag == "ol" else None
+            number = int(token.attrs.get("start", 1)) if token.tag == "ol" else None
         elif token.type == "list_item_open" and token.level == 1 and number is not None:
-            starts[token.map[0]] = {"number": number}
+            starts[_line(token)] = {"number": number}
             number += 1
+    lines = text.split("\n")
     bounds = [*sorted(starts), len(lines)]
     return [
         _Piece("\n".join(lines[first:end]), **starts[first])
         for first, end in zip(bounds[:-1], bounds[1:], strict=True)
     ]
+
+
+def _line(token: Token) -> int:
+    assert token.map  # tokens of blocks have it
+    return token.map[0]

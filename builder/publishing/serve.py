@@ -1,7 +1,7 @@
-"""The site on this computer, written again when a chapter changes, and shown anew.
+"""The site on this computer, rebuilt when a chapter changes; open pages reload.
 
-Pages get the script that listens for changes on their way to the browser: nothing of it
-is in the site's files. What is built comes from `build`; nothing is executed.
+On its way to the browser each page gets the script that listens for changes: the site's
+files know nothing of it. `build` makes what is served; nothing is executed.
 """
 
 import contextlib
@@ -12,165 +12,55 @@ import io
 import json
 import threading
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from builder.errors import BookError
 
 EVENTS = "/_events"  # the address at which pages hear of changes
 INTERVAL_S = 0.3  # between two looks at the files
-PORTS = 20  # that are tried when none is asked for
+PORTS = 20  # to try if none is asked for
 SCRIPT = Path(__file__).parent / "templates" / "reload.html"
 FAILED = (
     '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width"><title>No site yet</title>'
-    "</head><body><h1>No site yet</h1><p>It appears here when it can be written.</p>"
+    "</head><body><h1>No site yet</h1><p>It appears here as soon as it builds.</p>"
     "</body></html>"
 )
 
-
-class State:
-    """What pages are told: how often the site was written, and what is wrong now."""
-
-    def __init__(self):
-        self._changed = threading.Condition()
-        self.version, self.error = 0, ""
-
-    def set(self, error=""):
-        """Tell that the site was written, or why it could not be."""
-        with self._changed:
-            self.version += not error
-            self.error = error
-            self._changed.notify_all()
-
-    def message(self):
-        """The state as pages read it."""
-        return json.dumps({"version": self.version, "error": self.error})
-
-    def wait(self, message, timeout):
-        """The state once it differs from `message`, or after `timeout` seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.message() != message, timeout)
-            return self.message()
+Files = dict[Path, tuple[int, int]]  # with what changes when one is saved
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Files of the site; into pages goes the script, and EVENTS is a stream."""
-
-    protocol_version = "HTTP/1.0"  # a connection each: none is left open at the end
-
-    def do_GET(self):
-        """Answer with the stream of changes, a page with the script, or a file."""
-        if self.path.partition("?")[0] == EVENTS:
-            with contextlib.suppress(ConnectionError):  # the page was closed
-                self._stream()
-        else:
-            super().do_GET()
-
-    def send_head(self):
-        """Put the script into a page; other files go as they are."""
-        path = Path(self.translate_path(self.path))
-        if self.path.partition("?")[0].endswith("/"):
-            path /= "index.html"
-        site = Path(self.directory) / "index.html"
-        if path.suffix == ".html" and (path.is_file() or not site.is_file()):
-            text = path.read_text(encoding="utf-8") if path.is_file() else FAILED
-            return self._page(text)
-        return super().send_head()
-
-    def end_headers(self):
-        """Add that nothing is to be kept: the next version may be there already."""
-        self.send_header("Cache-Control", "no-store")
-        super().end_headers()
-
-    def log_message(self, format, *args):
-        """Say nothing: the terminal is for what is written and what is wrong."""
-
-    def _page(self, text):
-        script = SCRIPT.read_text(encoding="utf-8")
-        script = script.replace("STATE", html.escape(self.server.state.message()))
-        body = text.replace("</body>", script + "</body>").encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        return io.BytesIO(body)
-
-    def _stream(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        message = None
-        while not self.server.stopping:
-            now = self.server.state.wait(message, timeout=1)
-            # A line of comment in between: whoever has gone is noticed.
-            self.wfile.write(
-                f": \n\n{'' if now == message else f'data: {now}'}\n\n".encode()
-            )
-            self.wfile.flush()
-            message = now
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """A server of the folder `site` that knows the `state`."""
-
-    daemon_threads = True  # a browser that listens does not hold up the end
-    allow_reuse_address = False  # of two servers, each has its own port
-
-    def __init__(self, address, site, state):
-        self.state, self.stopping = state, False
-
-        def handler(*args):
-            return Handler(*args, directory=str(site))
-
-        super().__init__(address, handler)
-
-    def handle_error(self, request, client_address):
-        """Say nothing of a browser that has hung up."""
-
-
-def open_server(host, port, site, state):
-    """A server on `port`, or on the first free one if it is None.
-
-    Raises BookError with a remedy where there is none.
-    """
-    ports = [port] if port is not None else range(8000, 8000 + PORTS)
-    for number in ports:
-        try:
-            return Server((host, number), site, state)
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise BookError(
-                    f"cannot listen on {host} ({error.strerror}): leave --host out, for "
-                    "this computer alone, or name one of its addresses"
-                ) from error
-            reason = error.strerror
-    raise BookError(
-        f"port {ports[0]} cannot be had ({reason}): name another with --port, or leave "
-        "it out for one that is free"
-    )
-
-
-def serve(root, site, build, host, port, watched, say=print):
+def serve(
+    root: Path,
+    site: Path,
+    build: Callable[[], object],
+    host: str,
+    port: int | None,
+    watched: Sequence[Path],
+    say: Callable[[str], object] = print,
+) -> None:
     """Serve the folder `site`, which `build()` writes, until Ctrl-C.
 
-    It is called at first and whenever a file in the folders `watched` has changed;
-    what it raises is shown in the terminal and in the page. Returns None.
+    `build` is called first and whenever a file in the folders `watched` has changed;
+    what it raises is shown in the terminal and on the page.
     """
     state = State()
     server = open_server(host, port, site, state)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     try:
-        seen = _seen(watched)
+        before = _files(watched)
         _build(build, state, say)
         thread.start()
-        say(f"site: http://{host}:{server.server_port}/  (Ctrl-C ends)")
+        say(f"site: http://{host}:{server.server_port}/  (stop with Ctrl-C)")
         while True:
             time.sleep(INTERVAL_S)
-            now = _seen(watched)
-            if now != seen:
-                names = ", ".join(sorted(_changed(seen, now, root)))
+            now = _files(watched)
+            if now != before:
+                names = ", ".join(_changed(before, now, root))
                 say(f"{time.strftime('%H:%M:%S')} changed: {names}")
-                seen = now
+                before = now
                 _build(build, state, say)
     except KeyboardInterrupt:
         say("\nstopped")
@@ -181,7 +71,29 @@ def serve(root, site, build, host, port, watched, say=print):
         server.server_close()
 
 
-def _build(build, state, say):
+def _files(folders: Iterable[Path]) -> Files:
+    """The files in `folders`."""
+    files = {}
+    for folder in folders:
+        for path in folder.rglob("*"):
+            # Hidden files are an editor's, or about to be renamed.
+            if path.name.startswith(".") or path.name.endswith("~"):
+                continue
+            with contextlib.suppress(OSError):  # it has just been removed
+                if path.is_file():
+                    stat = path.stat()
+                    files[path] = stat.st_mtime_ns, stat.st_size
+    return files
+
+
+def _changed(before: Files, now: Files, root: Path) -> list[str]:
+    paths = {path for path, _ in before.items() ^ now.items()}
+    return sorted(path.relative_to(root).as_posix() for path in paths)
+
+
+def _build(
+    build: Callable[[], object], state: "State", say: Callable[[str], object]
+) -> None:
     start = time.perf_counter()
     try:
         build()
@@ -197,21 +109,121 @@ def _build(build, state, say):
         state.set()
 
 
-def _seen(folders):
-    """The files in `folders`, each with what changes when it is saved."""
-    found = {}
-    for folder in folders:
-        for path in folder.rglob("*"):
-            # Hidden ones are an editor's, or about to be renamed.
-            if path.name.startswith(".") or path.name.endswith("~"):
-                continue
-            with contextlib.suppress(OSError):  # it has just gone
-                if path.is_file():
-                    stat = path.stat()
-                    found[path] = stat.st_mtime_ns, stat.st_size
-    return found
+class State:
+    """What pages are told: how often the site was written, and the current error."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self.version, self.error = 0, ""
+
+    def set(self, error: str = "") -> None:
+        """Report that the site was written, or why it could not be."""
+        with self._changed:
+            self.version += not error
+            self.error = error
+            self._changed.notify_all()
+
+    def message(self) -> str:
+        """The state as pages read it."""
+        return json.dumps({"version": self.version, "error": self.error})
+
+    def wait(self, message: str | None, timeout: float) -> str:
+        """The state once it differs from `message`, or after `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.message() != message, timeout)
+            return self.message()
 
 
-def _changed(before, after, root):
-    paths = {p for p in before.keys() | after.keys() if before.get(p) != after.get(p)}
-    return [path.relative_to(root).as_posix() for path in paths]
+def open_server(host: str, port: int | None, site: Path, state: State) -> "Server":
+    """A server on `port`, or on the first free one if it is None; or BookError."""
+    ports = [port] if port is not None else range(8000, 8000 + PORTS)
+    for number in ports:
+        try:
+            return Server((host, number), site, state)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise BookError(
+                    f"cannot listen on {host} ({error.strerror}): omit --host to serve "
+                    "this computer only, or give one of its addresses"
+                ) from error
+            reason = error.strerror
+    raise BookError(
+        f"port {ports[0]} is not available ({reason}): choose another with --port, or "
+        "omit it to use a free one"
+    )
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A server of the folder `site` that knows the `state`."""
+
+    daemon_threads = True  # a browser that still listens does not delay the end
+    allow_reuse_address = False  # two servers never share a port
+
+    def __init__(self, address: tuple[str, int], site: Path, state: State) -> None:
+        self.state, self.stopping = state, False
+
+        def handler(*args: Any) -> Handler:
+            return Handler(*args, directory=str(site))
+
+        super().__init__(address, handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing about a browser that has hung up."""
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Sends the site's files, with the script in pages; EVENTS is a stream."""
+
+    protocol_version = "HTTP/1.0"  # one connection each: none is left open at the end
+    server: Server
+
+    def do_GET(self) -> None:
+        """Answer with the stream of changes, a page with the script, or a file."""
+        if self.path.partition("?")[0] == EVENTS:
+            with contextlib.suppress(ConnectionError):  # the page was closed
+                self._stream()
+        else:
+            super().do_GET()
+
+    def send_head(self) -> Any:
+        """Put the script into a page; other files go unchanged."""
+        path = Path(self.translate_path(self.path))
+        if self.path.partition("?")[0].endswith("/"):
+            path /= "index.html"
+        front = Path(self.directory) / "index.html"
+        if path.suffix == ".html" and (path.is_file() or not front.is_file()):
+            text = path.read_text(encoding="utf-8") if path.is_file() else FAILED
+            return self._page(text)
+        return super().send_head()
+
+    def end_headers(self) -> None:
+        """Forbid caching: the next request may get a newer version."""
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing: the terminal is for rebuilds and errors."""
+
+    def _page(self, text: str) -> io.BytesIO:
+        script = SCRIPT.read_text(encoding="utf-8")
+        script = script.replace("STATE", html.escape(self.server.state.message()))
+        body = text.replace("</body>", script + "</body>").encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        return io.BytesIO(body)
+
+    def _stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        message = None
+        while not self.server.stopping:
+            now = self.server.state.wait(message, timeout=1)
+            # Without news a comment is sent, which shows whether the page still listens.
+            self.wfile.write(
+                f": \n\n{'' if now == message else f'data: {now}'}\n\n".encode()
+            )
+            self.wfile.flush()
+            message = now

@@ -1,23 +1,21 @@
-"""What PDF and EPUB share: the book for one framework, and several made side by side."""
+"""The book for one framework: its pages, with solutions or without, for PDF and EPUB."""
 
-import multiprocessing
-import os
-import signal
 from itertools import groupby
 
 import nbformat
+from nbformat import NotebookNode
 
 from builder.notebooks.edition import editions
 from builder.publishing import tabs
-from d2lext.core.machine import processor
+from builder.source.book import Book
 
 
-def file_name(backend, solutions, ending):
-    """Of an edition: both kinds of edition can lie in one folder."""
+def file_name(backend: str, solutions: bool, ending: str) -> str:
+    """The book's file for `backend`; books with and without solutions share a folder."""
     return f"{backend}{'' if solutions else '-no-solutions'}.{ending}"
 
 
-def pages(book, backend, solutions=True):
+def pages(book: Book, backend: str, solutions: bool = True) -> dict[str, NotebookNode]:
     """The chapters for readers of `backend`, as notebooks by the page's name."""
     return {
         edition.chapter.stem: with_solutions(tabs.single(edition), solutions)
@@ -25,11 +23,11 @@ def pages(book, backend, solutions=True):
     }
 
 
-def with_solutions(notebook, wanted=True):
-    """Put a title over each run of cells tagged `solution`, or leave the run out."""
+def with_solutions(notebook: NotebookNode, wanted: bool = True) -> NotebookNode:
+    """Put a title above each run of cells tagged `solution`, or drop the run."""
     cells = []
-    for is_solution, run in groupby(notebook.cells, _is_solution):
-        run = list(run)
+    for is_solution, group in groupby(notebook.cells, _is_solution):
+        run = list(group)
         if is_solution and wanted:
             title = nbformat.v4.new_markdown_cell(":::{rubric} Solution\n:::")
             title.id = f"{run[0].id}-title"  # the same in each build
@@ -40,41 +38,5 @@ def with_solutions(notebook, wanted=True):
     return notebook
 
 
-def _is_solution(cell):
+def _is_solution(cell: NotebookNode) -> bool:
     return "solution" in cell.metadata.get("tags", [])
-
-
-def publish(source, out, make):
-    """Move the file that `make()` returns to `out`, made from the folder `source`.
-
-    Nothing happens if what lies at `out` is from `source` as Sphinx last wrote it;
-    returns whether something did.
-    """
-    inputs, stamp = (source / ".inputs").read_text(), source.with_name("published")
-    if out.is_file() and stamp.is_file() and stamp.read_text() == inputs:
-        return False
-    made = make()
-    stamp.unlink(missing_ok=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(made, out)
-    stamp.write_text(inputs)
-    return True
-
-
-def side_by_side(function, tasks):
-    """Yield `function(*task)` for each task, from a process for each core.
-
-    The processes end with an exception or an interruption of this one.
-    """
-    tasks = list(tasks)
-    count = min(len(tasks), processor.num_cores())
-    if count < 2:
-        yield from (function(*task) for task in tasks)
-        return
-    # Spawned, as a fork copies locks; dying of Ctrl-C without a traceback each.
-    context = multiprocessing.get_context("spawn")
-    default = (signal.SIGINT, signal.SIG_DFL)
-    with context.Pool(count, signal.signal, default) as pool:
-        results = [pool.apply_async(function, task) for task in tasks]
-        for result in results:
-            yield result.get()

@@ -1,23 +1,22 @@
-"""Sphinx, for all that is made through it: run, checked, then swapped in whole.
+"""Sphinx: run on a Source, its warnings checked, the output swapped in as a whole.
 
-A build that fails leaves the last good output where it is.
+A build that fails leaves the last good output in place.
 """
 
-import copy
 import io
 import os
 import re
 import shutil
 import warnings
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-import nbformat
-
 from builder import files
 from builder.errors import BookError
+from builder.publishing.sphinx_source import Source
 
-HERE = Path(__file__).parents[1]  # what makes an output, all of it
+BUILDER = Path(__file__).parents[1]  # with PACKAGES, the tools that make an output
 PACKAGES = (
     "sphinx",
     "furo",
@@ -26,211 +25,111 @@ PACKAGES = (
     "sphinx-revealjs",
     "sphinxcontrib-bibtex",
 )
-PLOT_ALT = "Plot drawn by the code above."
-EXTRA = "extra"  # the folder that Sphinx copies instead of reading it
-# Two chapters may cite the same work: each lists it, and links to its own list.
-ONE_LIST_A_CHAPTER = ["bibtex.duplicate_citation", "bibtex.duplicate_label"]
 
 
-def build(root, out, work, pages, configuration, builder="html", extra=None, more=()):
-    """Write `pages` (name -> notebook) and the front page into the folder `out`.
+def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
+    """Write `source` into the folder `out` by a `builder` of Sphinx's.
 
-    `extra` are files (path -> text) that go there as they are, `more` names of pages in
-    chapters/ that only this output has, and lists on its front page. In the folder `work`
-    lies what Sphinx reads, and what it keeps between two builds. Nothing happens if
-    nothing has changed since `out` was written; returns whether it was written. Raises
-    BookError with everything that Sphinx warned of, by line of the chapter.
+    Nothing happens if nothing has changed since `out` was written; returns whether it was
+    written. The folder `work` holds what Sphinx reads, and what it caches between builds.
+    Raises BookError with every warning of Sphinx, by line of the chapter.
     """
-    root, out = Path(root).resolve(), Path(out).resolve()
-    name = work.name.partition("-")[0]  # in messages: pdf of pdf-torch
-    source, work = work / "source", work / "kept"
-    if extra:
-        configuration = {**configuration, "html_extra_path": [EXTRA]}
-    names = ["index.md", "references.bib"]
-    names += [f"{page}.md" for page in more]
-    paths = [root / "chapters" / name for name in names]
-    texts = {path.name: path.read_text("utf-8") for path in paths if path.is_file()}
-    for page in more:
-        if f"{page}.md" in texts:
-            texts["index.md"] += f"\n```{{toctree}}\n{page}\n```\n"
-    _write_source(root, source, pages, configuration, extra or {}, texts)
-    tools, inputs = _fingerprint(HERE), _fingerprint(HERE, source)
+    out, work = out.resolve(), work.resolve()
+    form = work.name.partition("-")[0]  # in messages: pdf of pdf-torch
+    folder, kept = work / "source", work / "kept"
+    source.write(folder)
+    tools, inputs = _fingerprint(BUILDER), _fingerprint(BUILDER, folder)
     if _read(out / ".inputs") == inputs:
         return False
-    if _read(work / ".tools") != tools:
-        shutil.rmtree(work, ignore_errors=True)
-    # Back only after success: what a failed build read is not to be trusted.
-    (work / ".tools").unlink(missing_ok=True)
-    written = work / builder
+    if _read(kept / ".tools") != tools:
+        shutil.rmtree(kept, ignore_errors=True)
+    # Restored only on success: do not trust what a failed build has cached.
+    (kept / ".tools").unlink(missing_ok=True)
+    written = kept / builder
     shutil.rmtree(written, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
-    if told := _run(source, work, builder):
-        raise BookError(_report(told, source, name))
+    kept.mkdir(parents=True, exist_ok=True)
+    if warned := _run(folder, kept, builder):
+        raise BookError(_located(warned, folder, form))
     (written / ".inputs").write_text(inputs)
     _swap(written, out)
-    (work / ".tools").write_text(tools)
+    (kept / ".tools").write_text(tools)
     return True
 
 
-def _write_source(root, source, pages, configuration, extra, texts):
-    """Bring the folder `source` up to date, touching only what changed.
+def publish(folder: Path, out: Path, make: Callable[[], Path]) -> bool:
+    """Move the file that `make()` returns to `out`; `folder` is what it is made from.
 
-    `pages` are notebooks by the name of their chapter, `configuration` Sphinx's settings,
-    `extra` files by their path in the output, `texts` other texts by name.
+    Nothing happens if `out` was made from `folder` as Sphinx last wrote it; returns
+    whether something did.
     """
-    chapters = root / "chapters"
-    wanted = {source / f"{name}.ipynb" for name in pages} | {source / "conf.py"}
-    for name, notebook in pages.items():
-        files.write(source / f"{name}.ipynb", _page(notebook, chapters / f"{name}.md"))
-    for name, text in texts.items():
-        files.write(source / name, text)
-        wanted.add(source / name)
-    for path in (chapters / "img").glob("*"):
-        copied = source / "img" / path.name
-        wanted.add(copied)
-        files.write(copied, path.read_bytes())
-    for path, text in extra.items():
-        files.write(source / EXTRA / path, text)
-        wanted.add(source / EXTRA / path)
-    for path in [path for path in source.rglob("*") if path.is_file()]:
-        if path not in wanted:
-            path.unlink()
-    lines = ["# Generated by build.py."]
-    lines += [f"{name} = {value!r}" for name, value in configuration.items()]
-    files.write(source / "conf.py", "\n".join(lines) + "\n")
+    inputs, stamp = (folder / ".inputs").read_text(), folder.with_name("published")
+    if out.is_file() and _read(stamp) == inputs:
+        return False
+    made = make()
+    stamp.unlink(missing_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(made, out)
+    stamp.write_text(inputs)
+    return True
 
 
-def configuration(settings):
-    """The settings that all outputs share, from those of chapters/book.toml."""
-    return {
-        "project": settings["title"],
-        "author": settings["author"],
-        "copyright": f"{settings['year']} {settings['author']}",
-        "extensions": [
-            "myst_nb",
-            "builder.sphinxext.citations",
-            "builder.sphinxext.unbroken",
-        ],
-        "language": "en",
-        # Notebooks
-        "nb_execution_mode": "off",
-        "nb_merge_streams": True,
-        "nb_render_image_options": {"alt": PLOT_ALT},
-        "myst_enable_extensions": [
-            "attrs_block",
-            "attrs_inline",
-            "colon_fence",
-            "deflist",
-            "dollarmath",
-        ],
-        "myst_update_mathjax": False,
-        # Numbers: figure 1.1, equation (1.1)
-        "numfig": True,
-        "numfig_secnum_depth": 1,
-        "numfig_format": {"figure": "Figure %s", "table": "Table %s"},
-        "math_numfig": True,
-        "math_eqref_format": "({number})",
-        # References
-        "bibtex_bibfiles": ["references.bib"],
-        "bibtex_reference_style": "round_author_year",
-        "suppress_warnings": ONE_LIST_A_CHAPTER,
-    }
-
-
-def _fingerprint(*folders):
-    """Changes with the tools' versions and with any file in `folders`."""
+def _fingerprint(*folders: Path) -> str:
+    """A text that changes with the tools' versions and any file in `folders`."""
     return f"{[version(name) for name in PACKAGES]} {files.fingerprint(*folders)}"
 
 
-def _run(source, work, builder):
-    """Write all pages into `work`/`builder`; return what Sphinx warned of, "" at best."""
+def _read(path: Path) -> str | None:
+    return path.read_text() if path.is_file() else None
+
+
+def _run(folder: Path, kept: Path, builder: str) -> str:
+    """Write all pages into `kept`/`builder`; return Sphinx's warnings, "" at best."""
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-    told = io.StringIO()
+    warned = io.StringIO()
     try:
         with (
-            patch_docutils(source),
+            patch_docutils(folder),
             docutils_namespace(),
             warnings.catch_warnings(),
         ):
-            # What extensions use of Sphinx's older interface is not the author's fault.
+            # Authors cannot help it if extensions use deprecated parts of Sphinx.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             app = Sphinx(
-                source,
-                confdir=source,
-                outdir=work / builder,
-                doctreedir=work / "doctrees",
+                folder,
+                confdir=folder,
+                outdir=kept / builder,
+                doctreedir=kept / "doctrees",
                 buildername=builder,
                 status=None,
-                warning=told,
+                warning=warned,
             )
-            # Reads only what changed, but writes every page: a changed title stands
-            # in the navigation of all of them.
+            # Reads only what changed, but writes every page, because the navigation of
+            # each shows all titles.
             app.build(force_all=True)
     except SphinxError as error:
         raise BookError(f"Sphinx could not build it: {error}") from error
-    return re.sub(r"\x1b\[[\d;]*m", "", told.getvalue()).strip()
+    return re.sub(r"\x1b\[[\d;]*m", "", warned.getvalue()).strip()
 
 
-def _report(told, source, what):
+def _located(warned: str, folder: Path, form: str) -> str:
     """Sphinx's warnings, each at its place in the book's own files."""
-    text = re.sub(r": (WARNING|ERROR|CRITICAL): ", ": ", told)
-    text = re.sub(rf"{re.escape(str(source))}/(\S+?)\.ipynb", r"chapters/\1.md", text)
-    text = text.replace(f"{source}{os.sep}", f"chapters{os.sep}")
-    return f"the {what} was not written:\n{text}"
+    text = re.sub(r": (WARNING|ERROR|CRITICAL): ", ": ", warned)
+    text = re.sub(rf"{re.escape(str(folder))}/(\S+?)\.ipynb", r"chapters/\1.md", text)
+    text = text.replace(f"{folder}{os.sep}", f"chapters{os.sep}")
+    return f"the {form} was not written:\n{text}"
 
 
-def _read(path):
-    return path.read_text() if path.is_file() else None
-
-
-def _page(notebook, chapter):
-    """The notebook as text for Sphinx, with its cells' lines in the chapter."""
-    notebook = copy.deepcopy(notebook)
-    notebook.metadata.setdefault("language_info", {"name": "python"})
-    if chapter.is_file():
-        lines = chapter.read_text(encoding="utf-8").splitlines()
-        notebook.metadata["source_map"] = _source_map(notebook.cells, lines)
-    return nbformat.writes(notebook)
-
-
-def _source_map(cells, lines):
-    """The line at which each cell begins in the chapter, as myst-nb wants it.
-
-    Merging adds lines around a cell, so a cell is found by its first own line; and it
-    repeats a cell whose outputs differ. myst-nb 1.4 counts one line too many, hence
-    lines are counted from -1.
-    """
-    starts, place, last = [], 0, None
-    for cell in cells:
-        own = [
-            (offset, line)
-            for offset, line in enumerate(cell.source.splitlines())
-            if line.strip(": ") and line in lines[place:]
-        ]
-        if cell.source == last:
-            starts.append(starts[-1])
-        elif own:
-            offset, line = own[0]
-            place = lines.index(line, place)
-            starts.append(place - offset - 1)
-            place += len(own)
-        else:
-            starts.append(place - 1)
-        last = cell.source
-    return starts
-
-
-def _swap(new, out):
+def _swap(new: Path, out: Path) -> None:
     """Put the folder `new` in the place of `out`."""
     ready, old = out.with_name(f"{out.name}.new"), out.with_name(f"{out.name}.old")
     for path in (ready, old):
         shutil.rmtree(path, ignore_errors=True)
     out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(new, ready)  # a copy where `out` is on another disk
+    shutil.move(new, ready)  # a copy if `out` is on another disk
     if out.exists():
         os.replace(out, old)
     os.replace(ready, out)

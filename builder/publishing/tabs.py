@@ -1,56 +1,66 @@
-"""One notebook of the whole chapter for the site, from those of the four frameworks.
+"""A chapter's page: one notebook made of its editions, with tabs, or of a single one.
 
 What differs between frameworks becomes consecutive cells with a tag `tab-<backend>`;
-`sphinx_tabs` makes tabs of them.
+`sphinxext.tabs` turns them into tabs.
 """
 
-import nbformat
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from builder.notebooks.edition import editions
+import nbformat
+from nbformat import NotebookNode
+
+from builder.notebooks.edition import Edition
+from builder.publishing import sphinx_source
+from builder.source.chapter import Cell
 from d2lext.core.frameworks import IDS
 
 
-def merged(editions):
+def merged(editions: Sequence[Edition]) -> NotebookNode:
     """The notebook of one chapter in MyST, with the outputs of its `editions`."""
-    recorded = {e.backend: (shown for _, shown in e.pairs()) for e in editions}
+    recorded = {e.backend: (cell for _, cell in e.pairs()) for e in editions}
     cells = []
     for i, cell in enumerate(editions[0].chapter.cells):
-        own = {b: next(recorded[b]) for b in cell.backends if b in recorded}
-        for backend in _tabs(cell, own):
-            result = own.get(backend) or next(iter(own.values()), None)
+        results = {b: next(recorded[b]) for b in cell.backends if b in recorded}
+        for backend in _tabs(cell, results):
+            result = results.get(backend) or next(iter(results.values()), None)
             cells.append(_cell(i, cell, backend, result))
-    return of_cells(cells)
+    return sphinx_source.notebook(cells)
 
 
-def single(edition):
+def single(edition: Edition) -> NotebookNode:
     """As `merged`, for readers of one framework: without tabs."""
-    return of_cells(
-        _cell(i, cell, None, result) for i, (cell, result) in enumerate(edition.pairs())
+    return sphinx_source.notebook(
+        _cell(i, cell, "", result) for i, (cell, result) in enumerate(edition.pairs())
     )
 
 
-def pages(book):
-    """The merged notebook of each chapter, by the page's name."""
-    return {
-        chapter.stem: merged(list(editions(book, [chapter])))
-        for chapter in book.chapters
-    }
+def _tabs(cell: Cell, results: Mapping[str, NotebookNode]) -> Sequence[str]:
+    """The backends that show the cell in a tab each, or one empty name: no tabs."""
+    if not cell.for_all:
+        return cell.backends
+    outputs = [
+        [{**output, "execution_count": None} for output in result.get("outputs", [])]
+        for result in results.values()
+    ]
+    are_equal = all(each == outputs[0] for each in outputs)
+    return [""] if cell.kind == "markdown" or are_equal else list(results)
 
 
-def of_cells(cells):
-    """A notebook of `cells`, for Sphinx to read."""
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    return nbformat.v4.new_notebook(cells=list(cells), metadata=metadata)
-
-
-def _cell(i, cell, backend, result):
-    """The chapter's cell number `i` with what `result` shows, in a tab of `backend`'s."""
-    tags = [tag for tag in cell.tags if tag not in IDS]
-    if backend:
-        tags.append(f"tab-{backend}")
-    cell_id, metadata = f"cell-{i}-{backend or 'all'}", {"tags": tags}
+def _cell(
+    i: int, cell: Cell, backend: str, result: NotebookNode | None
+) -> NotebookNode:
+    """The chapter's cell number `i` with the outputs of `result`, in a tab of `backend`."""
+    tab = [f"tab-{backend}"] if backend else []
+    cell_id = f"cell-{i}-{backend or 'all'}"
+    tags = [tag for tag in cell.tags if tag not in IDS] + tab
+    metadata: dict[str, Any] = {"tags": tags}
     if cell.kind == "markdown":
-        text = _wrapped(cell, backend)
+        # `sphinxext.tabs` looks for these classes.
+        classes = tab + [tag for tag in tags if tag == "solution"]
+        text = cell.source
+        if classes:
+            text = f"::::::{{container}} {' '.join(classes)}\n{text}\n::::::"
         return nbformat.v4.new_markdown_cell(text, id=cell_id, metadata=metadata)
     if cell.alt:
         metadata["mystnb"] = {"image": {"alt": cell.alt}}
@@ -61,28 +71,3 @@ def _cell(i, cell, backend, result):
         outputs=result.outputs if result else [],
         execution_count=result.execution_count if result else None,
     )
-
-
-def _tabs(cell, own):
-    """The backends that show a cell each in its own tab, or [None]: one for all."""
-    if not cell.for_all:
-        return cell.backends
-    shown = [_without_counts(result) for result in own.values()]
-    same = all(outputs == shown[0] for outputs in shown)
-    return [None] if cell.kind == "markdown" or same else list(own)
-
-
-def _without_counts(result):
-    outputs = [dict(output) for output in result.get("outputs", [])]
-    for output in outputs:
-        output.pop("execution_count", None)
-    return outputs
-
-
-def _wrapped(cell, backend):
-    """A prose cell's text, in a container of the classes that `sphinx_tabs` looks for."""
-    classes = [f"tab-{backend}"] if backend else []
-    classes += ["solution"] if "solution" in cell.tags else []
-    if not classes:
-        return cell.source
-    return f"::::::{{container}} {' '.join(classes)}\n{cell.source}\n::::::"

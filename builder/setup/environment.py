@@ -1,13 +1,14 @@
-"""The Python environment that the book runs in: made, grown and repaired in place.
+"""The Python environment that the book runs in: created, extended and repaired in place.
 
-Which command needs which extras is for builder/command to say, what they hold for
-requirements.py, and how it gets there for installer.py. Standard library only.
+`command/` decides which extras a verb needs, requirements.py knows what they require,
+and installer.py installs it. Standard library only.
 """
 
 import contextlib
 import os
 import shutil
 import sys
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from builder.errors import BookError
@@ -18,12 +19,12 @@ from d2lext.core.frameworks import IDS
 VENV = ROOT / ".venv"
 
 
-def ensure(needs, into_active=False):
+def ensure(needs: Collection[str], into_active: bool = False) -> str:
     """The interpreter that has the project, its base packages and the extras `needs`.
 
-    An active conda or virtual environment that has them all is used as it is.
-    Otherwise `.venv` is made, repaired or grown. Only with `into_active`, for the
-    command `setup`, does an active environment itself receive what it lacks.
+    An active conda or virtual environment that has them all is used as it is. Otherwise
+    `.venv` is created, repaired or extended. Only with `into_active`, for the verb
+    `setup`, is anything installed into the active environment itself.
     """
     extras = [*_installable(needs), "base"]
     active = _active_prefix()
@@ -44,7 +45,7 @@ def ensure(needs, into_active=False):
                 installer.say(f"using .venv: the active {active} lacks {missing}")
             with _lock():
                 if not _is_fresh(extras):
-                    _grow(extras)
+                    _extend(extras)
     except OSError as error:
         raise BookError(
             f"cannot set up {VENV}: {error}. Make the folder writable, or delete "
@@ -53,21 +54,21 @@ def ensure(needs, into_active=False):
     return str(_python())
 
 
-def summary(python, needs):
-    """One line that says what `ensure` has made ready."""
-    own = python == str(_python())
-    have = requirements.installed(_sites() if own else sys.path)
+def summary(python: str, needs: Collection[str]) -> str:
+    """One line that says what `ensure` has prepared."""
+    is_ours = python == str(_python())
+    have = requirements.installed(_sites() if is_ours else sys.path)
     parts = [f"{name} {have[name]}" for name in IDS if name in needs and name in have]
     parts += sorted(set(needs) - set(IDS))
-    return f"ready in {VENV if own else sys.prefix}: {', '.join(parts)}"
+    return f"ready in {VENV if is_ours else sys.prefix}: {', '.join(parts)}"
 
 
-def mxnet_has_wheels():
+def mxnet_has_wheels() -> bool:
     """Whether MXNet's last release can be installed on this kind of machine."""
     return sys.platform in ("linux", "darwin") and os.uname().machine == "x86_64"
 
 
-def _installable(needs):
+def _installable(needs: Collection[str]) -> list[str]:
     if "mxnet" in needs and not mxnet_has_wheels():
         installer.say(
             "MXNet is left out: its last release is for Linux and macOS on x86-64 "
@@ -77,44 +78,44 @@ def _installable(needs):
     return sorted(needs)
 
 
-def _active_prefix():
+def _active_prefix() -> Path | None:
     """The folder of the active conda or virtual environment, unless it is `.venv`."""
     prefix = Path(sys.prefix)
     is_active = sys.prefix != sys.base_prefix or (prefix / "conda-meta").is_dir()
     return prefix if is_active and prefix.resolve() != VENV.resolve() else None
 
 
-def _python():
+def _python() -> Path:
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _sites():
+def _sites() -> list[Path]:
     pattern = "Lib/site-packages" if os.name == "nt" else "lib/python3*/site-packages"
     return list(VENV.glob(pattern))
 
 
-def _stamp(extra):
-    """The file that says with what an extra was set up, and which versions it got."""
+def _stamp(extra: str) -> Path:
+    """The file that records what an extra was set up with, and the versions it got."""
     return VENV / "set-up" / extra
 
 
-def _unfinished():
-    """The mark that stays behind when a set-up is interrupted."""
+def _unfinished() -> Path:
+    """The mark that an interrupted set-up leaves behind."""
     return VENV / "set-up" / "unfinished"
 
 
-def _fingerprint():
+def _fingerprint() -> str:
     import hashlib
 
     digest = hashlib.sha256()
     for name in ("pyproject.toml", "constraints.txt"):
         digest.update((ROOT / name).read_bytes())
-    # a moved folder and another interpreter behind the link both ask for a look
+    # A moved folder, or another interpreter behind the link, calls for a closer look.
     digest.update(f"{ROOT}\n{os.path.realpath(_python())}".encode())
     return digest.hexdigest()
 
 
-def _is_fresh(extras):
+def _is_fresh(extras: Sequence[str]) -> bool:
     """Whether `.venv` has the extras, as far as a few milliseconds can tell."""
     if _unfinished().exists() or not os.access(_python(), os.X_OK):
         return False
@@ -131,7 +132,7 @@ def _is_fresh(extras):
     return True
 
 
-def _write_stamps(extras):
+def _write_stamps(extras: Sequence[str]) -> None:
     have = requirements.installed(_sites())
     for extra in extras:
         normal, alone = requirements.asked_for([extra])
@@ -142,11 +143,12 @@ def _write_stamps(extras):
         _stamp(extra).write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
-def _grow(extras):
+def _extend(extras: Sequence[str]) -> None:
+    """Install the extras into `.venv`, created or repaired first if need be."""
     uv = installer.find_uv()
     fault = _fault(uv)
     if fault:
-        _make(uv, fault)
+        _create(uv, fault)
     elif _unfinished().exists():
         _forget_partial()
     _unfinished().parent.mkdir(exist_ok=True)
@@ -158,8 +160,8 @@ def _grow(extras):
     _unfinished().unlink()
 
 
-def _fault(uv):
-    """Why `.venv` has to be made, or None when it can be grown."""
+def _fault(uv: str | None) -> str | None:
+    """Why `.venv` has to be recreated, or None if it can be extended."""
     if not os.access(_python(), os.X_OK):
         return "it has no interpreter"
     program = (
@@ -182,10 +184,10 @@ def _fault(uv):
     return None
 
 
-def _make(uv, fault):
+def _create(uv: str | None, fault: str) -> None:
     from importlib.util import find_spec
 
-    # not an active environment's interpreter: .venv may outlive that environment
+    # Not the interpreter of an active environment: `.venv` may outlive that environment.
     base = getattr(sys, "_base_executable", sys.executable)
     if uv:
         command = [uv, "venv", "--python", base, VENV]
@@ -197,14 +199,14 @@ def _make(uv, fault):
             "python3-venv), or install uv, and run the same command again"
         )
     if VENV.exists():
-        installer.say(f"making .venv again: {fault}")
+        installer.say(f"recreating .venv: {fault}")
         shutil.rmtree(VENV)
     version = "{}.{}.{}".format(*sys.version_info)
-    installer.step(f"making .venv with Python {version}", command)
+    installer.step(f"creating .venv with Python {version}", command)
 
 
-def _forget_partial():
-    """Remove the dist-info of what an interrupted set-up left incomplete.
+def _forget_partial() -> None:
+    """Remove the dist-info of whatever an interrupted set-up left incomplete.
 
     Without that folder a distribution counts as missing, so it is installed again.
     """
@@ -214,7 +216,7 @@ def _forget_partial():
                 shutil.rmtree(info)
 
 
-def _is_complete(info):
+def _is_complete(info: Path) -> bool:
     import csv
 
     try:
@@ -229,7 +231,7 @@ def _is_complete(info):
 
 
 @contextlib.contextmanager
-def _lock():
+def _lock() -> Iterator[None]:
     """Let one set-up at a time change `.venv`; the lock ends with its process."""
     try:
         import fcntl

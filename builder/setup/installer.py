@@ -1,7 +1,7 @@
-"""Installs into a Python environment: with uv where there is one, else with pip.
+"""Installs into a Python environment: with uv if there is one, else with pip.
 
-A step is one line on standard error with the time it took; the tool's own words are
-shown only when it fails. Standard library only.
+A step is one line on standard error with the time it took; what the tool prints is shown
+only if it fails. Standard library only.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from builder.errors import BookError
@@ -19,19 +20,26 @@ from builder.setup import requirements
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu/"
 
 
-def find_uv():
+def find_uv() -> str | None:
     """The path of a uv that runs: a version manager's shim may lead nowhere."""
     uv = shutil.which("uv")
     return uv if uv and run([uv, "--version"]).returncode == 0 else None
 
 
-def install(uv, python, paths, normal, alone, project):
+def install(
+    uv: str | None,
+    python: str,
+    paths: Sequence[str | Path],
+    normal: Sequence[str],
+    alone: Sequence[str],
+    project: Sequence[str],
+) -> None:
     """Install three lists: with dependencies, without, and the project in place.
 
-    `paths` are the folders that `python` imports from, and `uv` None means pip.
+    `python` imports from the folders `paths`; without a `uv`, pip installs.
     """
     env = _uv_environment(os.environ) if uv else dict(os.environ)
-    command = [python, "-P", "-m", "pip", "install", "--no-input"]
+    command: list[str | Path] = [python, "-P", "-m", "pip", "install", "--no-input"]
     if uv:
         command = [uv, "pip", "install", "--python", python]
     command += ["--constraint", requirements.ROOT / "constraints.txt"]
@@ -47,7 +55,7 @@ def install(uv, python, paths, normal, alone, project):
         step(title, [*command, "--no-deps", "--editable", requirements.ROOT], env)
 
 
-def _uv_environment(environ):
+def _uv_environment(environ: os._Environ[str]) -> dict[str, str]:
     """The environment for uv, which reads neither pip's variables nor its files."""
     env = dict(environ)
     if links := environ.get("PIP_FIND_LINKS"):
@@ -63,7 +71,9 @@ def _uv_environment(environ):
     return env
 
 
-def cpu_torch(uv, paths, env):
+def cpu_torch(
+    uv: str | None, paths: Sequence[str | Path], env: dict[str, str]
+) -> list[str]:
     """Options, or settings put into `env`, for a CPU build of torch if one is offered.
 
     On Linux the package index's own build brings several GB of CUDA libraries.
@@ -75,7 +85,7 @@ def cpu_torch(uv, paths, env):
     if "UV_TORCH_BACKEND" in env or _is_cpu_wheel_in_links(pin, paths):
         return []
     if not _is_reachable(TORCH_CPU_INDEX):
-        say("no CPU build of torch is within reach: the one with CUDA has several GB")
+        say("no CPU build of torch within reach: the one with CUDA takes several GB")
         return []
     if uv:
         env["UV_TORCH_BACKEND"] = "cpu"
@@ -83,13 +93,13 @@ def cpu_torch(uv, paths, env):
     return ["--extra-index-url", TORCH_CPU_INDEX]
 
 
-def _has_nvidia_driver():
+def _has_nvidia_driver() -> bool:
     return bool(shutil.which("nvidia-smi")) or Path("/proc/driver/nvidia").exists()
 
 
-def _is_cpu_wheel_in_links(version, paths):
+def _is_cpu_wheel_in_links(version: str, paths: Sequence[str | Path]) -> bool:
     """Whether a folder of wheels offers a CPU build for the environment's Python."""
-    minor = re.search(r"python3\.(\d+)", " ".join(map(str, paths)))[1]
+    [minor, *_] = re.findall(r"python3\.(\d+)", " ".join(map(str, paths)))
     wheel = f"torch-{version}+cpu-cp3{minor}-*{os.uname().machine}.whl"
     links = os.environ.get("PIP_FIND_LINKS", "").split()
     links += filter(None, os.environ.get("UV_FIND_LINKS", "").split(","))
@@ -97,8 +107,8 @@ def _is_cpu_wheel_in_links(version, paths):
     return any(any(folder.glob(wheel)) for folder in folders)
 
 
-def _is_reachable(address):
-    """Whether an address answers in five seconds, the look-up of its name included."""
+def _is_reachable(address: str) -> bool:
+    """Whether an address answers within five seconds, name resolution included."""
     import threading
     import urllib.request
 
@@ -106,7 +116,7 @@ def _is_reachable(address):
 
     def ask():
         request = urllib.request.Request(address, method="HEAD")
-        with contextlib.suppress(Exception):  # whatever it is, there was no answer
+        with contextlib.suppress(Exception):  # whatever went wrong, there is no answer
             answers.append(urllib.request.urlopen(request, timeout=5))
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -115,7 +125,9 @@ def _is_reachable(address):
     return bool(answers)
 
 
-def step(title, command, env=None):
+def step(
+    title: str, command: Sequence[str | Path], env: dict[str, str] | None = None
+) -> None:
     """Run a command as one step of the set-up; a failure says what to do about it."""
     print(f"  {title} ...", end=" ", file=sys.stderr, flush=True)
     start = time.monotonic()
@@ -126,8 +138,10 @@ def step(title, command, env=None):
     say(f"{time.monotonic() - start:.1f} s")
 
 
-def run(command, env=None):
-    """Run a command to its end, without input, and keep what it prints."""
+def run(
+    command: Sequence[str | Path], env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, without input; what it prints is in `stdout`."""
     return subprocess.run(
         [str(part) for part in command],
         env=env,
@@ -139,13 +153,13 @@ def run(command, env=None):
     )
 
 
-def say(text):
-    """Tell the person, beside what the command itself writes."""
+def say(text: str) -> None:
+    """Tell the user, apart from the output of the command itself."""
     print(text, file=sys.stderr, flush=True)
 
 
-def shortened(names):
-    """A list of names in a sentence, not too long a one."""
+def shortened(names: Sequence[str]) -> str:
+    """The names as a list in a sentence: at most six, and how many more."""
     rest = len(names) - 6
     return ", ".join(names[:6]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -157,12 +171,12 @@ NO_NETWORK = (
 )
 
 
-def _failure(title, output):
+def _failure(title: str, output: str) -> str:
     lines = output.strip().splitlines()[-12:]
     if "No space left" in output:
         remedy = "the disk is full (all four frameworks take about 4 GB): make room"
     elif unreached := re.findall(f".*(?:{NO_NETWORK}).*", output, re.IGNORECASE):
-        # what a resolver concludes from an index without packages only misleads
+        # What a resolver concludes from an index without packages is misleading.
         lines = unreached[-4:]
         remedy = (
             "the package index cannot be reached: connect to the network, or name a "
@@ -170,6 +184,6 @@ def _failure(title, output):
             "not read pip's configuration files)"
         )
     else:
-        remedy = "mend what these lines name"
+        remedy = "fix what these lines report"
     quoted = "".join(f"    {line.strip()}\n" for line in lines)
     return f"{title} failed:\n{quoted}{remedy}, and run the same command again"

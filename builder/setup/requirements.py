@@ -1,25 +1,28 @@
-"""What the extras ask for, and what of it an environment holds.
+"""What the extras require, and what of that an environment has.
 
-Read from pyproject.toml, constraints.txt and the names of dist-info folders: no
-installer is asked, because every command begins with this. Standard library only.
+Read from pyproject.toml, constraints.txt and the names of dist-info folders: every command
+begins with this, so no installer is asked. Standard library only.
 """
 
 import json
+import operator
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 from d2lext.core.frameworks import IDS
 
 ROOT = Path(__file__).resolve().parents[2]
+_COMPARE = {">=": operator.ge, "<": operator.lt, "==": operator.eq}
 
 
-def asked_for(extras):
-    """The requirements to install with, and those to install without, dependencies.
+def asked_for(extras: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The requirements to install with their dependencies, and those without.
 
-    The metadata of MXNet and d2l ask for a NumPy that the others have left behind,
-    so these two come without dependencies, in the versions of constraints.txt.
+    The metadata of MXNet and d2l require an outdated NumPy, so these two are installed
+    without dependencies, in the versions of constraints.txt.
     """
     import tomllib  # only here: most commands find everything installed
 
@@ -32,14 +35,16 @@ def asked_for(extras):
     return normal, [f"{name}=={pin(name)}" for name in alone]
 
 
-def pin(name):
-    """The version of a distribution that constraints.txt names."""
+def pin(name: str) -> str:
+    """The version of a distribution in constraints.txt."""
     text = (ROOT / "constraints.txt").read_text("utf-8")
-    return re.search(rf"^{name}==(\S+)", text, re.MULTILINE)[1]
+    return dict(re.findall(r"^(.+)==(\S+)", text, re.MULTILINE))[name]
 
 
-def lacking(extras, paths):
-    """What the extras ask for and `paths` lack: as in `asked_for`, and the project."""
+def lacking(
+    extras: Sequence[str], paths: Sequence[str | Path]
+) -> tuple[list[str], list[str], list[str]]:
+    """What `paths` lack of the extras, as from `asked_for`, and of the project itself."""
     have = installed(paths)
     normal, alone = (
         [requirement for requirement in some if not _is_met(requirement, have)]
@@ -48,28 +53,28 @@ def lacking(extras, paths):
     return normal, alone, [] if is_in_place(paths) else ["d2lext"]
 
 
-def installed(paths):
-    """Versions by name of distribution."""
-    found = {}
+def installed(paths: Sequence[str | Path]) -> dict[str, str]:
+    """The version of each distribution, by name."""
+    versions: dict[str, str] = {}
     for path in filter(os.path.isdir, paths):
         for entry in os.listdir(path):
             if match := re.fullmatch(r"(.+)-([^-]+)\.dist-info", entry):
-                found.setdefault(_canonical(match[1]), match[2])
-    return found
+                versions.setdefault(_canonical(match[1]), match[2])
+    return versions
 
 
-def name_of(requirement):
+def name_of(requirement: str) -> str:
     """The name of a requirement's distribution, as `installed` spells it."""
-    return _canonical(re.match(r"[\w.-]+", requirement)[0])
+    return _canonical(re.split(r"[^\w.-]", requirement)[0])
 
 
-def is_in_place(paths):
-    """Whether the d2lext that `paths` hold is this folder's."""
+def is_in_place(paths: Sequence[str | Path]) -> bool:
+    """Whether the d2lext in `paths` is this folder's."""
     return project_folder(paths) == unquote(ROOT.as_uri())
 
 
-def project_folder(paths):
-    """Where the d2lext that was installed in place lies, as a file: address."""
+def project_folder(paths: Sequence[str | Path]) -> str | None:
+    """The folder of the d2lext installed in place, as a file: address, if there is one."""
     for path in paths:
         for note in Path(path).glob("d2lext-*.dist-info/direct_url.json"):
             origin = json.loads(note.read_text("utf-8"))
@@ -78,28 +83,23 @@ def project_folder(paths):
     return None
 
 
-def _canonical(name):
+def _canonical(name: str) -> str:
     name = re.sub(r"[-_.]+", "-", name).lower()
-    # two builds of one package: either will do where the other is asked for
+    # Two builds of one package: each satisfies a requirement for the other.
     return "tensorflow" if name == "tensorflow-cpu" else name
 
 
-def _is_met(requirement, have):
+def _is_met(requirement: str, have: dict[str, str]) -> bool:
     version = have.get(name_of(requirement))
     if version is None:
         return False
     bounds = requirement.partition(";")[0]
-    compare = {
-        ">=": lambda a, b: a >= b,
-        "<": lambda a, b: a < b,
-        "==": lambda a, b: a == b,
-    }
     return all(
-        compare[operator](_numbers(version), _numbers(bound))
-        for operator, bound in re.findall(r"(>=|<|==)([^,\s]+)", bounds)
+        _COMPARE[comparison](_numbers(version), _numbers(bound))
+        for comparison, bound in re.findall(r"(>=|<|==)([^,\s]+)", bounds)
     )
 
 
-def _numbers(version):
+def _numbers(version: str) -> list[int]:
     numbers = [int(part) for part in re.findall(r"\d+", version.partition("+")[0])]
     return (numbers + [0] * 4)[:4]

@@ -1,1 +1,1 @@
-"""Extensions of Sphinx that the editions are built with."""
+"""Extensions of Sphinx, named in the settings of the forms that load them."""

@@ -1,13 +1,15 @@
-"""Sphinx extension: citations in round brackets, as the notebooks have them."""
+"""Sphinx extension: citations in round brackets, as in the notebooks."""
 
 from dataclasses import dataclass, field
 
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
 from sphinxcontrib.bibtex.plugin import register_plugin
 from sphinxcontrib.bibtex.style.referencing import BracketStyle
 from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
 
 
-def _round(separator):
+def _round(separator: str) -> BracketStyle:
     return field(default_factory=lambda: BracketStyle("(", ")", sep=separator))
 
 
@@ -19,7 +21,7 @@ class RoundAuthorYear(AuthorYearReferenceStyle):
     bracket_textual: BracketStyle = _round(", ")
 
 
-def setup(app):
+def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the style as `round_author_year`."""
     app.setup_extension("sphinxcontrib.bibtex")
     group = "sphinxcontrib.bibtex.style.referencing"

@@ -1,45 +1,58 @@
-"""Sphinx extension: search results quote their pages from one script.
+"""Sphinx extension: search results take their excerpts from one script.
 
-Sphinx's own search fetches each page that it found. A page opened as a file may fetch
-nothing, and whole pages hold what no reader sees, such as the source of formulas.
+Sphinx's own search fetches every page it finds. A page opened as a file may not fetch
+anything, and whole pages contain text that nobody sees, such as the source of formulas.
 """
 
 import json
 import re
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
 
-UNSEEN = ".katex-mathml, .headerlink, .sd-tab-label, script, style"
+HIDDEN = ".katex-mathml, .headerlink, .sd-tab-label, script, style"
 # Sphinx asks for a page as `./name.html`.
-SCRIPT = """// Generated: the text of each page, by sections, as the search asks for it.
+SCRIPT = """// Generated: the text of each page, by section, in the form the search expects.
 const PAGES = {pages};
 window.fetch = async (page) => new Response(PAGES[page.split("/").pop()]);
 """
 
 
-def text(body):
-    """The text of the page with this HTML, and of its tags those of sections alone."""
+def text(body: str) -> str:
+    """The visible text of a page with this HTML; of its tags, only sections remain."""
     page = BeautifulSoup(f'<article role="main">{body}</article>', "html.parser")
-    for element in page.select(UNSEEN):
+    for element in page.select(HIDDEN):
         element.decompose()
-    for element in page.select("article *"):
-        if element.name != "section":
-            element.unwrap()
+    for article in page.find_all("article", recursive=False):
+        _flatten(article)
     return re.sub(r"\s+", " ", str(page))
 
 
-def setup(app):
-    """Collect the pages' texts while they are written, then write the script."""
-    pages = {}
+def _flatten(parent: Tag) -> None:
+    """Replace the elements in `parent` by their text, except sections."""
+    for child in parent.find_all(recursive=False):
+        if child.name == "section":
+            _flatten(child)
+        elif child.find("section"):
+            _flatten(child)
+            child.unwrap()
+        else:  # much faster than to unwrap thousands of elements, one by one
+            child.replace_with(child.get_text())
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Collect the pages' texts as they are written, then write the script."""
+    texts = {}
 
     def collect(app, name, template, context, doctree):
         if doctree:
-            pages[f"{name}.html"] = text(context["body"])
+            texts[f"{name}.html"] = text(context["body"])
 
     def write(app, exception):
         if not exception:
-            found = json.dumps(pages, ensure_ascii=False, indent=0)
-            script = SCRIPT.replace("{pages}", found)
+            pages = json.dumps(texts, ensure_ascii=False, indent=0)
+            script = SCRIPT.replace("{pages}", pages)
             (app.outdir / "searchpages.js").write_text(script, encoding="utf-8")
 
     app.connect("html-page-context", collect)

@@ -1,8 +1,10 @@
-"""Sphinx extension: a caption of a table of contents is a heading of a certain level.
+"""Sphinx extension: gives the captions of tables of contents a heading level.
 
-Sphinx 9.0 and Furo give it the role, but not the level, without which ARIA has no
-heading.
+Sphinx 9.0 and Furo mark them as headings, but without the level that ARIA requires.
 """
+
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
 
 ROLE = 'role="heading"'
 
@@ -13,7 +15,7 @@ def _add_levels(app, pagename, templatename, context, doctree):
             context[name] = context[name].replace(ROLE, f'{ROLE} aria-level="2"')
 
 
-def setup(app):
-    """Register it to come after Furo, which writes its navigation in the same event."""
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Run after Furo, which writes its navigation on the same event."""
     app.connect("html-page-context", _add_levels, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

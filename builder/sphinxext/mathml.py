@@ -1,7 +1,7 @@
-"""Sphinx extension: an EPUB that is valid with formulas in MathML, which needs no style.
+"""Sphinx extension: a valid EPUB with formulas in MathML, which need no style sheet.
 
-KaTeX writes it, so that an EPUB takes the formulas that the site takes. The formula in
-TeX is its alternative text; as KaTeX has it, inside, some readers show it as well.
+KaTeX writes them, so an EPUB accepts the same formulas as the site. The TeX becomes the
+alternative text: inside the element, where KaTeX puts it, some readers display it, too.
 """
 
 import re
@@ -10,27 +10,30 @@ from contextlib import suppress
 from html import escape
 
 from docutils import nodes
+from sphinx.application import Sphinx
 from sphinx.builders.epub3 import Epub3Builder
 from sphinx.util.math import get_node_equation_number
+from sphinx.util.typing import ExtensionMetadata
 
-from builder.sphinxext.formulas import block_start, renderer
+from builder.sphinxext.formulas import Renderer, block_start
+from builder.sphinxext.katex import Katex
 
 VARIANT = re.compile(r'<(m[ino]) mathvariant="(bold|double-struck|script)">(\w)<')
+# Formulas of more characters than fit a line shrink, down to this size in em.
+CHARACTERS_A_LINE, SMALLEST = 42, 0.55
 
-SIGNS_A_LINE, SMALLEST = 42, 0.55
 
-
-def mathml(katex, formula, display):
-    """The formula as a `math` element; raises ValueError when KaTeX cannot read it."""
+def mathml(katex: Katex, formula: str, display: bool) -> str:
+    """The formula as a `math` element; raises ValueError if KaTeX cannot parse it."""
     html = katex.render(formula, display, output="mathml")
-    element = re.search(r"<math.*</math>", html, re.DOTALL)[0]
+    element = re.sub(r"(?s).*?(<math.*</math>).*", r"\1", html)
     element = re.sub(r"(?s)<annotation.*</annotation>|</?semantics>", "", element)
     element = VARIANT.sub(_letter, element)
     return element.replace("<math", f'<math alttext="{escape(formula.strip())}"', 1)
 
 
-def _letter(match):
-    """The bold letter itself: MathML's core has no attribute for it."""
+def _letter(match: re.Match[str]) -> str:
+    """The bold letter itself: MathML Core has no attribute for it."""
     tag, variant, letter = match.groups()
     name = re.sub("LATIN |GREEK |LETTER ", "", unicodedata.name(letter))
     name = f"{variant.upper()} {name}"  # such as BOLD SMALL X
@@ -40,16 +43,16 @@ def _letter(match):
     return match[0]
 
 
-def _size(element):
-    """Of a formula that stands alone: smaller if long, as e-readers cannot scroll."""
-    signs = len("".join(re.sub("<[^>]*>", "", element).split()))
-    return round(max(SMALLEST, min(1, SIGNS_A_LINE / max(signs, 1))), 2)
+def _size(element: str) -> float:
+    """The font size in em of a displayed formula: e-readers cannot scroll a long one."""
+    characters = len("".join(re.sub("<[^>]*>", "", element).split()))
+    return round(max(SMALLEST, min(1, CHARACTERS_A_LINE / max(characters, 1))), 2)
 
 
 class MathmlEpubBuilder(Epub3Builder):
     """Sphinx's builder, which also declares the cover and the pages with MathML."""
 
-    def build_content(self):
+    def build_content(self) -> None:
         """Write content.opf."""
         super().build_content()
         properties = {self.config.epub_cover[0]: "cover-image"}
@@ -64,17 +67,17 @@ class MathmlEpubBuilder(Epub3Builder):
         path.write_text(content, encoding="utf-8")
 
 
-def _without_later_style(app, pagename, templatename, context, doctree):
-    """Leave out myst-nb's style sheet: it is written when the EPUB is packed already."""
+def _drop_late_styles(app, pagename, templatename, context, doctree):
+    """Drop myst-nb's style sheet, which is written only after the EPUB is packed."""
     context["css_files"] = [
         css for css in context["css_files"] if "mystnb" not in str(css.filename)
     ]
 
 
-def setup(app):
+def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the builder and the math renderer `mathml`."""
-    render = renderer(app, mathml)
-    app.connect("html-page-context", _without_later_style)
+    render = Renderer(app, mathml)
+    app.connect("html-page-context", _drop_late_styles)
     app.add_builder(MathmlEpubBuilder, override=True)
 
     def visit_math(self, node):

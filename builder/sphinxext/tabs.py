@@ -1,73 +1,76 @@
 """Sphinx extension: a merged notebook's tagged cells become tab sets and solutions.
 
-Neighbours that belong to one framework each are gathered in one tab set; neighbours
-tagged `solution` in one dropdown, which may hold tab sets. Both are sphinx-design's
-components and work without JavaScript. That all tab sets follow one choice is the work
-of templates/framework.js, which replaces sphinx-design's own script.
+Neighbouring cells of single frameworks form one tab set; neighbouring cells tagged
+`solution` form one dropdown, which may contain tab sets. Both are sphinx-design's
+components and work without JavaScript. templates/framework.js, in place of
+sphinx-design's own script, makes all tab sets follow one choice.
 """
 
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from docutils import nodes
+from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
+from sphinx.util.typing import ExtensionMetadata
 from sphinx_design.shared import create_component
 
 from d2lext.core.frameworks import TITLES
 
-# myst-nb gives a code cell's tags this prefix; merged prose carries them as they are.
+# myst-nb prefixes the tags of code cells; merged prose carries its tags unchanged.
 _CODE = "tag_"
 
 
 class GatherCells(SphinxTransform):
     """Put runs of tagged cells into solutions, then into tab sets."""
 
-    default_priority = 400  # after labels have found the node they stand before
+    default_priority = 400  # after labels have found the nodes that they precede
 
-    def apply(self):
+    def apply(self) -> None:
         for parent in _parents(self.document, _is_solution):
             _gather(parent, _is_solution, _solution)
         for parent in _parents(self.document, _framework):
             _gather(parent, _framework, _tab_set)
 
 
-def _classes(node):
+def _parents(document: nodes.document, belongs: Callable) -> Iterable[nodes.Element]:
+    return {id(node.parent): node.parent for node in document.findall(belongs)}.values()
+
+
+def _is_solution(node: nodes.Node) -> bool:
+    return "solution" in _classes(node)
+
+
+def _framework(node: nodes.Node) -> str | None:
+    tabs = [name for name in _classes(node) if name.startswith("tab-")]
+    return tabs[0].removeprefix("tab-") if tabs else None
+
+
+def _classes(node: nodes.Node) -> list[str]:
     if not isinstance(node, nodes.container):
         return []
     return [name.removeprefix(_CODE) for name in node["classes"]]
 
 
-def _is_solution(node):
-    return "solution" in _classes(node)
-
-
-def _framework(node):
-    tabs = [name for name in _classes(node) if name.startswith("tab-")]
-    return tabs[0].removeprefix("tab-") if tabs else None
-
-
-def _parents(document, belongs):
-    found = {id(node.parent): node.parent for node in document.findall(belongs)}
-    return found.values()
-
-
-def _gather(parent, belongs, component):
-    """Replace each run of children that `belongs` holds of by one component."""
-    # Comments show nowhere, so they do not part two cells.
+def _gather(parent: nodes.Element, belongs: Callable, component: Callable) -> None:
+    """Replace each run of children for which `belongs` holds by one component."""
+    # Comments are invisible, so they do not separate two cells.
     children = [c for c in parent.children if not isinstance(c, nodes.comment)]
     gathered = []
-    for wanted, run in groupby(children, lambda node: bool(belongs(node))):
+    for is_wanted, run in groupby(children, lambda node: bool(belongs(node))):
         cells = list(run)
-        gathered += [component(cells)] if wanted else cells
+        gathered += [component(cells)] if is_wanted else cells
     parent[:] = gathered
 
 
-def _solution(cells):
+def _solution(cells: list[nodes.container]) -> nodes.Element:
     title = nodes.rubric("", "Solution")
     body = []
     for cell in cells:
-        if _is_prose(cell) and _framework(cell) is None:
-            # Unwrapped, so that tab sets within find their neighbours; what pointed at
-            # the wrapper points at the dropdown.
+        is_prose = "nb_element" not in cell
+        if is_prose and _framework(cell) is None:
+            # Unwrapped, so that tab sets inside find their neighbours; links to the
+            # wrapper then lead to the dropdown.
             title["ids"] += cell["ids"]
             body += cell.children
         else:
@@ -86,19 +89,15 @@ def _solution(cells):
     )
 
 
-def _is_prose(cell):
-    return "nb_element" not in cell
-
-
-def _tab_set(cells):
+def _tab_set(cells: list[nodes.container]) -> nodes.Element:
     tabs = []
     for framework, title in TITLES.items():
-        own = [cell for cell in cells if _framework(cell) == framework]
-        if not own:
+        children = [cell for cell in cells if _framework(cell) == framework]
+        if not children:
             continue
         label = nodes.rubric("", title, classes=["sd-tab-label"])
         label["sync_group"], label["sync_id"] = "framework", framework
-        content = create_component("tab-content", ["sd-tab-content"], children=own)
+        content = create_component("tab-content", ["sd-tab-content"], children=children)
         item = create_component(
             "tab-item", ["sd-tab-item"], children=[label, content], selected=False
         )
@@ -106,16 +105,18 @@ def _tab_set(cells):
     return create_component("tab-set", ["sd-tab-set"], children=tabs)
 
 
-def _scripts(app, pagename, templatename, context, doctree):
-    """Leave sphinx-design's script out: the one in the page's head does its work."""
-    names = [str(script.filename) for script in context["script_files"]]
-    pairs = zip(context["script_files"], names, strict=True)
-    context["script_files"] = [s for s, n in pairs if n != "_static/design-tabs.js"]
+def _drop_script(app, pagename, templatename, context, doctree):
+    """Drop sphinx-design's script, which the one in the page's head replaces."""
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if str(script.filename) != "_static/design-tabs.js"
+    ]
 
 
-def setup(app):
+def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the transform."""
     app.setup_extension("sphinx_design")
     app.add_transform(GatherCells)
-    app.connect("html-page-context", _scripts)
+    app.connect("html-page-context", _drop_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,26 +1,29 @@
-"""Sphinx extension: a formula stays on one line with the punctuation beside it.
+"""Sphinx extension: keeps a formula on one line with the punctuation beside it.
 
-For browsers a formula is a box, before and after which a line may end, so that even a
-full stop can begin the next one. Style sheets forbid that within the class `unbroken`.
+Browsers treat a formula as a box and may break the line on either side of it, so that
+even a full stop can begin a line. Style sheets forbid that in the class `unbroken`.
 """
 
 import re
+from typing import Any
 
 from docutils.nodes import Text, inline, math
+from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.typing import ExtensionMetadata
 
-BEFORE = re.compile(r"[(\[“‘\"']*$")
-AFTER = re.compile(r"\w+|[^\w\s]*")  # a word's end, too, as in $n$th
+OPENING = "([“‘\"'"
+CLOSING = re.compile(r"\w+|[^\w\s]*")  # also a word's end, as in $n$th
 
 
 class KeepTogether(SphinxPostTransform):
-    """Put a formula and what it must not be parted from into one element."""
+    """Put each formula and the punctuation beside it into one element."""
 
     default_priority = 800
     formats = ("html",)
 
-    def run(self):
-        """Wrap each formula that has such text beside it."""
+    def run(self, **kwargs: Any) -> None:
+        """Wrap each formula that has punctuation beside it."""
         for formula in list(self.document.findall(math)):
             parent, place = formula.parent, formula.parent.index(formula)
             first = place - (place > 0 and isinstance(parent[place - 1], Text))
@@ -28,7 +31,8 @@ class KeepTogether(SphinxPostTransform):
             last += last < len(parent) and isinstance(parent[last], Text)
             before = "".join(parent[first:place])
             after = "".join(parent[place + 1 : last])
-            opening, closing = BEFORE.search(before)[0], AFTER.match(after)[0]
+            opening = before[len(before.rstrip(OPENING)) :]
+            closing = CLOSING.findall(after)[0]  # where `after` begins, or empty
             if opening or closing:
                 together = [Text(opening), formula, Text(closing)]
                 parent[first:last] = [
@@ -38,7 +42,7 @@ class KeepTogether(SphinxPostTransform):
                 ]
 
 
-def setup(app):
+def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the transform."""
     app.add_post_transform(KeepTogether)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -94,8 +94,10 @@ def test_no_framework_is_needed_for_the_site(root):
         "from builder.publishing import student, tabs\n"
         "from builder.source import export, new\n"
         "from builder.source.book import Book\n"
-        "from builder.sync import sync\n"
-        "tabs.pages(Book(Path(sys.argv[1])))\n"
+        "from builder.notebooks.edition import editions\n"
+        "book = Book(Path(sys.argv[1]))\n"
+        "for chapter in book.chapters:\n"
+        "    tabs.merged(list(editions(book, [chapter])))\n"
         "print({'torch', 'jax', 'tensorflow', 'keras', 'mxnet'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code, str(root)]

@@ -1,4 +1,4 @@
-"""A small book for the site's tests: one of everything that merging hands over."""
+"""A small book for tests of the forms: one of everything that merging produces."""
 
 from base64 import b64encode
 from struct import pack
@@ -93,7 +93,7 @@ CODE = '''class DenseBlock(nn.Module):
 
 
 def png():
-    """A 2x2 PNG in base64, as notebooks hold it."""
+    """A 2x2 PNG in base64, as in notebooks."""
 
     def chunk(kind, data):
         return pack(">I", len(data)) + kind + data + pack(">I", crc32(kind + data))
@@ -105,7 +105,7 @@ def png():
 
 
 def shown(data):
-    """An output of the kind that `plt.show()` leaves."""
+    """An output such as `plt.show()` leaves."""
     return new_output("display_data", data=data)
 
 
@@ -115,7 +115,7 @@ def code(source, *tags, outputs=()):
 
 
 def prose(source, *tags):
-    """A Markdown cell; one that is tagged is wrapped as merging wraps it."""
+    """A Markdown cell; a tagged one is wrapped as merging wraps it."""
     if tags:
         source = f"::::{{container}} {' '.join(tags)}\n{source}\n::::"
     return new_markdown_cell(source, metadata={"tags": list(tags)})
@@ -129,7 +129,7 @@ def notebook(text=CHAPTER):
         cells += [
             code(f"from d2lext import {name} as d2l", f"tab-{name}", outputs=[stream]),
             prose(f"In {title}, shapes are **checked**.", f"tab-{name}"),
-            # Of a length of its own, so that a choice moves what stands below.
+            # Each of another length, so that a choice moves what is below.
             code(CODE.format(title=title) + "\n" * len(title), f"tab-{name}"),
         ]
     cells.append(prose("## Shapes\n\nWhat every framework prints:"))
@@ -172,7 +172,7 @@ def second():
 
 
 def notebooks():
-    """What frameworks have of the first chapter: a picture's link, a cell of their own."""
+    """Each framework's notebook of the first chapter: a link to an image, and a cell."""
     drawing = "See ![boxes, [one] and two](../../chapters/img/drawing.svg) and more."
     return {
         "01-dense": {

@@ -41,9 +41,9 @@ def pdf(args: Namespace, root: Path) -> None:
 @verb("epub --backend jax", [BACKEND, SOLUTIONS])
 def epub(args: Namespace, root: Path) -> None:
     """Write an EPUB for each framework."""
-    from builder.sphinxext import formulas
+    from builder.sphinxext import katex
 
-    formulas.files()  # fetched once, not by each process
+    katex.folder()  # fetched once, not by each process
     _write_volumes("epub", args, root)
 
 
@@ -137,13 +137,13 @@ def lab(args: Namespace, root: Path) -> int:
 def _write_volumes(kind: str, args: Namespace, root: Path) -> None:
     """The whole book for each framework; none of the frameworks has to be installed."""
     from builder.command import check
-    from builder.publishing import single
+    from builder.publishing import parallel
     from builder.source.book import Book
 
     names = frameworks(args)
     check.report_stale(Book(root), names)
     tasks = [(kind, root, backend, args.solutions) for backend in names]
-    for path, is_written in single.side_by_side(_write_volume, tasks):
+    for path, is_written in parallel.side_by_side(_write_volume, tasks):
         print(f"{path}{'' if is_written else ' (nothing has changed)'}", flush=True)
 
 

@@ -24,9 +24,9 @@ def _everything(args: Namespace) -> set[str]:
 @verb("setup --backend torch", [BACKEND], needs=_everything)
 def setup(args: Namespace, root: Path) -> None:
     """Install what the book needs."""
-    from builder.sphinxext import formulas
+    from builder.sphinxext import katex
 
-    formulas.files()  # KaTeX, which is not a Python package
+    katex.folder()  # KaTeX, which is not a Python package
     print(environment.summary(sys.executable, _everything(args)))
 
 

@@ -1,12 +1,12 @@
 // A card beside a link within the page: the reference, equation or figure it leads to.
 //
-// It shows under the pointer or on focus, can be pointed at, and goes with Escape. What
-// it shows stands on the page as well, so a reader without it misses nothing.
+// It appears on hover or focus, can itself be hovered, and closes with Escape. Its content
+// is on the page as well, so a reader without it misses nothing.
 (() => {
   "use strict";
 
   const WAIT_MS = 200;
-  const GAP = 8; // in pixels, to the link and to the edges of the screen
+  const GAP = 8; // in pixels, from the link and the edges of the screen
   const SHOWN = ".references > li, .math-wrapper, div.math, figure";
   const card = document.createElement("div");
   card.id = "card";
@@ -23,12 +23,12 @@
 
   function show() {
     const { top, bottom } = target(link).getBoundingClientRect();
-    if (top >= 0 && bottom <= innerHeight) return; // the reader sees it already
+    if (top >= 0 && bottom <= innerHeight) return; // already on screen
     const copy = target(link).cloneNode(true);
     copy.querySelectorAll(".uses, .headerlink").forEach((e) => e.remove());
     copy.querySelectorAll("[id]").forEach((e) => e.removeAttribute("id"));
     const content = document.createElement("div");
-    // Of a list item what it holds: an item needs its list.
+    // Only the content of a list item: an item needs its list.
     if (copy.matches("li")) content.append(...copy.childNodes);
     else content.append(copy);
     copy.removeAttribute("id");
@@ -39,7 +39,7 @@
     place();
   }
 
-  // Below the link, or above it where there is more room; never beyond the screen.
+  // Below the link, or above it if there is more room; never beyond the screen.
   function place() {
     const { left, top, bottom } = link.getClientRects()[0];
     const room = innerHeight - bottom - 2 * GAP;
@@ -60,7 +60,7 @@
 
   function open(next, after) {
     if (next === link) {
-      if (!card.hidden) clearTimeout(waiting); // else it is about to show
+      if (!card.hidden) clearTimeout(waiting); // otherwise it is about to appear
       return;
     }
     hide();
@@ -71,7 +71,7 @@
   const within = document.querySelectorAll("article a.internal[href^='#']");
   const links = [...within].filter(target);
   for (const next of links) {
-    next.removeAttribute("title"); // the browser's own card, of text alone
+    next.removeAttribute("title"); // the browser's own tooltip, plain text
     next.addEventListener("pointerenter", ({ pointerType }) => {
       if (pointerType === "mouse") open(next, WAIT_MS);
     });

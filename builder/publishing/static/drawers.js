@@ -1,7 +1,7 @@
-// What narrow pages put away, the book's contents and the page's, by keyboard as well.
+// The drawers of narrow pages, the book's contents and the page's, by keyboard as well.
 //
-// The theme opens such a drawer by a label, which no key reaches: a button takes its
-// place. The focus goes into the drawer and comes back; what is put away has none.
+// The theme opens a drawer by a label, which no key reaches: a button replaces it. Focus
+// moves into the drawer and back; nothing in a closed drawer can have it.
 (() => {
   "use strict";
 
@@ -18,31 +18,31 @@
       label.replaceWith(button);
       return button;
     });
-    const tell = () => buttons.forEach((b) => (b.ariaExpanded = toggle.checked));
-    const seen = (elements) => [...elements].find((e) => e.checkVisibility());
+    const announce = () => buttons.forEach((b) => (b.ariaExpanded = toggle.checked));
+    const visible = (elements) => [...elements].find((e) => e.checkVisibility());
 
-    function putAway() {
+    function close() {
       toggle.checked = false;
-      tell();
+      announce();
     }
 
-    // By a button, by the overlay or by Escape.
+    // With a button, the overlay or Escape.
     toggle.addEventListener("change", () => {
-      tell();
-      seen(toggle.checked ? drawer.querySelectorAll("a") : buttons)?.focus();
+      announce();
+      visible(toggle.checked ? drawer.querySelectorAll("a") : buttons)?.focus();
     });
     document.addEventListener("keydown", ({ key }) => {
       if (key === "Escape" && toggle.checked) toggle.click();
     });
-    // The reader has gone on, by a link or with the Tab key.
+    // The reader moved on, by a link or with the Tab key.
     drawer.addEventListener("click", ({ target }) => {
-      if (target.closest("a")) putAway();
+      if (target.closest("a")) close();
     });
     drawer.addEventListener("focusout", ({ relatedTarget: next }) => {
-      if (next && !drawer.contains(next)) putAway();
+      if (next && !drawer.contains(next)) close();
     });
-    addEventListener("pageshow", tell); // browsers keep what was open
-    tell();
+    addEventListener("pageshow", announce); // browsers restore an open drawer
+    announce();
   }
 
   for (const [id, name] of [["__navigation", "book"], ["__toc", "page"]]) {

@@ -1,4 +1,4 @@
-// What scrolls sideways can be reached with the keyboard, and only while it does.
+// Whatever scrolls sideways can be reached by keyboard, as long as it does.
 (() => {
   "use strict";
 

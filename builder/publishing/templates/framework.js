@@ -1,7 +1,7 @@
-// One choice of framework for all that the book shows, kept for the next visit.
+// One choice of framework for the whole book, remembered for the next visit.
 //
-// Runs in the head: each tab set gets the chosen tab while the page is being read, so
-// no other one shows first. Without JavaScript the tabs are plain radio buttons.
+// Runs in the head: each tab set gets the chosen tab while the page is being parsed, so
+// that no other flashes first. Without JavaScript the tabs are plain radio buttons.
 (() => {
   "use strict";
 
@@ -11,7 +11,7 @@
     .querySelector("meta[name=frameworks]")
     .content.split(" ");
 
-  // The browser may forbid storage; a choice then lasts as long as the page.
+  // If the browser forbids storage, a choice lasts as long as the page.
   function stored() {
     try {
       return localStorage.getItem(KEY);
@@ -35,8 +35,8 @@
   let choice = [inAddress(), stored(), frameworks[0]].find(known);
   if (known(inAddress())) store();
 
-  // A label follows its radio button. A tab set without the chosen framework shows its
-  // labels alone: what it says is about another one.
+  // A label follows its radio button. A tab set without the chosen framework shows only
+  // its labels: its content is about other frameworks.
   function select(label) {
     label.previousElementSibling.checked = label.dataset.syncId === choice;
   }
@@ -59,12 +59,12 @@
       address.searchParams.set("framework", choice);
       history.replaceState(history.state, "", address);
     }
-    // Tab sets above may have grown or shrunk: what was clicked stays where it was.
+    // Tab sets above may have grown or shrunk: keep the clicked control in place.
     const moved = control.getBoundingClientRect().top - before;
     scrollBy({ top: moved, behavior: "instant" });
   }
 
-  // A link to something in another tab or in a closed solution shows it, this once.
+  // A link into another tab or a closed solution shows its target, this once.
   function reveal() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const tab = target?.closest(".sd-tab-content");
@@ -86,7 +86,7 @@
     reveal();
   });
   addEventListener("hashchange", reveal);
-  // Back to a page that the browser kept: the choice may have changed elsewhere.
+  // Back on a page that the browser kept: the choice may have changed elsewhere.
   addEventListener("pageshow", (event) => {
     if (!event.persisted || !known(stored())) return;
     choice = stored();

@@ -1,4 +1,4 @@
-"""The site as a reader has it: tabs, memory, keyboard, small screens, the dark, axe.
+"""The site in a browser: tabs, memory, keyboard, small screens, dark mode, axe.
 
 Chromium comes from the system; the tests are skipped where there is none.
 """
@@ -6,7 +6,6 @@ Chromium comes from the system; the tests are skipped where there is none.
 import functools
 import gzip
 import http.server
-import shutil
 import threading
 
 import nbformat
@@ -19,16 +18,6 @@ axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe is not installed"
 )
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# A browser that asks nobody for anything: what it requests, the page asked for.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 CHAPTER = "01-densenet.html"
 PAGES = ("index.html", CHAPTER, "search.html?q=residual")
 SERIOUS = ("serious", "critical")
@@ -47,27 +36,15 @@ def address(built_site):
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing of it."""
+    """Serves a folder, silently."""
 
     def log_message(self, *arguments):
-        """Nothing."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, without a window."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser: install one of {', '.join(BROWSERS)}")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+        """Print nothing."""
 
 
 @pytest.fixture
 def open_page(browser, address):
-    """Opens a page, the first chapter by default; one test's visits share storage."""
+    """Opens a page, the first chapter by default; visits of one test share storage."""
     contexts = []
 
     def open_page(page=CHAPTER, init=None, **options):
@@ -84,8 +61,16 @@ def open_page(browser, address):
         context.close()
 
 
+@pytest.fixture
+def blank(browser):
+    """A page that has not visited anything yet."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
 def selected(page):
-    """The titles that are chosen: of all complete tab sets, and of the control."""
+    """The titles selected in all complete tab sets, and in the control."""
     return set(
         page.evaluate(
             """() => [...document.querySelectorAll(".sd-tab-set, .frameworks")]
@@ -101,7 +86,7 @@ def label(page, title, nth=0):
     return page.locator(f"{SETS} > label", has_text=title).nth(nth)
 
 
-def test_choice_in_one_tab_set_is_followed_by_all_and_kept(open_page):
+def test_all_tab_sets_follow_a_choice_and_it_is_remembered(open_page):
     page = open_page()
     assert selected(page) == {"PyTorch"}
     label(page, "JAX").click()
@@ -112,14 +97,14 @@ def test_choice_in_one_tab_set_is_followed_by_all_and_kept(open_page):
     assert selected(open_page()) == {"JAX"}
 
 
-def test_choice_on_the_front_page_is_followed_in_the_chapters(open_page):
+def test_chapters_follow_a_choice_on_the_front_page(open_page):
     page = open_page("index.html")
     page.locator(".frameworks label", has_text="TensorFlow").click()
     assert selected(page) == {"TensorFlow"}
     assert selected(open_page()) == {"TensorFlow"}
 
 
-def test_panel_of_the_choice_is_what_shows(open_page):
+def test_only_the_chosen_panels_show(open_page):
     page = open_page(f"{CHAPTER}?framework=mxnet")
     shown = page.evaluate(
         """() => [...document.querySelectorAll(".sd-tab-content")]
@@ -131,7 +116,7 @@ def test_panel_of_the_choice_is_what_shows(open_page):
 
 
 @pytest.mark.parametrize("name", ["JAX", "tf"])
-def test_framework_in_the_address_wins_and_is_kept(open_page, name):
+def test_framework_in_the_address_wins_and_is_remembered(open_page, name):
     title = {"tf": "TensorFlow"}.get(name, name)
     label(open_page(), "MXNet").click()
     page = open_page(f"{CHAPTER}?framework={name}")
@@ -164,7 +149,7 @@ def test_arrow_keys_choose(open_page):
 
 def test_what_was_clicked_stays_where_it_was(open_page):
     page = open_page()
-    # As in browsers that do not hold the place themselves.
+    # As in browsers without scroll anchoring.
     page.add_style_tag(content="* { overflow-anchor: none }")
     last = page.locator(f"{SETS}:visible").count() - 1
     tab = page.locator(f"{SETS}:visible").nth(last).locator("> label").last
@@ -197,7 +182,7 @@ def test_can_be_read_without_javascript(open_page):
     solution.locator("summary").click()
     assert solution.locator(".sd-summary-content").first.is_visible()
     assert page.locator(".katex-html:visible").first.bounding_box()["width"] > 5
-    assert not page.locator(".frameworks").is_visible()  # it could do nothing
+    assert not page.locator(".frameworks").is_visible()  # it could not work
     downloads = page.get_by_role("link", name="Download")
     assert [link.is_visible() for link in downloads.all()] == [True] * 4
 
@@ -213,28 +198,31 @@ def test_link_into_a_closed_solution_opens_it(open_page, address):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_request_leaves_the_site_and_none_fails(browser, address, name):
-    context = browser.new_context()
-    page = context.new_page()
-    requests, failed, errors = [], [], []
+def test_no_request_leaves_the_site_and_none_fails(blank, address, name):
+    page, requests, failed, errors = blank, [], [], []
     page.on("request", lambda request: requests.append(request.url))
     page.on("requestfailed", lambda request: failed.append(request.url))
     page.on("response", lambda r: failed.append(r.url) if r.status >= 400 else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address + name)
     page.wait_for_load_state("networkidle")
-    context.close()
     assert len(requests) > 10
     assert [u for u in requests if not u.startswith((address, "data:"))] == []
     assert failed == []
     assert errors == []
 
 
+def search(open_page, built_site, server, words):
+    """The page of results, from a server or opened as a file."""
+    page = open_page(f"search.html?q={words}")
+    if not server:
+        page.goto(f"{built_site.as_uri()}/search.html?q={words}")
+    return page
+
+
 @pytest.mark.parametrize("server", [True, False])
 def test_search_quotes_what_a_reader_sees(open_page, built_site, server):
-    page = open_page("search.html?q=residual")
-    if not server:
-        page.goto(f"{built_site.as_uri()}/search.html?q=residual")
+    page = search(open_page, built_site, server, "residual")
     chapter = page.locator("#search-results li", has_text="Densely Connected Networks")
     quoted = chapter.locator(".context").first.inner_text()
     assert "A residual network adds" in quoted
@@ -244,25 +232,28 @@ def test_search_quotes_what_a_reader_sees(open_page, built_site, server):
     page.keyboard.press("Enter")
     section = page.locator("#search-results li", has_text="Transition Layers")
     quoted = section.locator(".context").inner_text()
-    assert quoted.startswith("1.3 Transition Layers")  # its own text, not the page's
+    assert quoted.startswith(
+        "1.3 Transition Layers"
+    )  # the section's text, not the page's
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_focus_is_seen_on_a_narrow_page(open_page, script):
-    """Also in the drawers of such a page; without a script the focus opens them."""
+def test_focus_is_visible_on_a_narrow_page(open_page, script):
+    """Also in its drawers, which open on focus if there is no script."""
     size = {"width": 320, "height": 800}
-    page = open_page(viewport=size, java_script_enabled=script)
+    # Without motion, because a drawer takes a moment to slide in.
+    still = {"java_script_enabled": script, "reduced_motion": "reduce"}
+    page = open_page(viewport=size, **still)
     stops = []
     for _ in range(10):
         page.keyboard.press("Tab")
-        page.wait_for_timeout(300)  # a drawer slides in
         focus = page.locator(":focus")
         stops.append((focus.text_content(), focus.bounding_box()))
         assert stops[-1][1]["x"] >= 0, stops[-1]
     assert any("The DenseNet Family" in text for text, _ in stops) is not script
 
 
-def test_focus_is_not_behind_the_bar_on_top(open_page):
+def test_focus_is_not_behind_the_bar_at_the_top(open_page):
     page = open_page(viewport={"width": 320, "height": 700}, reduced_motion="reduce")
     bar = page.locator(".mobile-header").bounding_box()["height"]
     for _ in range(30):
@@ -294,7 +285,7 @@ DRAWERS = [
 
 
 def tab_to(page, element):
-    """Press Tab until the focus is on `element`, and there it is seen."""
+    """Press Tab until `element` has the focus."""
     for _ in range(12):
         page.keyboard.press("Tab")
         if element.evaluate("element => element === document.activeElement"):
@@ -319,11 +310,11 @@ def test_drawer_opens_and_closes_by_keyboard(open_page, width, name):
         playwright.expect(drawer).to_be_hidden()
 
 
-def test_drawer_closes_when_the_reader_goes_on(open_page):
+def test_drawer_closes_when_the_reader_moves_on(open_page):
     page = open_page(viewport={"width": 320, "height": 800})
     drawer = page.get_by_role("complementary", name="On this page")
     button = page.get_by_role("button", name="On this page")
-    # By a link: the focus goes on where it leads.
+    # By a link: the focus continues where it leads.
     button.click()
     tab_to(page, drawer.get_by_role("link", name="1.3 Transition Layers"))
     page.keyboard.press("Enter")
@@ -331,7 +322,7 @@ def test_drawer_closes_when_the_reader_goes_on(open_page):
     page.keyboard.press("Tab")
     focus = page.locator("#sec-transition :focus")
     playwright.expect(focus).to_have_text("Lin et al., 2014")
-    # With the Tab key, backwards as well.
+    # With the Tab key, also backwards.
     button.click()
     page.keyboard.press("Shift+Tab")
     playwright.expect(drawer).to_be_hidden()
@@ -371,7 +362,7 @@ PARTED = """() => [...document.querySelectorAll("article span.math")]
     })"""
 
 
-def test_no_line_begins_with_the_punctuation_behind_a_formula(open_page):
+def test_no_line_begins_with_the_punctuation_after_a_formula(open_page):
     page = open_page()
     found = []
     for width in range(320, 1000, 20):
@@ -391,12 +382,14 @@ def test_nothing_is_wider_than_the_screen(open_page, width):
         assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_download_is_the_notebook_of_the_choice(open_page):
+def test_download_is_the_notebook_of_the_chosen_framework(open_page):
     page = open_page()
     for title, name in (("PyTorch", "torch"), ("JAX", "jax")):
         page.locator(".frameworks label", has_text=title).click()
         with page.expect_download() as download:
-            page.get_by_role("link", name="Download").click()  # one: the others hide
+            page.get_by_role(
+                "link", name="Download"
+            ).click()  # one: the others are hidden
         assert download.value.suggested_filename == f"01-densenet-{name}.ipynb"
         notebook = nbformat.read(download.value.path(), as_version=4)
         code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
@@ -406,35 +399,27 @@ def test_download_is_the_notebook_of_the_choice(open_page):
 
 @pytest.mark.parametrize("server", [True, False])
 def test_search_finds_growth_rate(open_page, built_site, server):
-    page = open_page("search.html?q=growth+rate")
-    if not server:
-        page.goto(f"{built_site.as_uri()}/search.html?q=growth+rate")
+    page = search(open_page, built_site, server, "growth+rate")
     found = page.locator("#search-results li a", has_text="Densely Connected Networks")
     found.first.wait_for()
 
 
-def test_page_is_painted_as_chosen_while_its_scripts_are_on_their_way(browser, address):
-    context = browser.new_context()
-    page = context.new_page()
-    held = []
-    context.route("**/*.js*", lambda route: held.append(route))  # never answered
+def test_page_is_painted_as_chosen_before_its_scripts_arrive(blank, address):
+    page, held = blank, []
+    page.route("**/*.js*", lambda route: held.append(route))  # never answered
     page.goto(f"{address}{CHAPTER}?framework=jax", wait_until="commit")
     page.wait_for_function("performance.getEntriesByName('first-contentful-paint')[0]")
     page.locator(".references").wait_for(state="attached")
     assert selected(page) == {"JAX"}
     assert held
-    context.close()
 
 
 @pytest.mark.parametrize("path", ["01-densenet", "02-one-network", "03-family"])
-def test_first_load_is_small(browser, address, path):
-    context = browser.new_context()
-    page = context.new_page()
+def test_first_load_is_small(blank, address, path):
     responses = []
-    page.on("response", lambda response: responses.append(response))
-    page.goto(f"{address}{path}.html", wait_until="networkidle")
+    blank.on("response", lambda response: responses.append(response))
+    blank.goto(f"{address}{path}.html", wait_until="networkidle")
     sizes = {r.url: len(gzip.compress(r.body())) for r in responses}
-    context.close()
     images = sum(size for url, size in sizes.items() if "/_images/" in url)
     assert len(sizes) > 10
     assert sum(sizes.values()) - images < (0.6e6 if path == "01-densenet" else 1e6)
@@ -442,8 +427,8 @@ def test_first_load_is_small(browser, address, path):
 
 
 def assert_accessible(page, within=None):
-    """axe finds nothing serious, and has looked at the contrast."""
-    options = {"resultTypes": ["violations"]}  # of others axe then lists one each
+    """axe finds nothing serious, and has checked the contrast."""
+    options = {"resultTypes": ["violations"]}  # axe then lists only one of the others
     found = axe.Axe().run(page, context=within, options=options).response
     serious = [v for v in found["violations"] if v["impact"] in SERIOUS]
     assert [(v["id"], v["nodes"][0]["target"]) for v in serious] == []
@@ -467,15 +452,15 @@ def test_axe_finds_nothing_serious(open_page, theme, width, names):
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious_in_an_open_drawer(open_page, theme):
-    page = open_page(color_scheme=theme, viewport={"width": 320, "height": 800})
+    size = {"width": 320, "height": 800}
+    page = open_page(color_scheme=theme, viewport=size, reduced_motion="reduce")
     for name in ("Contents of the book", "On this page"):
         page.get_by_role("button", name=name).click()
-        page.wait_for_timeout(400)  # it slides in
         assert_accessible(page, f"aside[aria-label='{name}']")
         page.keyboard.press("Escape")
 
 
-def test_citation_shows_its_reference_under_the_pointer_and_on_focus(open_page):
+def test_citation_shows_its_reference_on_hover_and_on_focus(open_page):
     page = open_page()
     card = page.get_by_role("tooltip")
     citation = page.locator("article .bibtex-citation a").nth(1)
@@ -505,7 +490,7 @@ def test_reference_leads_back_to_where_it_is_cited(open_page):
     assert section.inner_text().startswith("1.6")
 
 
-def test_drawings_turn_dark_with_the_page(open_page):
+def test_drawings_are_dark_on_a_dark_page(open_page):
     def looks(page):
         return page.evaluate(
             """() => [getComputedStyle(document.body).backgroundColor,
@@ -521,7 +506,7 @@ def test_drawings_turn_dark_with_the_page(open_page):
     assert looks(page)[1] == "none"  # paper stays white
 
 
-def test_print_shows_the_chosen_framework_alone(open_page):
+def test_print_shows_only_the_chosen_framework(open_page):
     page = open_page(f"{CHAPTER}?framework=jax")
     # As after scrolling up.
     page.evaluate("document.documentElement.classList.add('show-back-to-top')")

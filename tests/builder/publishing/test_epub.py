@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from bs4 import BeautifulSoup
 from shared import sample_book
+from shared.parsed import text_of
 from shared.selected import SELECTED
 
 from builder.errors import BookError
@@ -48,12 +49,8 @@ def page(book):
 def parse(path, name):
     with zipfile.ZipFile(path) as archive:
         text = archive.read(name).decode()
-    # Its declaration would have the parser warn that this is no HTML.
+    # Because of the declaration the parser would warn that this is not HTML.
     return BeautifulSoup(re.sub(r"<\?xml.*?\?>", "", text), "html.parser")
-
-
-def text_of(element):
-    return " ".join(element.get_text().split())
 
 
 def assert_valid(path):
@@ -97,7 +94,9 @@ def test_formulas_are_mathml_with_alternative_text(page):
     assert all(formula["alttext"] for formula in formulas)
     assert page.find("annotation") is None  # shown as text by some readers
     shown = [text_of(formula) for formula in formulas]
-    assert "\N{MATHEMATICAL BOLD SMALL X}" in shown  # MathML's core knows no variant
+    assert (
+        "\N{MATHEMATICAL BOLD SMALL X}" in shown
+    )  # MathML Core has no mathvariant for it
     assert any("\N{DOUBLE-STRUCK CAPITAL R}" in formula for formula in shown)
     assert not any("\\" in formula for formula in shown)
     sizes = [float(div["style"].split()[1][:-2]) for div in page.select("div.math")]
@@ -135,7 +134,7 @@ def test_unchanged_book_is_not_written_again_and_a_failed_one_stays(book):
     assert out.stat().st_mtime_ns == before
 
 
-def test_formula_that_is_none_names_its_line(tmp_path):
+def test_invalid_formula_names_its_line(tmp_path):
     sample_book.write(tmp_path)
     text = "# Dense\n\nAdd $x + \\frac{1$ to it."
     (tmp_path / "chapters" / "01-dense.md").write_text(text)
@@ -146,7 +145,7 @@ def test_formula_that_is_none_names_its_line(tmp_path):
 
 @java
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", SELECTED[:1])  # to check one takes Java seconds
+@pytest.mark.parametrize("backend", SELECTED[:1])  # a check takes seconds
 def test_the_book_itself(root, tmp_path, backend):
     out = tmp_path / "epub" / f"{backend}.epub"
     pages = single.pages(Book(root), backend, solutions=False)

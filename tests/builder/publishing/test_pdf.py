@@ -1,4 +1,4 @@
-"""The book on paper: what its pages say, where, in which type, and what stops it."""
+"""The book on paper: its text, margins and fonts, and the errors of TeX."""
 
 import re
 import shutil
@@ -10,18 +10,18 @@ from shared import sample_book
 from shared.selected import SELECTED
 
 from builder.errors import BookError
-from builder.publishing import pdf, single
+from builder.publishing import pdf, single, xelatex
 from builder.source.book import Book
 from d2lext.core.frameworks import TITLES
 
-TOOLS = (*pdf.PROGRAMS, "pdftotext", "pdffonts", "pdfimages")
+TOOLS = (*xelatex.PROGRAMS, "pdftotext", "pdffonts", "pdfimages")
 tex = pytest.mark.skipif(
     any(shutil.which(name) is None for name in TOOLS),
     reason="TeX or poppler-utils is not installed",
 )
 LONG = "x = " + " + ".join(f"number_{i}" for i in range(30))
 MARGIN = 30 / 25.4 * 72  # of paper.sty, in points
-# What is left of a reference, a role, a directive or a formula that was not resolved.
+# What remains of an unresolved reference, role, directive or formula.
 UNRESOLVED = re.compile(r"\?\?|\{[\w:]+\}`|:::|\$\$|\\(?:math|left|frac|ref)|\]\(")
 
 
@@ -34,8 +34,8 @@ def text_of(path):
     return " ".join(shell("pdftotext", str(path), "-").split())
 
 
-def assert_inside_of_margins(path):
-    """No word of any page begins or ends outside of the margins."""
+def assert_inside_margins(path):
+    """No word on any page begins or ends outside the margins."""
     boxes = shell("pdftotext", "-bbox", str(path), "-")
     width = float(re.search(r'<page width="([\d.]+)"', boxes)[1])
     words = re.findall(r'xMin="([\d.]+)" yMin="\S+" xMax="([\d.]+)".*?>(.*)<', boxes)
@@ -47,16 +47,16 @@ def assert_inside_of_margins(path):
 
 
 def assert_sound(path):
-    """Every font is inside, no page says what only an author should see."""
+    """Every font is embedded, and no page shows what only authors should see."""
     for line in shell("pdffonts", str(path)).splitlines()[2:]:
         embedded, *_ = line.split()[-5:]
         assert embedded == "yes", line
-    assert_inside_of_margins(path)
+    assert_inside_margins(path)
     assert UNRESOLVED.search(text_of(path)) is None
 
 
 def small(root, text, cells=()):
-    """A book of one short chapter; what `pdf.build` wants, but for the framework."""
+    """A book of one short chapter: the arguments of `pdf.build` except the framework."""
     sample_book.write(root)
     path = root / "chapters" / "01-dense.md"
     path.write_text(text + "\n")
@@ -113,14 +113,14 @@ def test_pages_hold_the_book_of_one_framework(book):
 
 @tex
 @pytest.mark.slow
-def test_type_is_inside_of_the_file_and_of_the_margins(book):
+def test_fonts_are_embedded_and_text_is_inside_the_margins(book):
     assert_sound(book[1])
 
 
 @tex
 @pytest.mark.slow
 def test_long_lines_of_code_and_output_are_whole(book):
-    text = re.sub(r"\s|,→", "", text_of(book[1]))  # an arrow marks what goes on
+    text = re.sub(r"\s|,→", "", text_of(book[1]))  # an arrow marks a continued line
     assert all(text.count(f"number_{i}+") == 2 for i in range(29))
 
 
@@ -171,7 +171,7 @@ def test_error_of_latex_names_the_line_of_the_chapter(tmp_path, wrong):
 
 @tex
 @pytest.mark.slow
-def test_sign_that_no_font_has_is_an_error(tmp_path):
+def test_character_that_no_font_has_is_an_error(tmp_path):
     face = new_output("stream", name="stdout", text="\N{SLIGHTLY SMILING FACE}")
     cells = [sample_book.code("print(face)", outputs=[face])]
     with pytest.raises(BookError, match="\N{SLIGHTLY SMILING FACE}"):
@@ -193,7 +193,7 @@ def test_missing_style_or_font_names_the_packages(tmp_path):
         "./paper.sty:3: LaTeX Error: File `titlesec.sty' not found.",
         '! Package fontspec Error: The font "texgyrepagella-regular" cannot be found.',
     ):
-        message = pdf._failure(log, tmp_path / "book.tex", tmp_path, tmp_path)
+        message = xelatex._failure(log, tmp_path / "book.tex", tmp_path, tmp_path)
         assert re.match(r"TeX lacks (titlesec\.sty|texgyrepagella-regular): ", message)
         assert "texlive-latex-extra" in message
 

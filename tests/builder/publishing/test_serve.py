@@ -43,11 +43,10 @@ def say(text):
 watched = [root / "chapters"]
 serve.serve(root, root / "site", build, "127.0.0.1", None, watched, say)
 """
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 class Session:
-    """A process that serves the book in a folder, and what it says."""
+    """A process that serves the book in a folder, and its output."""
 
     def __init__(self, command):
         self.process = subprocess.Popen(
@@ -56,18 +55,18 @@ class Session:
         self.address = re.search(r"http://\S+", self.line("site: "))[0]
 
     def line(self, beginning):
-        """The next line that begins so."""
+        """The next line with this beginning."""
         for line in self.process.stdout:
             if line.startswith(beginning):
                 return line
-        raise AssertionError(f"it ended without saying {beginning!r}")
+        raise AssertionError(f"it ended without a line {beginning!r}")
 
     def get(self, path=""):
         with urllib.request.urlopen(self.address + path, timeout=30) as answer:
             return answer.read().decode()
 
     def events(self):
-        """What pages are told, one after the other."""
+        """The states that pages are told, in turn."""
         with urllib.request.urlopen(self.address + "_events", timeout=30) as answer:
             assert answer.headers["Content-Type"] == "text/event-stream"
             for line in answer:
@@ -82,7 +81,7 @@ class Session:
 
 @pytest.fixture
 def start(tmp_path):
-    """A function that starts to serve a book with the text given."""
+    """A function that starts serving a book with the given text."""
     sessions = []
     (tmp_path / "chapters").mkdir()
 
@@ -101,7 +100,7 @@ def edit(folder, text):
     (folder / "chapters" / "a.md").write_text(text)
 
 
-def test_pages_listen_and_the_files_know_nothing_of_it(start, tmp_path):
+def test_pages_listen_but_the_files_do_not(start, tmp_path):
     session = start("one")
     page = session.get()
     assert "EventSource" in page
@@ -130,7 +129,7 @@ def test_an_edit_reaches_the_page(start, tmp_path):
     ("text", "told"),
     [("bad", "chapters/a.md:1: <b>this</b> is bad"), ("odd", "ValueError: odd")],
 )
-def test_an_error_is_told_and_the_last_good_page_stays(start, tmp_path, text, told):
+def test_an_error_is_shown_and_the_last_good_page_stays(start, tmp_path, text, told):
     session = start("good")
     events = session.events()
     next(events)
@@ -139,12 +138,12 @@ def test_an_error_is_told_and_the_last_good_page_stays(start, tmp_path, text, to
     assert next(events) == {"version": 1, "error": told}
     page = session.get()
     assert "<p id='text'>good</p>" in page
-    assert "<b>" not in page  # an error's text is no markup
+    assert "<b>" not in page  # an error's text is not markup
     edit(tmp_path, "good again")
     assert next(events) == {"version": 2, "error": ""}
 
 
-def test_without_any_good_page_there_is_one_that_waits(start, tmp_path):
+def test_before_the_first_good_page_there_is_one_that_waits(start, tmp_path):
     session = start("bad")
     for path in ("", "01-densenet.html"):
         page = session.get(path)
@@ -188,22 +187,9 @@ def test_only_this_computer_is_answered(tmp_path):
             other.connect(("127.0.0.2", server.server_port))
 
 
-@pytest.fixture
-def page():
-    """A page of Chromium's, without a window."""
-    api = pytest.importorskip("playwright.sync_api", reason="no Playwright")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
-    with api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser.new_page(viewport={"width": 800, "height": 500})
-        browser.close()
-
-
-def test_the_browser_reloads_by_itself(start, tmp_path, page):
+def test_the_browser_reloads_by_itself(start, tmp_path, browser):
     session = start("one")
+    page = browser.new_page(viewport={"width": 800, "height": 500})
     page.goto(session.address)
     text, box = page.locator("#text"), page.get_by_role("alert")
     page.evaluate("window.mark = 1")
@@ -222,6 +208,7 @@ def test_the_browser_reloads_by_itself(start, tmp_path, page):
     edit(tmp_path, "third")
     page.wait_for_function("document.querySelector('#text')?.textContent == 'third'")
     assert not box.is_visible()
+    page.close()
 
 
 SERVE = """
@@ -246,11 +233,11 @@ def test_the_book_itself(tmp_path, root):
         edited = text.replace(
             "Two programs that follow", "Two whole programs that follow"
         )
+        edited = edited.replace("print((a + b) + c", "print((a + c) + b", 1)
         chapter.write_text(edited)
+        assert "one-network" in session.line("stale")
         assert session.line("written in")
         assert "Two whole programs that follow" in session.get("02-one-network.html")
-        chapter.write_text(edited.replace("print((a + b) + c", "print((a + c) + b", 1))
-        assert "one-network" in session.line("stale")
         chapter.write_text(edited + "\nSee {eq}`eq-nothing`.\n")
         assert "02-one-network.md" in session.line("error: ")
         assert "Two whole programs that follow" in session.get("02-one-network.html")

@@ -10,15 +10,16 @@ import pytest
 from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 from shared import sample_book
+from shared.parsed import parse, text_of
 from shared.sample_book import REPOSITORY
 
 from builder.errors import BookError
 from builder.publishing import site
 from builder.source import repository
-from builder.sphinxext import formulas
+from builder.sphinxext import katex
 from d2lext.core.frameworks import TITLES
 
-# What a browser loads without being asked to.
+# What a browser loads by itself.
 LOADED = {
     "script": "src",
     "link": "href",
@@ -42,14 +43,6 @@ def html(tmp_path_factory):
 def page(html):
     """The first chapter, parsed."""
     return parse(html / "01-dense.html")
-
-
-def parse(path):
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-
-
-def text_of(element):
-    return " ".join(element.get_text().split())
 
 
 def build(root, text=sample_book.CHAPTER):
@@ -82,7 +75,7 @@ def test_tabs_are_radio_buttons_that_need_no_script(page):
             assert label["for"] == radio["id"]
 
 
-def test_cells_of_all_frameworks_stand_outside_of_tabs(page):
+def test_cells_of_all_frameworks_are_outside_tabs(page):
     [cell] = [c for c in page.select(".cell") if "DenseBlock(2, 10)" in c.get_text()]
     assert cell.find_parent(class_="sd-tab-set") is None
     assert text_of(cell.select_one(".cell_output")) == "(4, 23, 8, 8)"
@@ -98,7 +91,7 @@ def test_solution_is_one_closed_dropdown_with_its_tabs(page):
     assert "count(" not in text_of(page).replace(text_of(details), "")
 
 
-def test_figures_and_equations_count_by_chapter(html, page):
+def test_figures_and_equations_are_numbered_by_chapter(html, page):
     assert text_of(page.select_one("h1")).startswith("1 Dense Blocks")
     assert text_of(page.select_one("figcaption .caption-number")) == "Figure 1.1"
     numbers = [text_of(number) for number in page.select(".eqno")]
@@ -126,13 +119,13 @@ def test_references_link_back_to_the_sections_that_cite_them(html, page):
     ]
 
 
-def test_an_id_is_that_of_one_element(html):
+def test_ids_are_unique(html):
     for path in html.glob("*.html"):
         ids = [element["id"] for element in parse(path).select("[id]")]
         assert sorted(set(ids)) == sorted(ids)
 
 
-def test_each_framework_has_its_notebook_to_download(html, page):
+def test_each_framework_offers_its_notebook(html, page):
     links = {li["data-framework"]: li.a for li in page.select("[data-framework]")}
     assert list(links) == list(TITLES)
     for name, link in links.items():
@@ -142,7 +135,7 @@ def test_each_framework_has_its_notebook_to_download(html, page):
         assert notebook.cells[1].source == f"from d2lext import {name} as d2l"
 
 
-def test_a_notebook_to_download_holds_its_images(html, page):
+def test_a_downloaded_notebook_contains_its_images(html, page):
     link = page.select_one("[data-framework=jax] a")
     [prose, _] = nbformat.read(html / link["href"], as_version=4).cells
     image = BeautifulSoup(MarkdownIt().render(prose.source), "html.parser").img
@@ -184,7 +177,7 @@ def test_without_a_repository_no_link_leads_to_one(tmp_path):
     assert not parse(index.with_name("02-network.html")).select(".offers")
 
 
-def test_of_a_repository_elsewhere_nothing_is_guessed():
+def test_nothing_is_guessed_about_a_repository_elsewhere():
     elsewhere = repository.of({"repository": "https://git.example.org/owner/name"})
     assert elsewhere.run("notebooks/a.ipynb") == elsewhere.read("a.md", "A") == []
 
@@ -227,7 +220,7 @@ def test_formulas_are_rendered_before_the_page_is_opened(html, page):
     assert font.stat().st_size > 9999
 
 
-def test_formulas_are_not_parted_from_the_punctuation_beside_them(tmp_path):
+def test_formulas_stay_with_the_punctuation_beside_them(tmp_path):
     index = build(tmp_path, sample_book.CHAPTER + "\n\nHere ($a+b$): $c$ is the $n$th.")
     page = parse(index.with_name("01-dense.html"))
     [paragraph] = [p for p in page.select("p") if p.get_text().startswith("Here (")]
@@ -243,7 +236,7 @@ def test_outputs_and_figures_have_alternative_text(page):
     assert all(image["alt"] and ".svg" not in image["alt"] for image in images)
 
 
-def test_foot_names_the_author_and_links_to_the_repository(page):
+def test_footer_names_the_author_and_links_to_the_repository(page):
     assert "2026 A. Author" in text_of(page.footer)
     assert page.footer.find("a", href=REPOSITORY) is not None
 
@@ -267,41 +260,55 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_missing(html):
             assert (path.parent / unquote(parts.path)).is_file(), (path, address)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ("See {numref}`nowhere`.", "nowhere"),
-        ("See {eq}`nowhere`.", "nowhere"),
-        ("See {cite:t}`Nobody.1900`.", 'could not find bibtex key "Nobody.1900"'),
-        ("See [there](missing.md).", "missing.md"),
-        ("Add $x + \\frac{1$ to it.", "KaTeX parse error"),
-        ("![What](img/missing.svg)", "missing.svg"),
-        ("```{nonsense}\n```", "nonsense"),
-    ],
-)
-def test_mistake_names_its_line_in_the_chapter(tmp_path, wrong, message):
-    text = f"{sample_book.CHAPTER}\n\nAll is well.\n\n{wrong}"
-    line = text.count("\n", 0, text.index(wrong)) + 1
+MISTAKES = {
+    "See {numref}`nowhere`.": "nowhere",
+    "See {eq}`nowhere`.": "nowhere",
+    "See {cite:t}`Nobody.1900`.": 'could not find bibtex key "Nobody.1900"',
+    "See [there](missing.md).": "missing.md",
+    "Add $x + \\frac{1$ to it.": "KaTeX parse error",
+    "![What](img/missing.svg)": "missing.svg",
+    "```{nonsense}\n```": "nonsense",
+}
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """A chapter with all MISTAKES, and the lines of the error that it causes."""
+    root = tmp_path_factory.mktemp("book")
+    text = "\n\nAll is well.\n\n".join([sample_book.CHAPTER, *MISTAKES])
     with pytest.raises(BookError) as caught:
-        build(tmp_path, text)
-    assert f"chapters/01-dense.md:{line}: " in str(caught.value)
-    assert message in str(caught.value)
-    assert str(tmp_path) not in str(caught.value)
+        build(root, text)
+    assert str(root) not in str(caught.value)
+    return text, str(caught.value).splitlines()
 
 
-def test_failed_build_keeps_the_last_good_site(tmp_path):
-    chapter = build(tmp_path).with_name("01-dense.html")
+@pytest.mark.parametrize("wrong", MISTAKES)
+def test_mistake_names_its_line_in_the_chapter(refused, wrong):
+    text, messages = refused
+    line = text.count("\n", 0, text.index(wrong)) + 1
+    [message] = [m for m in messages if m.startswith(f"chapters/01-dense.md:{line}: ")]
+    assert MISTAKES[wrong] in message
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The folder of a book that these tests rebuild, whatever the last one left."""
+    return tmp_path_factory.mktemp("book")
+
+
+def test_failed_build_keeps_the_last_good_site(kept):
+    chapter = build(kept).with_name("01-dense.html")
     good = chapter.read_text()
     wrong = sample_book.CHAPTER + "\n\nAll is well, see {numref}`nowhere`."
-    for _ in range(2):  # nothing of a failed build is taken for good by the next
+    for _ in range(2):  # the second one trusts nothing that the first one cached
         with pytest.raises(BookError, match="nowhere"):
-            build(tmp_path, wrong)
+            build(kept, wrong)
         assert chapter.read_text() == good
-    build(tmp_path, wrong.replace("nowhere", "drawing"))
+    build(kept, wrong.replace("nowhere", "drawing"))
     assert "All is well" in chapter.read_text()
 
 
-def test_lines_are_those_of_the_chapter_behind_repeated_and_wrapped_cells(tmp_path):
+def test_lines_are_right_after_repeated_and_wrapped_cells(tmp_path):
     pages = sample_book.write(tmp_path)
     code = "a = 1\n# the same line\nprint(a)"
     lines = ["---", "kernelspec: x", "---", "", *sample_book.CHAPTER.splitlines()]
@@ -316,21 +323,23 @@ def test_lines_are_those_of_the_chapter_behind_repeated_and_wrapped_cells(tmp_pa
         site.build(tmp_path, tmp_path / "_build" / "html", pages)
 
 
-def test_unchanged_book_is_not_built_again(tmp_path):
-    index = build(tmp_path)
+def test_unchanged_book_is_not_built_again(kept):
+    index = build(kept)
     before = index.stat().st_mtime_ns
-    assert build(tmp_path) == index
+    assert build(kept) == index
     assert index.stat().st_mtime_ns == before
-    build(tmp_path, sample_book.CHAPTER + "\n\nAll is well.")
+    build(kept, sample_book.CHAPTER + "\n\nAll is well.")
     assert index.stat().st_mtime_ns > before
     assert "All is well" in (index.parent / "01-dense.html").read_text()
 
 
-def test_removed_chapter_leaves_the_site(tmp_path):
-    build(tmp_path)
-    pages = sample_book.write(tmp_path)
+def test_removed_chapter_leaves_the_site(kept):
+    before = build(kept)
+    assert before.with_name("02-network.html").exists()
+    assert "One Network" in before.read_text()
+    pages = sample_book.write(kept)
     del pages["02-network"]
-    index = site.build(tmp_path, tmp_path / "_build" / "html", pages)
+    index = site.build(kept, kept / "_build" / "html", pages)
     assert not (index.parent / "02-network.html").exists()
     assert "One Network" not in index.read_text()
 
@@ -351,12 +360,12 @@ def test_settings_are_checked(tmp_path, settings, message):
         site.build(tmp_path, tmp_path / "html", pages)
 
 
-def test_unreachable_registry_is_one_clear_error_and_leaves_no_half(
+def test_unreachable_registry_is_one_clear_error_and_leaves_nothing(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
     monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
     with pytest.raises(BookError, match="connect to the network"):
-        formulas.files()
+        katex.folder()
     assert list((tmp_path / "share" / "d2lext").iterdir()) == []

@@ -1,13 +1,12 @@
-"""Slides: what is shown in lectures alone, what fits, and what a browser and paper show."""
+"""Slides: what only lectures show, what fits, and how it looks on screen and on paper."""
 
 import re
-import shutil
 from urllib.parse import urlsplit
 
 import nbformat
 import pytest
-from bs4 import BeautifulSoup
-from shared import ROOT
+from shared import ROOT, small_book
+from shared.parsed import parse
 
 from builder.errors import BookError
 from builder.notebooks.edition import Edition, editions
@@ -15,7 +14,6 @@ from builder.publishing import slides, tabs
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS, TITLES
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHAPTER = """\
 # Sums
 
@@ -63,16 +61,7 @@ total([1, 2])
 
 def write(root, text=CHAPTER):
     """A book of one chapter, recorded for PyTorch."""
-    (root / "chapters" / "img").mkdir(parents=True, exist_ok=True)
-    shutil.copytree(
-        ROOT / "d2lext",
-        root / "d2lext",
-        ignore=lambda *_: ["book"],
-        dirs_exist_ok=True,
-    )
-    drawn = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="50"></svg>'
-    (root / "chapters" / "img" / "sum.svg").write_text(drawn)
-    (root / "chapters" / "01-sums.md").write_text(text)
+    book = small_book.write(root, text)
     (root / "chapters" / "index.md").write_text(
         "# Sums\n\n```{toctree}\n:glob:\n\n[0-9]*\n```\n"
     )
@@ -80,7 +69,6 @@ def write(root, text=CHAPTER):
     (root / "chapters" / "book.toml").write_text(
         'title = "A Small Book"\nauthor = "A. Author"\nyear = 2026\n'
     )
-    book = Book(root)
     edition = Edition(book, book.chapters[0], "torch")
     for cell in edition.notebook.cells:
         if cell.source == "total([1, 2])":
@@ -103,14 +91,14 @@ def decks(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(decks):
-    return BeautifulSoup((decks / "01-sums.html").read_text(), "html.parser")
+    return parse(decks / "01-sums.html")
 
 
 def sources(cells):
     return "\n".join(cell.source for cell in cells)
 
 
-def test_a_heading_begins_a_slide_and_each_framework_has_its_own(page, tmp_path):
+def test_a_heading_starts_a_slide_and_each_framework_has_its_own(page, tmp_path):
     shown = [heading.get_text() for heading in page.select("section h1, section h2")]
     assert shown == ["Sums", "A sum is short"]
     book = write(tmp_path)
@@ -121,7 +109,7 @@ def test_a_heading_begins_a_slide_and_each_framework_has_its_own(page, tmp_path)
         assert ("total([1, 2])" in text) is (backend == "torch")
 
 
-def test_slides_show_what_is_tagged_with_its_output(page):
+def test_slides_show_tagged_cells_with_their_outputs(page):
     text = page.select_one(".slides").get_text()
     assert "paragraph" not in text
     assert "def total" not in text
@@ -134,7 +122,7 @@ def test_formulas_are_rendered_and_notes_are_notes(page):
     assert page.select_one("aside.notes").get_text().strip() == "Ask who said so."
 
 
-def test_site_notebooks_and_books_have_no_text_of_slides(tmp_path):
+def test_other_forms_have_no_text_of_slides(tmp_path):
     book = write(tmp_path)
     own = list(editions(book))
     pages = [tabs.merged(own), *(edition.notebook for edition in own)]
@@ -149,7 +137,7 @@ def test_site_notebooks_and_books_have_no_text_of_slides(tmp_path):
 
 def test_nothing_comes_from_another_host(decks):
     for path in decks.glob("*.html"):
-        page = BeautifulSoup(path.read_text(), "html.parser")
+        page = parse(path)
         for element in page.select("[src], link[href]"):
             address = urlsplit(element.get("src") or element.get("href"))
             assert not address.netloc
@@ -177,7 +165,7 @@ def test_code_that_does_not_fit_is_refused(tmp_path):
         ("2", "lines must be such as 3-9, got '2'"),
     ],
 )
-def test_lines_that_a_cell_does_not_have_are_refused(tmp_path, lines, message):
+def test_lines_that_a_cell_lacks_are_refused(tmp_path, lines, message):
     text = CHAPTER.replace("lines: 2-3", f'lines: "{lines}"')
     with pytest.raises(BookError, match=rf"01-sums.md:\d+: .*{message}"):
         write(tmp_path, text)
@@ -191,7 +179,7 @@ def test_a_book_without_slides_says_how_to_tag_them(tmp_path):
         slides.build(book, tmp_path / "slides", "torch")
 
 
-def test_the_first_chapter_s_deck_covers_the_lecture():
+def test_the_deck_of_the_first_chapter_covers_the_lecture():
     book = Book(ROOT)
     for backend in IDS:
         text = sources(slides.deck(Edition(book, book.find("densenet"), backend)).cells)
@@ -211,7 +199,7 @@ def test_the_first_chapter_s_deck_covers_the_lecture():
 
 
 def without_notes(deck):
-    """The titles of a deck's slides beside which the lecturer finds nothing."""
+    """The titles of a deck's slides that have no notes."""
     titles, missing = [], set()
     for cell in deck.cells:
         if match := re.match(r"##? (.+)", cell.source):
@@ -240,42 +228,33 @@ def has_slides(chapter):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not CHROMIUM, reason="no chromium: install it to look at the slides"
-)
 @pytest.mark.parametrize("backend", ["torch", "jax"])
-def test_every_slide_fits_on_screen_and_on_its_own_sheet(tmp_path, backend):
-    from playwright.sync_api import sync_playwright
-
+def test_every_slide_fits_on_screen_and_on_its_own_sheet(tmp_path, backend, browser):
     first = slides.build(Book(ROOT), tmp_path / "slides" / backend, backend)
     address = first.with_name("01-densenet.html").as_uri()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        asked = []
-        page.on("request", lambda request: asked.append(urlsplit(request.url).scheme))
-        page.goto(address)
-        page.wait_for_function("Reveal.isReady()")
-        count = page.evaluate("Reveal.getTotalSlides()")
-        assert count == 13
-        for _ in range(count):
-            right, bottom, cut = page.evaluate(MEASURE)
-            title = page.evaluate("Reveal.getCurrentSlide().innerText.split('\\n')[0]")
-            assert right <= 1280 - 40, title
-            assert bottom <= 720 - 20, title
-            assert cut == 0, title
-            page.keyboard.press("ArrowRight")
-        page.goto(address + "?print-pdf")
-        page.wait_for_function("document.querySelectorAll('.pdf-page').length > 1")
-        for sheet in page.query_selector_all(".pdf-page"):
-            assert len(sheet.query_selector_all("section section, section")) == 1
-            assert sheet.evaluate(OVERFLOW) <= 0
-        pdf = page.pdf(prefer_css_page_size=True, print_background=True)
-        assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == count
-        assert set(asked) <= {"file", "data"}
-        browser.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    asked = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).scheme))
+    page.goto(address)
+    page.wait_for_function("Reveal.isReady()")
+    count = page.evaluate("Reveal.getTotalSlides()")
+    assert count == 13
+    for _ in range(count):
+        right, bottom, cut = page.evaluate(MEASURE)
+        title = page.evaluate("Reveal.getCurrentSlide().innerText.split('\\n')[0]")
+        assert right <= 1280 - 40, title
+        assert bottom <= 720 - 20, title
+        assert cut == 0, title
+        page.keyboard.press("ArrowRight")
+    page.goto(address + "?print-pdf")
+    page.wait_for_function("document.querySelectorAll('.pdf-page').length > 1")
+    for sheet in page.query_selector_all(".pdf-page"):
+        assert len(sheet.query_selector_all("section section, section")) == 1
+        assert sheet.evaluate(OVERFLOW) <= 0
+    pdf = page.pdf(prefer_css_page_size=True, print_background=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == count
+    assert set(asked) <= {"file", "data"}
+    page.close()
 
 
 MEASURE = """() => {

@@ -1,9 +1,8 @@
-"""The editions for students and their instructor, graded by nbgrader itself."""
+"""The notebooks for students and their instructor, graded by nbgrader itself."""
 
 import ast
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,13 @@ import yaml
 from nbgrader import utils
 from nbgrader.nbgraderformat import MetadataValidator
 from shared import ROOT
+from shared.small_book import write
 
 from builder.command import main as cli
 from builder.command.verbs import VERBS
 from builder.errors import BookError
 from builder.notebooks.edition import Edition
-from builder.publishing import student
+from builder.publishing import answers, student
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
 
@@ -114,15 +114,6 @@ def book(tmp_path):
     return write(tmp_path, CHAPTER)
 
 
-def write(root, text):
-    """A book of one chapter."""
-    (root / "chapters" / "img").mkdir(parents=True)
-    shutil.copytree(ROOT / "d2lext", root / "d2lext", ignore=lambda *_: ["book"])
-    (root / "chapters" / "img" / "sum.svg").write_text("<svg/>")
-    (root / "chapters" / "01-sums.md").write_text(text)
-    return Book(root)
-
-
 def edition(book, name, backend="torch"):
     return student.notebook(Edition(book, book.chapters[0], backend), name)
 
@@ -136,7 +127,7 @@ def graded(notebook):
     }
 
 
-def test_a_student_reads_the_exercise_and_no_solution(book):
+def test_students_see_the_exercise_but_no_solution(book):
     student_s = edition(book, "student")
     text = "\n".join(cell.source for cell in student_s.cells)
     for wording in ("What is the mean?", "What is left open?", "Draw the numbers."):
@@ -248,7 +239,7 @@ def test_images_lie_beside_the_notebook(book):
         assert sorted(lying) == sorted({image.partition("/")[2] for image in images})
 
 
-def test_images_that_no_notebook_shows_stay_at_home(book):
+def test_images_that_no_notebook_shows_are_not_copied(book):
     out, images = book.root / "_build", book.root / "chapters" / "img"
     (images / "page.png").write_bytes(b"of the README")
     student.build(book, out, ["torch"])
@@ -264,7 +255,7 @@ def test_images_that_no_notebook_shows_stay_at_home(book):
         assert [path.name for path in (folder / "img").iterdir()] == ["added.svg"]
 
 
-def test_a_list_in_another_section_asks_nothing(tmp_path):
+def test_a_list_in_another_section_is_not_an_exercise(tmp_path):
     text = CHAPTER.replace("# Sums\n", "# Sums\n\nIn order:\n\n1. Add.\n2. Divide.\n")
     cells = graded(edition(write(tmp_path, text), "student"))
     assert cells == graded(edition(write(tmp_path / "plain", CHAPTER), "student"))
@@ -273,7 +264,7 @@ def test_a_list_in_another_section_asks_nothing(tmp_path):
     assert list(cells)[:2] == ["01-sums-exercise-1-text", "01-sums-exercise-2-text"]
 
 
-def test_a_build_that_fails_leaves_the_last_one(book):
+def test_a_failed_build_leaves_the_last_one(book):
     out = book.root / "_build"
     [folder, _] = student.build(book, out, ["torch"])
     before = (folder / "01-sums.ipynb").read_text()
@@ -307,7 +298,7 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
     (tmp_path / "instructor").rename(course / "source")
     nbgrader(course, "generate_assignment", "torch")
 
-    # The release is ours, but for outputs and checksums.
+    # The release is ours except for outputs and checksums.
     ours = tmp_path / "student" / "torch" / "01-sums.ipynb"
     release = nbformat.read(
         course / "release" / "torch" / "01-sums.ipynb", as_version=4
@@ -353,7 +344,7 @@ def nbgrader(course, *words):
 
 
 def scores(course):
-    """What the grader gave for each cell, by student; None: waits for the teacher."""
+    """The grader's score of each cell, by student; None: left to the teacher."""
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
@@ -380,7 +371,7 @@ ORDER = [
 ]
 
 
-def test_every_chapter_of_the_book_has_its_editions():
+def test_every_chapter_of_the_book_has_both_notebooks():
     book = Book(ROOT)
     for chapter in book.chapters:
         for backend in IDS:
@@ -388,7 +379,7 @@ def test_every_chapter_of_the_book_has_its_editions():
             sources = [cell.source for cell in handed_out.cells]
             left = {line.strip() for source in sources for line in source.splitlines()}
             cells = chapter.cells_for(backend)
-            own = [set(), set()]  # lines of what is no solution, and of what is one
+            own = [set(), set()]  # lines outside solutions, and in them
             for cell in cells:
                 lines = [line.strip() for line in cell.source.splitlines()]
                 own["solution" in cell.tags].update(lines)
@@ -421,11 +412,11 @@ def test_every_chapter_of_the_book_has_its_editions():
     ],
 )
 def test_results_are_blanked_and_labels_stay(expected, form):
-    assert student.blanked(expected) == form
+    assert answers.blanked(expected) == form
 
 
 @pytest.mark.parametrize("name", ["student", "instructor"])
-def test_lab_opens_an_edition(book, name, monkeypatch, capsys):
+def test_lab_opens_the_notebooks(book, name, monkeypatch, capsys):
     opened = []
     monkeypatch.setattr(cli, "ROOT", book.root)
     monkeypatch.setattr(subprocess, "call", lambda command: opened.append(command[-1]))
@@ -442,7 +433,7 @@ def test_lab_opens_an_edition(book, name, monkeypatch, capsys):
     assert (folder / "jax" / "01-sums.ipynb").is_file()
 
 
-def test_the_recipe_for_hubs_uses_commands_that_there_are():
+def test_the_recipe_for_hubs_uses_existing_commands():
     folder = ROOT / "binder"
     packages = yaml.safe_load((folder / "environment.yml").read_text())["dependencies"]
     assert re.fullmatch(r"python=3\.1[123]", packages[0])

@@ -1,0 +1,111 @@
+"""XeLaTeX: prints the LaTeX that Sphinx wrote; errors name their place in a chapter."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from builder.errors import BookError
+
+PROGRAMS = ("latexmk", "xelatex", "rsvg-convert")
+REMEDY = (
+    "install TeX; on Debian and Ubuntu, apt-get install latexmk texlive-xetex "
+    "texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended tex-gyre "
+    "fonts-texgyre fonts-dejavu-core librsvg2-bin"
+)
+TIMEOUT_S = 300
+SPLIT = r"\\(begin|end)\{split\}"  # what Sphinx puts around a formula
+
+
+def check_programs() -> None:
+    """Raise BookError if a program that a PDF needs is missing."""
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        raise BookError(
+            f"a PDF needs {_list(missing)}, not found on this machine: {REMEDY}"
+        )
+
+
+def print_book(source: Path, run: Path, root: Path) -> Path:
+    """Print book.tex of the folder `source`, in the folder `run`; return the PDF's path."""
+    shutil.rmtree(run, ignore_errors=True)
+    run.mkdir(parents=True)
+    command = ["latexmk", "-norc", "-xelatex", "-interaction=nonstopmode"]
+    command += ["-halt-on-error", "-file-line-error", f"-outdir={run}", "book.tex"]
+    # Long lines stay whole in the log, so that messages can be found in it.
+    variables = {**os.environ, "max_print_line": "10000"}
+    try:
+        subprocess.run(
+            command,
+            cwd=source,
+            env=variables,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise BookError(
+            f"XeLaTeX did not finish within {TIMEOUT_S} s: see the end of "
+            f"{run / 'book.log'}"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        log = _log(run) or error.stderr.decode(errors="replace")
+        raise BookError(_failure(log, source / "book.tex", root, run)) from error
+    _check_glyphs(_log(run))
+    return run / "book.pdf"
+
+
+def _log(run: Path) -> str:
+    path = run / "book.log"
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _failure(log: str, tex: Path, root: Path, run: Path) -> str:
+    """What stopped XeLaTeX, at its place in the chapter."""
+    if match := re.search(r"File [`'](\S+?)' not found|font \"([^\"]+)\" cannot", log):
+        return f"TeX lacks {match[1] or match[2]}: {REMEDY}"
+    match = re.search(r"^\./\S+:(\d+): (.+)((?:\n.*){,8})", log, re.MULTILINE)
+    if not match:
+        return f"XeLaTeX could not print the book: see the end of {run / 'book.log'}"
+    # TeX quotes the line up to what it could not read.
+    quoted = re.search(r"^l\.\d+ (.*)$", match[3], re.MULTILINE)
+    where = f" at {quoted[1].strip()!r}" if quoted else ""
+    place = _place(tex.read_text(encoding="utf-8").splitlines(), int(match[1]), root)
+    return f"{place}: LaTeX cannot print this: {match[2].rstrip('.')}{where}"
+
+
+def _place(lines: Sequence[str], number: int, root: Path) -> str:
+    """The chapter and, where the words are the same there, its line."""
+    for at in range(min(number, len(lines)) - 1, -1, -1):
+        if match := re.search(r"\\label\{\\detokenize\{([^:}]+)::doc\}\}", lines[at]):
+            path = Path("chapters") / f"{match[1]}.md"
+            break
+    else:
+        return "chapters"
+    chapter = (root / path).read_text(encoding="utf-8").splitlines()
+    # TeX reports an error inside a formula where the formula ends.
+    for line in reversed(lines[max(at, number - 12) : number]):
+        formulas = re.findall(r"\\\((.+?)\\\)", line) or [line]
+        for wanted in [re.sub(SPLIT, "", formula).strip() for formula in formulas]:
+            places = [i for i, text in enumerate(chapter, 1) if wanted in text]
+            if len(wanted) > 3 and len(places) == 1:
+                return f"{path}:{places[0]}"
+    return str(path)
+
+
+def _check_glyphs(log: str) -> None:
+    """Raise BookError if a character was dropped because the fonts lack it."""
+    missing = sorted(set(re.findall(r"Missing character: There is no (\S+)", log)))
+    if missing:
+        raise BookError(
+            f"the PDF's fonts have no {_list(missing)}: write it differently in the "
+            "chapter, or record the notebook without it"
+        )
+
+
+def _list(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,0 +1,124 @@
+"""What is installed, with uv or pip, and what a failure says."""
+
+import pytest
+from shared.machine import EVERYTHING, MINOR
+
+from builder.errors import BookError
+from builder.setup import environment, installer, requirements
+from d2lext.core.frameworks import IDS
+
+
+@pytest.mark.parametrize("shim", [None, "/shims/uv"], ids=["none", "dead shim"])
+def test_pip_if_no_uv_runs(machine, shim):
+    machine.programs["uv"] = shim
+    machine.answers["/shims/uv"] = (127, "uv: command not found")
+    python = environment.ensure({"book"})
+    made, *others = [c for c in machine.commands if c[0] != "/shims/uv"]
+    assert made[1:] == ["-P", "-m", "venv", str(machine.venv)]
+    assert all(c[:4] == [python, "-P", "-m", "pip"] for c in others)
+
+
+@pytest.mark.parametrize(
+    ("pip", "value", "uv", "handed_on"),
+    [
+        ("PIP_FIND_LINKS", "/wheels /more", "UV_FIND_LINKS", "/wheels,/more"),
+        ("PIP_INDEX_URL", "http://mirror/", "UV_DEFAULT_INDEX", "http://mirror/"),
+        ("PIP_EXTRA_INDEX_URL", "a: b:", "UV_INDEX", "a: b:"),
+        ("PIP_EXTRA_INDEX_URL", "a:", "UV_INDEX_STRATEGY", "unsafe-best-match"),
+        ("PIP_CERT", "/ca.crt", "SSL_CERT_FILE", "/ca.crt"),
+    ],
+)
+def test_uv_gets_the_settings_of_pip(machine, monkeypatch, pip, value, uv, handed_on):
+    monkeypatch.setenv(pip, value)
+    environment.ensure({"book"})
+    assert machine.environments[-1][uv] == handed_on
+    monkeypatch.setenv(uv, "set by the user")
+    environment.ensure({"test"})
+    assert machine.environments[-1][uv] == "set by the user"
+
+
+def test_mxnet_and_d2l_are_installed_without_dependencies(machine):
+    environment.ensure(EVERYTHING)
+    normal, alone, _ = machine.installs()
+    assert not {"mxnet", "d2l"} & set(map(requirements.name_of, normal))
+    assert alone == ["--no-deps", "d2l==1.0.3", "mxnet==1.9.1"]
+
+
+@pytest.mark.parametrize("backend", IDS)
+def test_d2l_comes_with_every_framework(machine, backend):
+    environment.ensure({backend})
+    assert "d2l==1.0.3" in machine.installs()[1]
+
+
+def test_cpu_torch_through_uv(machine, monkeypatch):
+    monkeypatch.setattr(installer, "_is_reachable", lambda address: True)
+    environment.ensure({"torch"})
+    assert machine.environments[-1]["UV_TORCH_BACKEND"] == "cpu"
+
+
+def test_cpu_torch_through_pip(machine, monkeypatch):
+    machine.programs.clear()
+    monkeypatch.setattr(installer, "_is_reachable", lambda address: True)
+    environment.ensure({"torch"})
+    options = machine.installs()[0][:2]
+    assert options == ["--extra-index-url", installer.TORCH_CPU_INDEX]
+
+
+def test_cpu_torch_from_a_folder_of_wheels(machine, monkeypatch, tmp_path, capsys):
+    pin = requirements.pin("torch")
+    wheel = f"torch-{pin}+cpu-cp3{MINOR}-cp3{MINOR}-manylinux_2_28_x86_64.whl"
+    (tmp_path / wheel).touch()
+    monkeypatch.setenv("PIP_FIND_LINKS", f"/nowhere {tmp_path}")
+    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    environment.ensure({"torch"})
+    assert "CUDA" not in capsys.readouterr().err
+
+
+def test_a_wheel_for_another_python_does_not_count(
+    machine, monkeypatch, tmp_path, capsys
+):
+    wheel = f"torch-{requirements.pin('torch')}+cpu-cp39-cp39-linux_x86_64.whl"
+    (tmp_path / wheel).touch()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    environment.ensure({"torch"})
+    assert "the one with CUDA takes several GB" in capsys.readouterr().err
+
+
+def test_torch_is_left_alone_if_there_is_a_driver(machine, monkeypatch):
+    monkeypatch.setattr(installer, "_has_nvidia_driver", lambda: True)
+    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    environment.ensure({"torch"})
+    assert "UV_TORCH_BACKEND" not in machine.environments[-1]
+
+
+def test_a_torch_backend_that_the_user_chose_stays(machine, monkeypatch):
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cu130")
+    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    environment.ensure({"torch"})
+    assert machine.environments[-1]["UV_TORCH_BACKEND"] == "cu130"
+
+
+def test_an_installed_torch_is_not_looked_for(machine, monkeypatch):
+    environment.ensure({"torch"})
+    environment._stamp("torch").unlink()
+    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    environment.ensure({"torch"})
+
+
+@pytest.mark.parametrize(
+    ("output", "remedy"),
+    [
+        ("cause: dns error\n", "the package index cannot be reached"),
+        ("NewConnectionError: Failed to establish a new connection", "be reached"),
+        ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        ("No solution found\nbecause a needs b", "fix what these lines report"),
+    ],
+)
+def test_a_failed_step_quotes_the_tool_and_names_a_remedy(machine, output, remedy):
+    machine.answers["install"] = (1, "chatter\n" * 50 + output)
+    with pytest.raises(BookError, match=remedy) as raised:
+        environment.ensure({"book"})
+    message = str(raised.value)
+    assert output.strip().splitlines()[-1] in message
+    assert message.endswith("and run the same command again")
+    assert message.count("chatter") < 12

@@ -1,0 +1,84 @@
+"""A simulated computer to set up, whose tools are fake."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+from builder.setup import requirements
+from d2lext.core.frameworks import IDS
+
+MINOR = sys.version_info.minor
+EVERYTHING = {*IDS, "book", "lab", "test"}
+
+
+def distribution(site, name, version, record=""):
+    """Leave the traces of an installed distribution in a site-packages folder."""
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "RECORD").write_text(record)
+    return info
+
+
+def project_in_place(site, folder, editable=True):
+    note = distribution(site, "d2lext", "0.1.0") / "direct_url.json"
+    origin = {"url": folder.as_uri(), "dir_info": {"editable": editable}}
+    note.write_text(json.dumps(origin))
+
+
+class Machine:
+    """A computer with fake tools, which record their commands and leave traces."""
+
+    def __init__(self, root):
+        self.root = root
+        self.venv = root / ".venv"
+        self.programs = {}  # what is on PATH
+        self.commands = []
+        self.environments = []
+        self.answers = {}  # word in a command: exit status and output
+        self.interrupt_at = None
+
+    @property
+    def site(self):
+        return self.venv / f"lib/python3.{MINOR}/site-packages"
+
+    def run(self, command, env=None):
+        command = [str(part) for part in command]
+        self.commands.append(command)
+        self.environments.append(env)
+        if self.interrupt_at in command:
+            raise KeyboardInterrupt
+        for word, (status, output) in self.answers.items():
+            if word in command:
+                return SimpleNamespace(returncode=status, stdout=output)
+        output = ""
+        if "venv" in command:
+            self.make_venv()
+        elif "install" in command:
+            self.install(command[command.index("--constraint") + 2 :])
+        elif "-c" in command:
+            output = f"{self.venv}\n{self.site}\nTrue\n"
+        return SimpleNamespace(returncode=0, stdout=output)
+
+    def make_venv(self):
+        assert not self.venv.exists(), "the old .venv must be removed first"
+        (self.venv / "bin").mkdir(parents=True)
+        self.site.mkdir(parents=True)
+        python = self.venv / "bin/python"
+        python.touch()
+        python.chmod(0o755)
+
+    def install(self, arguments):
+        for argument in arguments:
+            if argument == str(self.root):
+                project_in_place(self.site, self.root)
+            elif not argument.startswith("-") and "://" not in argument:
+                name = requirements.name_of(argument)
+                distribution(self.site, name, requirements.pin(name))
+
+    def installs(self):
+        """The commands that install, each without its path and constraints."""
+        return [
+            command[command.index("--constraint") + 2 :]
+            for command in self.commands
+            if "install" in command
+        ]
