@@ -1,1 +1,1 @@
-"""A chapter's notebook for each framework: split, recorded, found stale."""
+"""Each chapter's notebook in each framework: split, run, recorded, checked for staleness."""

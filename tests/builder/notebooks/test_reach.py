@@ -1,4 +1,4 @@
-"""What a notebook's hash depends on: each definition that its code reaches, and no other."""
+"""What a notebook's hash depends on: the definitions that its code reaches, no others."""
 
 import re
 import shutil

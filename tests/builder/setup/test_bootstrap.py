@@ -16,7 +16,7 @@ from builder.setup import environment
 def test_the_bootstrap_needs_nothing_installed():
     program = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-        "from builder.command import cli; from builder.setup import environment"
+        "from builder.command import arguments; from builder.setup import environment"
     )
     subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)
 
