@@ -59,8 +59,8 @@ class Trainer(trainer.Trainer):
         X = self.sample[:-1]
         if model.variables is None:
             key = {"params": self._params_key, "dropout": self._dropout_key}
-            # A key of the reader's decides the weights; else the seed, as in all
-            # frameworks.
+            # A reader's key decides the weights; otherwise the seed does, as in every
+            # framework.
             drawn = (
                 contextlib.nullcontext() if self._key is not None else seeded(self.seed)
             )
@@ -76,7 +76,7 @@ class Trainer(trainer.Trainer):
             self._run_eval_step = jax.jit(self._eval_step)
 
     def prepare_optimizer(self):
-        """Make the optimiser and, of it and the model, the state on the device."""
+        """Make the optimiser, and the state of model and optimiser on the device."""
         super().prepare_optimizer()
         state = TrainState.create(
             apply_fn=self._apply,
@@ -85,14 +85,14 @@ class Trainer(trainer.Trainer):
             dropout_rng=self._dropout_key,
             tx=self.optim,
         )
-        # A copy: the first step gives the memory of its arrays away.
+        # A copy: the first step donates the memory of its arrays.
         self.state = jax.device_put(state, self.device, may_alias=False)
 
     def prepare_batch(self, batch):
         """The batch on the device."""
         batch = jax.device_put(batch, self.device)
-        # A step whose input is not there yet waits for it in a thread of XLA's, where
-        # glibc maps and clears the step's whole memory anew.
+        # A step whose input is still on its way waits for it in one of XLA's threads,
+        # where glibc maps and clears the step's whole memory again.
         return batch if self.gpus else jax.block_until_ready(batch)
 
     def train_step(self, batch):
@@ -127,11 +127,11 @@ class Trainer(trainer.Trainer):
         }
 
     def set_state(self, arrays):
-        """Go on from what `get_state` returned in an earlier process."""
+        """Restore what `get_state` returned in an earlier process."""
         leaves = [
             jax.random.wrap_key_data(arrays[name], impl=jax.random.key_impl(leaf))
             if _is_key(leaf)
-            else jnp.asarray(arrays[name].view(leaf.dtype))  # a file knows no bfloat16
+            else jnp.asarray(arrays[name].view(leaf.dtype))  # files have no bfloat16
             for name, leaf in _named(self.state)
         ]
         state = jax.tree.unflatten(jax.tree.structure(self.state), leaves)

@@ -54,11 +54,11 @@ class Trainer(trainer.Trainer):
             first = [a[:1] for a in self.prepare_batch(self.sample)]
             with initializers.seeded(self.seed):
                 model(*first[:-1])
-        # Blocks that cannot be compiled run as they are, and all of them do without
-        # `compiled`. No static_shape: it is no faster here, and a step that still runs
-        # would switch between training and evaluation mode together with the next one.
+        # Blocks that cannot be compiled run as they are; without `compiled` all do. No
+        # static_shape: it is no faster here, and a step still running would switch
+        # between training and evaluation mode together with the next one.
         with warnings.catch_warnings():
-            # It would ask for HybridSequential where nobody asked for compilation.
+            # MXNet recommends HybridSequential even when compilation is off.
             warnings.filterwarnings("ignore", message="All children of this Sequential")
             model.hybridize(self.compiled, static_alloc=True)
         graphs.compile_faster(model, in_bf16=self.used_precision == "bf16")
@@ -70,8 +70,8 @@ class Trainer(trainer.Trainer):
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
         if self.deterministic:
-            # MXNet does not tell the state of its random numbers, so a training that
-            # goes on from a checkpoint could not take it up: each step has its own.
+            # MXNet does not reveal the state of its random numbers, so a checkpoint
+            # cannot hold it: each step has a seed of its own.
             npx.random.seed(self.seed + self.train_batch_idx + 1)
         with autograd.record():
             loss = self.model.training_step(batch)
@@ -87,7 +87,7 @@ class Trainer(trainer.Trainer):
         return self.take_logged()
 
     def take_logged(self):
-        """What the model logged since the last call, after a wait for what it was then.
+        """What the model logged since the last call, after waiting for the values before.
 
         MXNet computes while Python goes on: without the wait, Python would prepare
         batches by the hundred and keep them in memory. One batch ahead is enough.
@@ -111,7 +111,7 @@ class Trainer(trainer.Trainer):
             grad *= scale
 
     def gpu_name(self):
-        """Its number: MXNet knows no more of it."""
+        """Its number, which is all that MXNet knows."""
         return str(self.gpus[0])
 
     def get_state(self):
@@ -126,14 +126,14 @@ class Trainer(trainer.Trainer):
         return arrays
 
     def set_state(self, arrays):
-        """Go on from what `get_state` returned in an earlier process."""
+        """Restore what `get_state` returned in an earlier process."""
         for name, tensor in self._tensors().items():
             tensor[:] = np.array(arrays[f"model/{name}"], ctx=self.device)
         for updater, i, n in self._updated():
             if f"updates/{n}" not in arrays:
                 continue
             optimizer, count = updater.optimizer, int(arrays[f"updates/{n}"])
-            # Optimisers are of the time before NumPy's arrays.
+            # Optimisers predate MXNet's NumPy arrays.
             weight = self.optim._params[i].data(self.device).as_nd_ndarray()
             state = optimizer.create_state_multi_precision(i, weight)
             for j, array in enumerate(_leaves(state)):
@@ -146,11 +146,11 @@ class Trainer(trainer.Trainer):
         params = self.model.parameters()
         if not isinstance(params, list):
             params = [param.data(self.device) for param in params.values()]
-        # By number: Gluon's names count on in a second model of a process.
+        # By number: Gluon's names keep counting in a second model of a process.
         return dict(enumerate(params))
 
     def _updated(self):
-        """(what keeps the state, number in the optimiser, number in the model)'s.
+        """(what keeps the state, number in the optimiser, number in the model) of each.
 
         None of an optimiser of one's own. Gluon's are in the order of the names.
         """

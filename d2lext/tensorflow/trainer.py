@@ -24,7 +24,7 @@ class Trainer(trainer.Trainer):
     devices = device
 
     def find_device(self):
-        """The first GPU of `gpus`, else that of `with device:` around, else the CPU."""
+        """The first of `gpus`, else that of an enclosing `with device:`, else the CPU."""
         return self.gpus[0] if self.gpus else device.entered() or device.cpu()
 
     def fastest(self):
@@ -43,13 +43,13 @@ class Trainer(trainer.Trainer):
         with self.device:
             model(*(a[:1] for a in batch[:-1]))
             with initializers.seeded(self.seed):
-                # Keras calls an initialiser more than once, in an order of its own.
+                # Keras calls an initialiser more than once, and in its own order.
                 for layer in drawn:
                     layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
         self._function = functools.cache(self._compile)
 
     def prepare_optimizer(self):
-        """Make the optimiser, with its variables: a compiled step makes none."""
+        """Make the optimiser with its variables, which a compiled step cannot make."""
         _check_variables(self.model)
         super().prepare_optimizer()
         if isinstance(self.optim, keras.optimizers.Optimizer):
@@ -81,7 +81,7 @@ class Trainer(trainer.Trainer):
 
     @contextlib.contextmanager
     def only_deterministic(self):
-        """Let TensorFlow raise where it cannot repeat itself."""
+        """Let TensorFlow raise where it has no deterministic algorithm."""
         before = config.is_op_determinism_enabled()
         tf.config.experimental.enable_op_determinism()
         try:
@@ -95,18 +95,18 @@ class Trainer(trainer.Trainer):
         return {name: v.numpy() for name, v in self._variables().items()}
 
     def set_state(self, arrays):
-        """Go on from what `get_state` returned in an earlier process."""
+        """Restore what `get_state` returned in an earlier process."""
         for name, variable in self._variables().items():
             dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
-            variable.assign(arrays[name].view(dtype))  # a file knows no bfloat16
+            variable.assign(arrays[name].view(dtype))  # files have no bfloat16
 
     def _variables(self):
         found = {f"model/{i}": v for i, v in enumerate(self.model.variables)}
-        optimizer = getattr(self.optim, "variables", [])  # none in one of one's own
+        optimizer = getattr(self.optim, "variables", [])  # a reader's own has none
         return found | {f"optimizer/{i}": v for i, v in enumerate(optimizer)}
 
     def _precision(self):
-        """What surrounds each call of the training step, the one that compiles it too."""
+        """The context of each call of the training step, including the one that compiles."""
         if self.used_precision == "fp32":
             return contextlib.nullcontext()
         if self.compiled and not self.gpus:

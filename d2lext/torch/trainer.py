@@ -41,12 +41,12 @@ class Trainer(trainer.Trainer):
 
     @contextlib.contextmanager
     def only_deterministic(self):
-        """Let PyTorch raise where it has no algorithm that repeats itself exactly."""
+        """Let PyTorch raise where it has no deterministic algorithm."""
         before = torch.are_deterministic_algorithms_enabled()
         benchmark = torch.backends.cudnn.benchmark
-        # What cuBLAS asks for, and reads when a process first uses it.
+        # cuBLAS requires it, and reads it when a process first uses cuBLAS.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False  # another algorithm wins another time
+        torch.backends.cudnn.benchmark = False  # each run could pick another algorithm
         torch.use_deterministic_algorithms(True)
         try:
             yield
@@ -57,7 +57,7 @@ class Trainer(trainer.Trainer):
     def prepare_model(self, model):
         """Move the model to the device, with channels last in memory."""
         if not isinstance(model, Module):
-            # One of d2l's own: it then reports here, and draws on a board of ours.
+            # A model of d2l's own: let it report to this trainer and draw on our board.
             model.board = ProgressBoard()
             model.plot = functools.partial(Module.plot, model)
         super().prepare_model(model)
@@ -85,7 +85,7 @@ class Trainer(trainer.Trainer):
             loss = self._loss(batch)
         self.optim.zero_grad()
         loss.backward()
-        with torch.no_grad():  # an optimiser of one's own need not say so
+        with torch.no_grad():  # a reader's own optimiser may not say so
             if self.gradient_clip_val > 0:
                 self.clip_gradients(self.gradient_clip_val, self.model)
             self.optim.step()
@@ -119,7 +119,7 @@ class Trainer(trainer.Trainer):
         return {**arrays, "others": np.frombuffer(buffer.getvalue(), np.uint8)}
 
     def set_state(self, arrays):
-        """Go on from what `get_state` returned in an earlier process."""
+        """Restore what `get_state` returned in an earlier process."""
         others = io.BytesIO(arrays["others"].tobytes())
         optim, rng_state, *gpu_states = torch.load(others, weights_only=True)
         model = {

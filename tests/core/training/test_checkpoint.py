@@ -259,7 +259,7 @@ def test_full_disk(little_room, path):
 
 
 def test_full_disk_in_a_training(path, monkeypatch):
-    """It stops, and goes on from the epoch before when there is room again."""
+    """It stops, and resumes from the epoch before when there is room again."""
     whole, _ = fit()
     fsync, calls = os.fsync, []
 
@@ -295,7 +295,7 @@ def test_a_crash_at_any_step(path, moment, capsys):
     trainer, _ = fit(checkpoint=str(path), before_step=first.append)
     assert_same_training(trainer, whole)
     epoch = moment // NUM_STEPS
-    assert first[0] == epoch * NUM_STEPS, "goes on from the last finished epoch"
+    assert first[0] == epoch * NUM_STEPS, "resumes from the last finished epoch"
     said = capsys.readouterr().out
     assert (f"Resumed from a checkpoint, after epoch {epoch}." in said) == (epoch > 0)
 
