@@ -106,7 +106,7 @@ class Trainer(trainer.Trainer):
         return found | {f"optimizer/{i}": v for i, v in enumerate(optimizer)}
 
     def _precision(self):
-        """The context of each call of the training step, including the one that compiles."""
+        """The context of each call of the training step, the compiling one included."""
         if self.used_precision == "fp32":
             return contextlib.nullcontext()
         if self.compiled and not self.gpus:
