@@ -1,10 +1,10 @@
-"""Checks of what a caller passes in: the rule, the value, the remedy."""
+"""Checks of a caller's arguments: each error states the rule, the value, the remedy."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
 
 
-def check_positive(**values):
+def check_positive(**values: object) -> None:
     """Raise ValueError unless each value is an integer >= 1 or a sequence of such.
 
     >>> check_positive(growth_rate=0)
@@ -22,14 +22,14 @@ def check_positive(**values):
             raise ValueError(f"{name} must {rule}, got {value!r}")
 
 
-def check_share(**values):
+def check_share(**values: object) -> None:
     """Raise ValueError unless each value is a number > 0 and <= 1."""
     for name, value in values.items():
-        if not isinstance(value, Real) or not 0 < value <= 1:
+        if not isinstance(value, Real) or not 0 < float(value) <= 1:
             raise ValueError(f"{name} must be a number > 0 and <= 1, got {value!r}")
 
 
-def check_choice(choices, **values):
+def check_choice(choices: Sequence[object], **values: object) -> None:
     """Raise ValueError unless each value is one of `choices`."""
     for name, value in values.items():
         if value not in choices:
@@ -39,11 +39,11 @@ def check_choice(choices, **values):
             )
 
 
-def check_image_size(size, min_size, network):
-    """Raise ValueError if an image of `size` (height, width) vanishes in the network.
+def check_image_size(size: tuple[int, int], min_size: int, network: str) -> None:
+    """Raise ValueError if images of `size` (height, width) are too small for a network.
 
-    `min_size` is the smallest height and width, in pixels, that leaves at least
-    one pixel in front of the head.
+    `min_size` is the smallest height and width, in pixels, that leave at least one
+    pixel in front of the head; `network` is the network's name.
     """
     if min(size) < min_size:
         height, width = size
@@ -54,5 +54,7 @@ def check_image_size(size, min_size, network):
         )
 
 
-def _is_positive(value):
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+def _is_positive(value: object) -> bool:
+    return (
+        isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+    )
