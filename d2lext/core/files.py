@@ -13,18 +13,21 @@ ABANDONED_S = 3600  # the age at which a partial file belongs to no running proc
 
 @contextlib.contextmanager
 def replacing(
-    path: str | os.PathLike[str], mode: str = "wb", **options: Any
+    path: str | os.PathLike[str],
+    mode: str = "wb",
+    abandoned_after_s: float = ABANDONED_S,
+    **options: Any,
 ) -> Iterator[IO]:
     """A new file that takes the name `path` once the block has written all of it.
 
     If anything fails before that, whatever was at `path` stays and nothing is left
-    beside it. A killed process leaves a partial file, which a later call removes.
-    `mode` and `options` are those of `open`. Raises OSError if the disk is full or the
-    folder not writable.
+    beside it. A killed process leaves a partial file; a later call removes it once it is
+    older than `abandoned_after_s`. `mode` and `options` are those of `open`. Raises
+    OSError if the disk is full or the folder not writable.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
+    _remove_abandoned(path, abandoned_after_s)
     # In the same folder: renaming is atomic only within a file system.
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -39,8 +42,8 @@ def replacing(
         raise
 
 
-def _remove_abandoned(path: Path) -> None:
+def _remove_abandoned(path: Path, after_s: float) -> None:
     for part in path.parent.glob(f".{path.name}.*.part"):
         with contextlib.suppress(OSError):  # another process may remove it, too
-            if time.time() - part.stat().st_mtime > ABANDONED_S:
+            if time.time() - part.stat().st_mtime >= after_s:
                 part.unlink()

@@ -305,7 +305,7 @@ def test_files_that_cannot_be_read(built, model, files, tmp_path):
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="it is empty: download it again"):
         package.load_weights(model, path)
-    with pytest.raises(ValueError, match="it is a folder: name a file within it"):
+    with pytest.raises(ValueError, match="it is a folder: name a file in it"):
         package.load_weights(model, tmp_path)
     with pytest.raises(FileNotFoundError, match="missing"):
         package.load_weights(model, tmp_path / "missing")

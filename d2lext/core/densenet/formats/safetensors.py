@@ -71,7 +71,7 @@ def write(
     """Write float32 arrays by canonical names, and their architecture's options.
 
     The file appears complete or not at all, and equal arguments give equal bytes.
-    Raises ValueError for an array that is not float32.
+    Raises ValueError for an array that is not float32, OSError for a missing folder.
     """
     # Not by the library, which writes the metadata's keys in random order.
     options = json.dumps(architecture.options())
@@ -94,6 +94,7 @@ def write(
         start = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # aligns the numbers
+    os.stat(Path(path).parent)  # a missing folder is an error, and not created
     with replacing(path) as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for array in tensors.values():
