@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from numbers import Integral, Real
 
+import numpy as np
+
 
 def check_positive(**values: object) -> None:
     """Raise ValueError unless each value is an integer >= 1 or a sequence of such.
@@ -51,6 +53,29 @@ def check_image_size(size: tuple[int, int], min_size: int, network: str) -> None
             f"{network} needs images of at least {min_size}x{min_size} pixels, got "
             f"{height}x{width}: enlarge them, for example with "
             f"FashionMNIST(resize=(96, 96)), or use fewer blocks"
+        )
+
+
+def check_images(X: object) -> None:
+    """Raise TypeError or ValueError unless X is a float32 array (n, c, h, w)."""
+    if not isinstance(X, np.ndarray):
+        raise TypeError(
+            f"X must be a NumPy array (n, c, h, w), got {type(X).__name__}: convert "
+            "it, or call the model itself"
+        )
+    if X.ndim != 4 or 0 in X.shape:
+        raise ValueError(
+            f"X must have the shape (n, c, h, w), got {X.shape}: one image needs a "
+            "batch of one, X[None]"
+        )
+    if X.dtype != np.float32:
+        raise TypeError(
+            f"X must be float32, got {X.dtype}: convert it with X.astype('float32')"
+        )
+    if not X.flags.c_contiguous:
+        raise ValueError(
+            f"X must be contiguous, got strides {X.strides} for the shape {X.shape}: "
+            "copy it with numpy.ascontiguousarray(X)"
         )
 
 

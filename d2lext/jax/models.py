@@ -6,9 +6,10 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
+from d2lext.core.checks import check_images
 from d2lext.core.densenet import registry
+from d2lext.core.densenet.parity import Step
 from d2lext.core.densenet.registry import architecture, list_models
-from d2lext.core.densenet.steps import Step, check_images
 from d2lext.jax.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["architecture", "create_model", "examine", "list_models", "predict"]

@@ -2,9 +2,10 @@
 
 import torch
 
+from d2lext.core.checks import check_images
 from d2lext.core.densenet import registry
+from d2lext.core.densenet.parity import Step
 from d2lext.core.densenet.registry import architecture, list_models
-from d2lext.core.densenet.steps import Step, check_images
 from d2lext.torch.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["architecture", "create_model", "examine", "list_models", "predict"]
