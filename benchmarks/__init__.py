@@ -1,1 +1,3 @@
 """Measurements of speed and memory; `python build.py bench` runs them."""
+
+NAMES = ("step", "peers", "epoch", "memory", "precision")
