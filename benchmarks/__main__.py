@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from benchmarks import NAMES
+from d2lext.core.files import replacing
 from d2lext.core.frameworks import IDS
 
 
 def parser():
-    """What `python build.py bench` hands on."""
+    """The options that `python build.py bench` passes on."""
     result = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     result.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     result.add_argument("--backend", action="append", choices=IDS)
@@ -23,48 +24,53 @@ def parser():
 
 
 def main(argv=None):
-    """Measure, print and write what was asked for; returns the exit status."""
+    """Measure, print and write what was requested; returns the exit status."""
     args = parser().parse_args(argv)
     unknown = [name for name in args.names if name not in NAMES]
     if unknown:
         print(f"unknown measurement {unknown[0]!r}: choose from {', '.join(NAMES)}")
         return 2
     backends = args.backend or list(IDS)
-    # In the order of NAMES: what imports frameworks into this process comes last.
+    # In the order of NAMES: those that import frameworks into this process come last.
     chosen = [name for name in NAMES if name in (args.names or NAMES)]
     results = {name: _measure(name, backends, args) for name in chosen}
     if args.json:
         content = results if len(results) > 1 else next(iter(results.values()))
-        Path(args.json).write_text(_json(content))
+        _write(Path(args.json), _json(content))
     return int(any(_failed(result) for result in results.values()))
 
 
 def _measure(name, backends, args):
     """Measure, print and write the page and the numbers; returns the numbers."""
-    from benchmarks import compare, memory, precision, report
+    from benchmarks import compare, memory, page, precision, summary
 
     if name in ("memory", "precision"):
         module = {"memory": memory, "precision": precision}[name]
         result = module.run(backends, compare.machine(), args.quick)
-        page = module.markdown(result)
+        text = module.markdown(result)
     else:
         raw = compare.run(name, backends, args.precision, args.quick, args.full)
-        result = report.summarise(raw)
-        page = report.markdown(result)
-    args.out.mkdir(parents=True, exist_ok=True)
-    # What was measured for all frameworks outlives a look at one of them.
+        result = summary.summarise(raw)
+        text = page.markdown(result)
+    # A run with some frameworks does not overwrite that with all of them.
     some = backends if set(backends) != set(IDS) else []
     path = args.out / "-".join([name, *some])
-    path.with_suffix(".md").write_text(page)
-    path.with_suffix(".json").write_text(_json(result))
-    print(page)
+    _write(path.with_suffix(".md"), text)
+    _write(path.with_suffix(".json"), _json(result))
+    print(text)
     print(f"written: {path}.md and .json", file=sys.stderr)
     return result
 
 
 def _failed(result):
     """Whether nothing at all was measured."""
-    return all("absent" in found for found in result["frameworks"].values())
+    return all("absent" in framework for framework in result["frameworks"].values())
+
+
+def _write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _json(content):
@@ -75,4 +81,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(130)  # build.py says what there is to say
+        sys.exit(130)  # build.py prints the message

@@ -2,7 +2,7 @@
 
 FLOP are those of convolutions and matrix products, two for each multiply-add. The
 backward pass needs each product twice, for the gradient of the weights and for that of
-the input, which alone the first layer does without. Nothing is measured here.
+the input; only the first layer skips the latter. Nothing is measured here.
 """
 
 import math
@@ -21,8 +21,8 @@ class Op(NamedTuple):
 class Cost(NamedTuple):
     """A training step: FLOP, activation values and parameters.
 
-    `activations` are the values that the layers of one forward pass write, each ReLU
-    together with its norm and concatenations for nothing.
+    `activations` are the values that the layers of one forward pass write; a ReLU
+    counts with its norm, concatenations count as nothing.
     """
 
     forward_flop: int
@@ -36,11 +36,11 @@ class Cost(NamedTuple):
         return self.forward_flop + self.backward_flop
 
     def bytes(self, itemsize=4):
-        """Bytes that a step moves at least, layer by layer.
+        """The least number of bytes that a step moves, layer by layer.
 
         Forward, each activation is written once and read once. Backward, it is read
-        once more and its gradient is written and read. Parameters are read in both
-        passes; their gradients are written and read, and they are written anew.
+        again and its gradient is written and read. Parameters are read in both passes;
+        their gradients are written and read, and the parameters are rewritten.
         """
         return 5 * self.activations * itemsize + 5 * self.params * 4
 
@@ -49,14 +49,14 @@ def ops(architecture, batch, size, pool_first=False):
     """The layers of a forward pass on `batch` images of `size` (height, width).
 
     `architecture` is an `Architecture` of `d2lext.core.densenet`. `pool_first` lets the
-    transitions pool before their 1x1 convolution; both are linear, so that the network
-    is the same and the convolution has a quarter of the pixels.
+    transitions pool before their 1x1 convolution; both are linear, so the network is
+    the same and the convolution has a quarter of the pixels.
     """
-    found, (h, w) = [], size
+    layers, (h, w) = [], size
 
     def add(name, kind, channels, flop_per_value=0):
         values = batch * h * w * channels
-        found.append(Op(name, kind, flop_per_value * values, values))
+        layers.append(Op(name, kind, flop_per_value * values, values))
 
     for layer in architecture.layers():
         is_transition = ".transition" in layer.name and layer.kind == "conv"
@@ -78,7 +78,7 @@ def ops(architecture, batch, size, pool_first=False):
         if is_transition and not pool_first:
             h, w = h // 2, w // 2
             add(f"{layer.name}.pool", "pool", layer.shape[0])
-    return found
+    return layers
 
 
 def step_cost(architecture, batch=128, size=(96, 96), pool_first=False):

@@ -1,6 +1,6 @@
-"""Two sides, turn by turn, so that what the machine does otherwise meets both.
+"""Two sides, turn by turn, so that other load on the machine affects both.
 
-Each function gives plain numbers for report.py; it says nothing about them.
+The result is plain numbers; summary.py and page.py interpret them.
 """
 
 import contextlib
@@ -14,12 +14,12 @@ import numpy as np
 
 from benchmarks import processes
 from benchmarks.processes import Failed, Missing, Worker
-from benchmarks.report import BATCHES_PER_EPOCH
+from benchmarks.summary import BATCHES_PER_EPOCH
 from d2lext.core.data import fashion_mnist
 from d2lext.core.machine import processor
 
 STEP_IMAGES = 512
-# A turn is long enough that waking up after the other side's turn does not count.
+# A turn is long enough that waking up after the other side's turn does not matter.
 STEP = {"rounds": 7, "turn_s": 3}
 PEERS = {"rounds": 7, "turn_s": 3}
 EPOCH = {"rounds": 5, "batches": 3, "lead": 2}
@@ -27,7 +27,7 @@ QUICK = {"rounds": 2, "turn_s": 0, "batches": 2}
 
 
 def machine():
-    """The processor and what was set for it."""
+    """The processor, the system, and the settings in the environment."""
     return {
         "cpu": processor.cpu_name(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -55,11 +55,11 @@ def run(what, backends, precision="auto", quick=False, full=False):
         result["settings"] |= {"images": data.get("origin")}
         for backend in backends:
             try:
-                found = _framework(what, backend, data, settings, precision, measure)
+                timings = _framework(what, backend, data, settings, precision, measure)
             except (Missing, Failed) as error:
-                found = {"absent": str(error)}
-                _say(f"{backend}: left out, {error}")
-            result["frameworks"][backend] = found
+                timings = {"absent": str(error)}
+                _say(f"{backend}: skipped, {error}")
+            result["frameworks"][backend] = timings
     return result
 
 
@@ -75,11 +75,11 @@ def _framework(what, backend, data, settings, precision, measure):
             stack.enter_context(stock)
             ours = stack.enter_context(Worker("ours", backend, **options))
             sides = {"stock": (stock, {}), "ours": (ours, {})}
-        found = {}
+        timings = {}
         for name, (worker, chosen) in sides.items():
-            found[name] = worker.ask("prepare", **chosen)
-            found[name] |= {"versions": worker.versions, "rounds": []}
-            _say(f"{backend}: first step of {name} {found[name]['first_s']:.1f} s")
+            timings[name] = worker.ask("prepare", **chosen)
+            timings[name] |= {"versions": worker.versions, "rounds": []}
+            _say(f"{backend}: first step of {name} {timings[name]['first_s']:.1f} s")
         for number in range(1, settings["rounds"] + 1):
             measure()
             times = []
@@ -89,17 +89,17 @@ def _framework(what, backend, data, settings, precision, measure):
                     turn = worker.ask("epoch", **length)
                 else:
                     turn = worker.ask("step", turn_s=settings["turn_s"], **chosen)
-                found[name]["rounds"].append(turn)
+                timings[name]["rounds"].append(turn)
                 times.append(f"{name} {turn.get('step_s', turn.get('batch_s')):.3f} s")
             _say(
                 f"{backend}: round {number} of {settings['rounds']}, {', '.join(times)}"
             )
-        return found
+        return timings
 
 
 @contextlib.contextmanager
 def _rates(result):
-    """A function that measures the machine's rates once more, for each round."""
+    """A function that measures the machine's rates, once a round."""
     try:
         worker = Worker("rates", "torch")
     except (Missing, Failed) as error:

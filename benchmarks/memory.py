@@ -1,26 +1,14 @@
 """Memory and time of a training step, plain and with `memory_efficient`.
 
-    python -m benchmarks.memory torch 100 efficient 16 5
-
 DenseNet-BC of growth rate 12 on images of 3x32x32, in float32, by the book's trainer.
-Each measurement is a process of its own, such as the one above: framework, depth, mode,
-batch, steps. While it runs, its resident memory is read twenty times a second, and it is
-ended above LIMIT_GIB: limits of the system count addresses, of which JAX and TensorFlow
-reserve more than they use. The batch is the largest that the plain network of the last
-depth fits, rounded down to 4 images.
-
-The memory of a step is the system's high-water mark of resident memory during steps,
-less what was resident before the first one. What compilation took only for itself is
-given back before the mark is reset; the compiled program stays and counts, in JAX
-0.8 GiB for the deepest network, so LIMIT_GIB leaves room for batches beside it.
+Each measurement is a separate process, `memory_worker`. While it runs, its resident
+memory is read twenty times a second, and it is killed above LIMIT_GIB: the system's own
+limits count addresses, of which JAX and TensorFlow reserve more than they use. The
+batch is the largest with which the plain network of the last depth fits, rounded down
+to a multiple of 4 images.
 """
 
-import contextlib
-import ctypes
-import importlib
 import json
-import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,74 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import ours
-from benchmarks.report import table
+from benchmarks.memory_worker import resident_mib
+from benchmarks.page import table
 from d2lext.core.frameworks import TITLES
-from d2lext.core.training import provenance
 
-LIMIT_GIB, LIMIT_S, PROBE, STEPS = 8, 1200, 8, 5
+LIMIT_GIB = 8  # leaves room for batches beside the deepest network's compiled program
+LIMIT_S, PROBE, STEPS = 1200, 8, 5
 DEPTHS, QUICK_DEPTHS, QUICK_BATCH = (40, 100, 190), (40,), 8
 MODES = ("plain", "efficient")
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Batches:
-    """One minibatch of random images, over and over."""
-
-    seed, device = 0, None
-
-    def __init__(self, backend, batch):
-        rng = np.random.default_rng(0)
-        shape = (3, 32, 32) if backend in ("torch", "mxnet") else (32, 32, 3)
-        X = rng.standard_normal((batch, *shape), np.float32)
-        y = rng.integers(0, 10, batch)
-        self.batch = [_tensor(backend, a) for a in (X, y)]
-
-    def train_dataloader(self):
-        """A list of one batch."""
-        return [self.batch]
-
-    val_dataloader = train_dataloader
-
-
-def measure(backend, depth, mode, batch, steps):
-    """One measurement, in this process: MiB of a step and its median seconds."""
-    d2l = importlib.import_module(f"d2lext.{backend}")
-    trainer = d2l.Trainer(max_epochs=1, precision="fp32")
-    num_convs = (depth - 4) // 6
-    model = d2l.create_model(
-        "densenet_bc_100_12",
-        arch=(num_convs,) * 3,
-        memory_efficient=mode == "efficient",
-    )
-    ours.prepare(trainer, model, Batches(backend, batch))
-    data = trainer.prepare_batch(trainer.sample)
-
-    def step():
-        logged = trainer.train_step(data)
-        ours.wait(backend, trainer, logged)
-        return float(next(iter(logged.values())))
-
-    before = _resident("VmRSS")
-    start = time.perf_counter()
-    step()
-    first, seconds = time.perf_counter() - start, []
-    _forget_the_first()
-    for _ in range(steps):
-        start = time.perf_counter()
-        loss = step()
-        seconds.append(time.perf_counter() - start)
-    return {
-        "memory_mib": _resident("VmHWM") - before,
-        "step_s": statistics.median(seconds),
-        "first_s": first,
-        "loss": loss,
-        "versions": provenance.versions(*trainer.distributions),
-    }
-
-
 def largest_batch(backend, depth, limit_gib):
-    """The largest multiple of 4 images that the plain network fits, and its numbers."""
+    """The largest batch, a multiple of 4, that the plain network fits; its numbers."""
     probes = [in_process(backend, depth, "plain", n, 1, limit_gib) for n in (4, PROBE)]
     batch = 4
     if not any("absent" in probe for probe in probes):
@@ -105,19 +38,19 @@ def largest_batch(backend, depth, limit_gib):
         most = 4 + (limit_gib * 1024 - memory[0]) / each
         batch = max(4, int(most) // 4 * 4)
     while True:
-        found = in_process(backend, depth, "plain", batch, STEPS, limit_gib)
-        if "absent" not in found or batch <= 4:
-            return batch, found
-        batch = max(4, int(batch * 0.9) // 4 * 4)  # malloc's holes do not grow evenly
+        measured = in_process(backend, depth, "plain", batch, STEPS, limit_gib)
+        if "absent" not in measured or batch <= 4:
+            return batch, measured
+        batch = max(4, int(batch * 0.9) // 4 * 4)  # fragmentation is not proportional
 
 
 def in_process(backend, depth, mode, batch, steps, limit_gib):
-    """A measurement in a process of its own, or {"absent": why there is none}."""
+    """A measurement in a separate process, or {"absent": why there is none}."""
     settings = [backend, str(depth), mode, str(batch), str(steps)]
     print(" ".join(settings), file=sys.stderr, flush=True)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.memory", *settings],
+            [sys.executable, "-m", "benchmarks.memory_worker", *settings],
             cwd=ROOT,
             stdout=out,
             stderr=err,
@@ -125,7 +58,7 @@ def in_process(backend, depth, mode, batch, steps, limit_gib):
         peak, until = 0, time.monotonic() + LIMIT_S
         try:
             while child.poll() is None:
-                peak = max(peak, _resident("VmRSS", child.pid))
+                peak = max(peak, resident_mib("VmRSS", child.pid))
                 if peak > limit_gib * 1024:
                     return {"absent": f"over {limit_gib:g} GiB"}
                 if time.monotonic() > until:
@@ -142,29 +75,30 @@ def in_process(backend, depth, mode, batch, steps, limit_gib):
 
 
 def compare(backend, depths, batch, steps, limit_gib):
-    """All depths in both modes, and how memory grows with the depth."""
-    found = {}
+    """All depths in both modes, and how memory grows with depth."""
+    measured = {}
     if batch is None:
-        batch, found[f"{depths[-1]} plain"] = largest_batch(
-            backend, depths[-1], limit_gib
-        )
+        deepest = depths[-1]
+        batch, numbers = largest_batch(backend, deepest, limit_gib)
+        measured[f"{deepest} plain"] = numbers
     for depth in depths:
         for mode in MODES:
-            if (key := f"{depth} {mode}") not in found:
-                found[key] = in_process(backend, depth, mode, batch, steps, limit_gib)
-    result = {"batch": batch, "measured": found}
+            if (key := f"{depth} {mode}") not in measured:
+                numbers = in_process(backend, depth, mode, batch, steps, limit_gib)
+                measured[key] = numbers
+    result = {"batch": batch, "measured": measured}
     for mode in MODES:
-        memory = [found[f"{depth} {mode}"].get("memory_mib") for depth in depths]
+        memory = [measured[f"{depth} {mode}"].get("memory_mib") for depth in depths]
         if len(depths) > 2 and None not in memory:
             result[f"growth {mode}"] = growth(depths, memory)
-    if all("absent" in measured for measured in found.values()):
-        first = next(iter(found.values()))
+    if all("absent" in numbers for numbers in measured.values()):
+        first = next(iter(measured.values()))
         result["absent"] = first.get("said", first["absent"])
     return result
 
 
 def growth(depths, memory):
-    """A line through memory over depth, and the power of the depth that fits it."""
+    """The line through memory over depth, and the power of depth that fits it best."""
     slope, start = np.polyfit(depths, memory, 1)
     rest = np.square(np.polyval([slope, start], depths) - memory).sum()
     r2 = 1 - rest / np.square(np.subtract(memory, np.mean(memory))).sum()
@@ -177,12 +111,14 @@ def growth(depths, memory):
 
 
 def run(backends, machine, quick=False):
-    """Measure each framework; with `quick` one depth and few images.
+    """Measure each framework; with `quick`, one depth and few images.
 
-    Raises RuntimeError where there is no /proc to read memory from.
+    Raises RuntimeError without a /proc to read memory from.
     """
     if not Path("/proc/self/status").exists():
-        raise RuntimeError("memory is measured on Linux only: it is read from /proc")
+        raise RuntimeError(
+            "memory can be measured only on Linux: it is read from /proc"
+        )
     depths, batch, steps = DEPTHS, None, STEPS
     if quick:
         depths, batch, steps = QUICK_DEPTHS, QUICK_BATCH, 2
@@ -198,71 +134,34 @@ def run(backends, machine, quick=False):
 
 
 def markdown(result):
-    """The results as a page of Markdown."""
+    """The result as a page of Markdown."""
     head = ["", "batch", "depth", "plain, MiB", "efficient, MiB", "share"]
     rows = [[*head, "plain, s", "efficient, s", "time"]]
     lines = []
-    for backend, found in result["frameworks"].items():
+    for backend, framework in result["frameworks"].items():
         for depth in result["depths"]:
-            a, b = (found["measured"][f"{depth} {mode}"] for mode in MODES)
-            row = [TITLES[backend], str(found["batch"]), str(depth)]
+            a, b = (framework["measured"][f"{depth} {mode}"] for mode in MODES)
+            row = [TITLES[backend], str(framework["batch"]), str(depth)]
             row += _columns(a, b, "memory_mib", ".0f")
             rows.append(row + _columns(a, b, "step_s", ".2f"))
         for mode in MODES:
-            if f"growth {mode}" in found:
-                fit = found[f"growth {mode}"]
+            if f"growth {mode}" in framework:
+                fit = framework[f"growth {mode}"]
                 lines.append(
                     f"- {TITLES[backend]}, {mode}: depth to the power of "
-                    f"{fit['power']:.2f}; a line with {fit['mib_a_layer']:.1f} MiB a "
+                    f"{fit['power']:.2f}; a line with {fit['mib_a_layer']:.1f} MiB per "
                     f"layer has R² = {fit['r2']:.4f}"
                 )
     where = (
         f"DenseNet-BC, growth rate 12, images of 3x32x32, fp32; "
-        f"{result['machine']['cpu']}; at most {result['limit_gib']} GiB a process"
+        f"{result['machine']['cpu']}; at most {result['limit_gib']} GiB per process"
     )
     parts = ["# Memory of a training step", where, table(rows)]
     return "\n\n".join(parts + ["\n".join(lines)] * bool(lines)) + "\n"
 
 
 def _columns(a, b, key, form):
-    """What was found plain and efficient, and the latter as a share of the former."""
-    shown = [found.get("absent") or format(found[key], form) for found in (a, b)]
-    known = "absent" not in a and "absent" not in b
-    return [*shown, f"{b[key] / a[key]:.2f}" if known else ""]
-
-
-def _tensor(backend, array):
-    if backend == "torch":
-        return importlib.import_module("torch").from_numpy(array)
-    if backend == "tensorflow":
-        return importlib.import_module("tensorflow").constant(array)
-    if backend == "jax":
-        dtype = np.float32 if array.dtype == np.float32 else np.int32
-        return importlib.import_module("jax.numpy").asarray(array.astype(dtype))
-    return importlib.import_module("mxnet").np.array(array, dtype=array.dtype)
-
-
-def _resident(key, pid="self"):
-    """MiB of VmRSS, now, or VmHWM, at most; 0 for a process that is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    found = re.search(rf"{key}:\s+(\d+) kB", status)
-    return int(found[1]) / 1024 if found else 0
-
-
-def _forget_the_first():
-    """Give back what lies idle after the first step, and begin a new high-water mark."""
-    with contextlib.suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def main(backend, depth, mode, batch, steps):
-    """Print one measurement, as JSON."""
-    print(json.dumps(measure(backend, int(depth), mode, int(batch), int(steps))))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    """The numbers plain and efficient, and the latter as a share of the former."""
+    cells = [side.get("absent") or format(side[key], form) for side in (a, b)]
+    both = "absent" not in a and "absent" not in b
+    return [*cells, f"{b[key] / a[key]:.2f}" if both else ""]

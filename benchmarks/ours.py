@@ -1,4 +1,4 @@
-"""The book's DenseNet and trainer as their user runs them, in the framework asked for."""
+"""The book's DenseNet and trainer as a user runs them, in any of the frameworks."""
 
 import importlib
 import sys
@@ -14,7 +14,7 @@ def prepare(trainer, model, data):
 
 
 def wait(backend, trainer, logged):
-    """Return when everything is computed: the frameworks work ahead of Python.
+    """Return once everything is computed: frameworks run asynchronously.
 
     `logged` is what the last step returned.
     """
@@ -57,12 +57,12 @@ class Side:
         self.logged = self.trainer.train_step(self.trainer.prepare_batch(batch))
 
     def wait(self):
-        """Return when everything is computed."""
+        """Return once everything is computed."""
         wait(self.backend, self.trainer, self.logged)
 
 
 def start(backend, num_images=0, precision="auto"):
-    """The side for `backend`; with `num_images`, of that many training images only."""
+    """The side for `backend`; with `num_images`, on only that many training images."""
     return Side(backend, num_images, precision)
 
 

@@ -1,9 +1,9 @@
-"""DenseNet-121 as the frameworks' own libraries have it, beside ours.
+"""DenseNet-121 from the frameworks' own libraries, beside ours.
 
-Both networks live in one process and pass through the same step: same framework,
-threads, allocator, precision (float32), layout and compilation, plain SGD without
-momentum; ours with what our trainer does to a model's operations. Batches are 8 images
-of 3x224x224, the size that all these networks know: Gluon's pools 7x7 pixels at its end.
+Both networks live in one process and run the same step: same framework, threads,
+allocator, precision (float32), layout and compilation, plain SGD without momentum; ours
+with the operations that our trainer substitutes. Batches are 8 images of 3x224x224, the
+size that all these networks accept: Gluon's ends in a pooling of 7x7 pixels.
 """
 
 import contextlib
@@ -45,10 +45,10 @@ def _torch(X, y):
 
     try:
         from torchvision.models import densenet121
-    except (ImportError, RuntimeError) as error:  # it fits one build of torch alone
+    except (ImportError, RuntimeError) as error:  # it fits only one build of torch
         raise ImportError(
             f"torchvision is missing or does not fit this torch ({error}); the book "
-            "does without it"
+            "does not need it"
         ) from error
 
     ours = _ours("torch")
@@ -91,8 +91,8 @@ def _mxnet(X, y):
 
     @contextlib.contextmanager
     def old_arrays():
-        # Gluon's network is written for MXNet's older kind of arrays; the operators
-        # beneath are the same.
+        # Gluon's network is written for MXNet's older arrays; the operators beneath
+        # are the same.
         npx.reset_np()
         try:
             yield
@@ -125,7 +125,7 @@ def _jax(X, y):
     X, y = jax.numpy.asarray(X.transpose(0, 2, 3, 1)), jax.numpy.asarray(y)
 
     def stepper(forward, params, statistics):
-        """`forward(params, statistics)` gives logits and new statistics."""
+        """A step; `forward(params, statistics)` gives logits and new statistics."""
 
         def loss(params, statistics):
             logits, statistics = forward(params, statistics)
@@ -227,16 +227,16 @@ class Peers:
         return {"first_s": first}
 
     def step(self, which, turn_s):
-        """Seconds for one step, of as many as take about `turn_s`."""
+        """Seconds per step, over as many as take about `turn_s`."""
 
         def run(steps):
             for _ in range(steps):
                 self.steps[which]()
             self._wait()
 
-        found = timed(run, turn_s, self.step_s[which])
-        self.step_s[which] = found["step_s"]
-        return found
+        turn = timed(run, turn_s, self.step_s[which])
+        self.step_s[which] = turn["step_s"]
+        return turn
 
 
 def start(backend, _):

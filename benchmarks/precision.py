@@ -1,13 +1,13 @@
 """Does bfloat16 cost accuracy? The same trainings in bf16 and fp32, on three seeds.
 
-The book's network on a part of the training images; the validation images are those of
-the chapter. It says how far the two precisions lie apart, and how far the seeds do.
+The book's network on some of the training images, with the chapter's validation images.
+The page shows how far the two precisions lie apart, and how far the seeds do.
 """
 
 import importlib
 import statistics
 
-from benchmarks.report import table
+from benchmarks.page import table
 from d2lext.core.frameworks import TITLES
 from d2lext.core.training import provenance
 
@@ -65,12 +65,12 @@ def run(backends, machine, quick=False):
 def markdown(result):
     """The result as a page of Markdown."""
     rows = [["", "fp32: mean (range)", "bf16: mean (range)", "bf16 - fp32"]]
-    for backend, found in result["frameworks"].items():
+    for backend, framework in result["frameworks"].items():
         cells = [
-            f"{found[name]['mean']:.3f} ({found[name]['range']:.3f})"
+            f"{framework[name]['mean']:.3f} ({framework[name]['range']:.3f})"
             for name in PRECISIONS
         ]
-        rows.append([TITLES[backend], *cells, f"{found['bf16 minus fp32']:+.3f}"])
+        rows.append([TITLES[backend], *cells, f"{framework['bf16 minus fp32']:+.3f}"])
     images = f"{result['num_train']:,} images of 64x64 pixels"
     about = (
         f"Validation accuracy after {result['epochs']} epochs of {images}, seeds "

@@ -9,19 +9,19 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# A side must not train for three steps only, nor look for modules elsewhere.
+# A side must not train for only three steps, nor look for modules elsewhere.
 _DROPPED = ("D2LEXT_FAST", "D2LEXT_EPOCHS", "PYTHONSAFEPATH")
 SETTINGS = ("OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS", "MALLOC_MMAP_MAX_", "XLA_FLAGS")
-# OpenMP's threads go on spinning for up to 0.2 s after their last work.
+# OpenMP's threads keep spinning for up to 0.2 s after their last work.
 PAUSE_S = 0.3
 
 
 class Missing(Exception):
-    """A side cannot run here: a library is missing; the message says which."""
+    """A side cannot run: a library is missing; the message says which."""
 
 
 class Failed(Exception):
-    """A side's process ended early; the message has the end of what it wrote."""
+    """A side's process ended early; the message ends with its last output."""
 
 
 class Worker:

@@ -1,7 +1,7 @@
-"""How fast this machine multiplies matrices, convolves and copies, by PyTorch.
+"""How fast this machine multiplies matrices, convolves and copies, in PyTorch.
 
-These rates are what a training step can reach at best; it is compared with those that
-were measured in the same run.
+These rates are the best that a training step can reach; steps are compared with the
+rates measured in the same run.
 """
 
 import time
@@ -12,10 +12,8 @@ from torch.nn import functional as F
 VERSIONS = ("torch",)
 N = 2048  # rows and columns of the matrices
 # A convolution of the network's first dense block: 3x3, 128 to 32 channels, 24x24
-# pixels, 128 images; with a growth rate of 32 the others differ in their input alone.
+# pixels, 128 images; with a growth rate of 32 the others differ only in their input.
 IMAGES, C_IN, C_OUT, PIXELS = 128, 128, 32, 24
-
-
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -38,7 +36,7 @@ def _copy():
 
 
 class Rates:
-    """The measurements by name; each gives FLOP/s, the copy bytes/s."""
+    """The measurements by name, in FLOP/s; the copy in bytes/s."""
 
     versions = VERSIONS
 
@@ -55,7 +53,7 @@ class Rates:
         return {"threads": torch.get_num_threads()}
 
     def measure(self, seconds=0.1):
-        """The best rate of each within `seconds`: other programs only slow it down."""
+        """The best rate of each within `seconds`: other programs can only slow it."""
         best = {}
         for name, (run, amount) in self.work.items():
             until, fastest = time.perf_counter() + seconds, float("inf")
@@ -70,6 +68,6 @@ class Rates:
 
 
 def start(_, __):
-    """The measurements, not begun."""
+    """The measurements, not started."""
     torch.set_grad_enabled(False)
     return Rates()

@@ -1,10 +1,10 @@
-"""A process that trains when it is told to and sleeps otherwise.
+"""A process that trains on request and sleeps otherwise.
 
     python -m benchmarks.worker stock torch
 
-It reads requests from standard input, a JSON object a line, and answers each with one
-on what was standard output. Standard library only: what a side imports, its own module
-decides. Which process is told what, and when, is for compare.py.
+It reads requests from standard input, one JSON object per line, and answers each with
+one on the original standard output. Standard library only: a side's module decides what
+is imported. compare.py decides which process does what, and when.
 """
 
 import importlib
@@ -14,14 +14,14 @@ import sys
 import time
 from importlib import metadata
 
-# The distribution's name where it is not the module's.
+# The distributions, where the name is not the module's.
 _DISTRIBUTIONS = {"tensorflow": ("tensorflow-cpu", "tensorflow")}
 
 
 def timed(run, turn_s, step_s):
-    """Seconds for one step of `run(steps)`, of as many as take about `turn_s`.
+    """Seconds per step of `run(steps)`, over as many steps as take about `turn_s`.
 
-    `step_s` is what a step took the last time.
+    `step_s` is the duration of an earlier step.
     """
     steps = max(1, round(turn_s / step_s))
     start = time.perf_counter()
@@ -38,7 +38,7 @@ class Training:
 
     @property
     def versions(self):
-        """The names of the libraries whose versions belong to the result."""
+        """The libraries whose versions belong to the result."""
         return getattr(self.side, "versions", None) or self.module.VERSIONS
 
     def prepare(self):
@@ -54,21 +54,20 @@ class Training:
         return {"first_s": first, "num_params": num_params, **details}
 
     def step(self, turn_s):
-        """Seconds for one step, of as many on the same batch as take about `turn_s`.
+        """Seconds per step, over as many on the same batch as take about `turn_s`.
 
-        By the speed of the turn before; one step at least.
+        Their number follows from the previous turn's speed; at least one step.
         """
-        found = timed(self._step, turn_s, self.step_s)
-        self.step_s = found["step_s"]
-        return found
+        turn = timed(self._step, turn_s, self.step_s)
+        self.step_s = turn["step_s"]
+        return turn
 
     def epoch(self, batches, lead):
-        """Begin an epoch and train on its first batches.
+        """Start an epoch and train on its first batches.
 
-        `start_s` passes until the first batch is there, `batch_s` is the mean of those
-        that follow, each with its data. The first `lead` are left out of the mean:
-        meanwhile worker processes fill their queues, once an epoch, at the expense of
-        the training.
+        `start_s` is the time until the first batch is ready, `batch_s` the mean of those
+        that follow, each with its data. The mean excludes the first `lead`: meanwhile
+        worker processes fill their queues, once an epoch, which slows training.
         """
         start = time.perf_counter()
         loader = self.side.batches()
@@ -87,7 +86,7 @@ class Training:
             count += 1  # the epoch's end
         self.side.wait()
         batch_s = (time.perf_counter() - ready) / (count - lead)
-        del loader, batch  # its worker processes and threads end here, if it has any
+        del loader, batch  # ends its worker processes and threads, if any
         return {"start_s": start_s, "batch_s": batch_s, "batches": count - lead}
 
     def _step(self, steps):
@@ -121,22 +120,22 @@ def _answer(side, request):
 
 
 def versions(names):
-    """The versions of libraries by their distributions' metadata."""
-    found = {}
+    """The versions of libraries, from their distributions' metadata."""
+    result = {}
     for name in names:
         for distribution in _DISTRIBUTIONS.get(name, (name,)):
             try:
-                found[name] = metadata.version(distribution)
+                result[name] = metadata.version(distribution)
                 break
             except metadata.PackageNotFoundError:
                 continue
-    return found
+    return result
 
 
 def main(kind, name):
-    """Serve the requests of one side until standard input ends."""
+    """Serve one side's requests until standard input ends."""
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what frameworks print is no reply
+    os.dup2(2, 1)  # what frameworks print is not a reply
     side = None
     for line in sys.stdin:
         request = json.loads(line)

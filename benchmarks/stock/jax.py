@@ -68,9 +68,8 @@ class DenseNet(nn.Module):
         num_channels = self.num_channels
         for i, num_convs in enumerate(self.arch):
             net.append(DenseBlock(num_convs, self.growth_rate, self.training))
-            # Repair: d2l begins from self.num_channels again at each transition, which
-            # makes it another network than in the other frameworks (700,586
-            # parameters).
+            # Repair: d2l restarts from self.num_channels at each transition, so its
+            # network differs from the other frameworks' (700,586 parameters).
             num_channels += num_convs * self.growth_rate
             if i != len(self.arch) - 1:
                 num_channels //= 2
@@ -126,7 +125,7 @@ class Trainer:
         (_, mutated), grads = self.model.training_step(
             self.state.params, batch, self.state
         )
-        # Not compiled: each of these is an operation for each parameter.
+        # Not compiled: each of these runs one operation per parameter.
         self.state = self.state.apply_gradients(grads=grads)
         self.state = self.state.replace(
             dropout_rng=jax.random.split(self.state.dropout_rng)[0]

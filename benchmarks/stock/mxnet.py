@@ -4,8 +4,8 @@ import importlib.util
 import runpy
 from pathlib import Path
 
-# Repair: NumPy 2 lacks names that MXNet 1.9.1 reads. No thread setting is among them,
-# and nothing else of ours is loaded.
+# Repair: NumPy 2 lacks names that MXNet 1.9.1 reads. This changes no thread settings
+# and loads nothing else of ours.
 _ours = importlib.util.find_spec("d2lext").submodule_search_locations[0]
 runpy.run_path(str(Path(_ours) / "mxnet" / "numpy1.py"))
 

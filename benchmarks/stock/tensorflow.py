@@ -13,7 +13,7 @@ class ConvBlock(tf.keras.layers.Layer):
         self.bn = tf.keras.layers.BatchNormalization()
         self.relu = tf.keras.layers.ReLU()
         self.conv = tf.keras.layers.Conv2D(num_channels, (3, 3), padding="same")
-        # Repair: d2l loops over the `.layers` of a list, which Keras 3 does not give.
+        # Repair: d2l loops over the `.layers` of a list, which Keras 3 does not provide.
         self.list_layers = [self.bn, self.relu, self.conv]
 
     def call(self, x):
@@ -61,7 +61,7 @@ class DenseNet(tf.keras.Model):
                 tf.keras.layers.MaxPool2D(pool_size=3, strides=2, padding="same"),
             ]
         )
-        # Repair: Keras 3 wants a list where d2l hands over the stem itself.
+        # Repair: Keras 3 requires a list where d2l passes the stem itself.
         self.net = tf.keras.Sequential([stem])
         for i, num_convs in enumerate(arch):
             self.net.add(DenseBlock(num_convs, growth_rate))
@@ -81,8 +81,8 @@ class DenseNet(tf.keras.Model):
     def training_step(self, batch):
         X, y = batch
         fn = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        # As d2l has it, without training=True: BatchNorm takes its moving statistics,
-        # which is less work than in the other three frameworks, and never changes them.
+        # As in d2l, without training=True: BatchNorm uses its moving statistics, which
+        # is less work than in the other three frameworks, and never updates them.
         l = fn(y, self(X))
         self.plotted = l.numpy()
         return l
@@ -105,7 +105,7 @@ class Trainer:
         )
 
     def wait(self):
-        """Nothing runs on after a step."""
+        """Nothing is still running after a step."""
 
 
 def start(images, labels, batch_size=128, resize=(96, 96)):

@@ -13,8 +13,8 @@ VERSIONS = ("torch",)
 class FashionMNIST(Dataset):
     """torchvision's data set with its transforms Resize and ToTensor.
 
-    Repair: torchvision has to match its torch to the build; Pillow, which torchvision
-    calls too, does the same here, image by image and anew in each epoch.
+    Repair: torchvision must match the exact build of torch; Pillow, which torchvision
+    calls too, does the same here, image by image and again in each epoch.
     """
 
     def __init__(self, images, labels, resize):
@@ -105,7 +105,7 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model, self.data, self.batch_size = model, data, batch_size
         self.model.to(self.device)
-        # As in d2l before the lazy layers exist: SGD takes them as they are.
+        # As in d2l, before the lazy layers are built: SGD accepts them as they are.
         self.optim = torch.optim.SGD(model.parameters(), lr=model.lr)
         self.model.train()
 
@@ -120,7 +120,7 @@ class Trainer:
             self.optim.step()
 
     def wait(self):
-        """The plotted loss was waited for, the optimiser's step on a GPU was not."""
+        """The plotted loss is ready, the optimiser's step on a GPU may not be."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 

@@ -1,1 +1,1 @@
-"""Each chapter's notebook in each framework: split, run, recorded, checked for staleness."""
+"""Each chapter's notebook in each framework: split, run, recorded, found stale."""

@@ -1,10 +1,12 @@
-"""Checks of what a caller passes in: the rule, the value, the remedy."""
+"""Checks of a caller's arguments: each error states the rule, the value, the remedy."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
 
+import numpy as np
 
-def check_positive(**values):
+
+def check_positive(**values: object) -> None:
     """Raise ValueError unless each value is an integer >= 1 or a sequence of such.
 
     >>> check_positive(growth_rate=0)
@@ -22,14 +24,14 @@ def check_positive(**values):
             raise ValueError(f"{name} must {rule}, got {value!r}")
 
 
-def check_share(**values):
+def check_share(**values: object) -> None:
     """Raise ValueError unless each value is a number > 0 and <= 1."""
     for name, value in values.items():
-        if not isinstance(value, Real) or not 0 < value <= 1:
+        if not isinstance(value, Real) or not 0 < float(value) <= 1:
             raise ValueError(f"{name} must be a number > 0 and <= 1, got {value!r}")
 
 
-def check_choice(choices, **values):
+def check_choice(choices: Sequence[object], **values: object) -> None:
     """Raise ValueError unless each value is one of `choices`."""
     for name, value in values.items():
         if value not in choices:
@@ -39,11 +41,11 @@ def check_choice(choices, **values):
             )
 
 
-def check_image_size(size, min_size, network):
-    """Raise ValueError if an image of `size` (height, width) vanishes in the network.
+def check_image_size(size: tuple[int, int], min_size: int, network: str) -> None:
+    """Raise ValueError if images of `size` (height, width) are too small for a network.
 
-    `min_size` is the smallest height and width, in pixels, that leaves at least
-    one pixel in front of the head.
+    `min_size` is the smallest height and width, in pixels, that leave at least one
+    pixel in front of the head; `network` is the network's name.
     """
     if min(size) < min_size:
         height, width = size
@@ -54,5 +56,30 @@ def check_image_size(size, min_size, network):
         )
 
 
-def _is_positive(value):
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+def check_images(X: object) -> None:
+    """Raise TypeError or ValueError unless X is a float32 array (n, c, h, w)."""
+    if not isinstance(X, np.ndarray):
+        raise TypeError(
+            f"X must be a NumPy array (n, c, h, w), got {type(X).__name__}: convert "
+            "it, or call the model itself"
+        )
+    if X.ndim != 4 or 0 in X.shape:
+        raise ValueError(
+            f"X must have the shape (n, c, h, w), got {X.shape}: one image needs a "
+            "batch of one, X[None]"
+        )
+    if X.dtype != np.float32:
+        raise TypeError(
+            f"X must be float32, got {X.dtype}: convert it with X.astype('float32')"
+        )
+    if not X.flags.c_contiguous:
+        raise ValueError(
+            f"X must be contiguous, got strides {X.strides} for the shape {X.shape}: "
+            "copy it with numpy.ascontiguousarray(X)"
+        )
+
+
+def _is_positive(value: object) -> bool:
+    return (
+        isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+    )

@@ -2,45 +2,42 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-ABANDONED_S = 3600  # after which a file in the making belongs to no running process
+ABANDONED_S = 3600  # the age at which a partial file belongs to no running process
 
 
 @contextlib.contextmanager
 def replacing(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     mode: str = "wb",
     abandoned_after_s: float = ABANDONED_S,
     **options: Any,
 ) -> Iterator[IO]:
     """A new file that takes the name `path` once the block has written all of it.
 
-    If anything fails before that, what was at `path` stays and nothing is left beside
-    it. A killed process leaves its part behind; a call that finds one older than
-    `abandoned_after_s` removes it. `mode` and `options` are those of `open`. Raises
-    OSError where there is no room, or no permission.
+    If anything fails before that, whatever was at `path` stays and nothing is left
+    beside it. A killed process leaves a partial file; a later call removes it once it is
+    older than `abandoned_after_s`. `mode` and `options` are those of `open`. Raises
+    OSError if the disk is full or the folder not writable.
     """
     path = Path(path)
     _remove_abandoned(path, abandoned_after_s)
-    # In the same folder, because only within a file system is a renaming atomic.
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-    )
+    # In the same folder: renaming is atomic only within a file system.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(handle, mode, **options) as file:
+        with open(part, mode.replace("w", "x"), **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # temporary files are for their owner alone
-        os.replace(name, path)
+        os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            part.unlink()
         raise
 
 

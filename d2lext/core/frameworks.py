@@ -1,4 +1,4 @@
-"""The frameworks that there are: one table for the library, the builder and the tests.
+"""The four frameworks: one table for the library, the builder and the tests.
 
 Standard library only: the builder reads it before anything is installed.
 """
@@ -24,22 +24,22 @@ FRAMEWORKS = {
     "tensorflow": Framework("TensorFlow", ("tensorflow", "keras"), ("tf",)),
 }
 IDS = tuple(FRAMEWORKS)
-TITLES = {name: framework.title for name, framework in FRAMEWORKS.items()}
+TITLES = {backend: framework.title for backend, framework in FRAMEWORKS.items()}
+_BY_NAME = {backend: backend for backend in IDS} | {
+    alias: backend for backend, f in FRAMEWORKS.items() for alias in f.aliases
+}
 
 
 def backend_id(name: str) -> str:
-    """The id of the framework that a person calls `name`; ValueError if unknown."""
-    known = name.lower()
-    for own, framework in FRAMEWORKS.items():
-        if known in (own, *framework.aliases):
-            return own
-    names = [*IDS, *(alias for f in FRAMEWORKS.values() for alias in f.aliases)]
-    raise ValueError(f"unknown backend {name!r}: choose from {', '.join(names)}")
+    """The id of the framework that people call `name`; ValueError if unknown."""
+    if name.lower() not in _BY_NAME:
+        raise ValueError(f"unknown backend {name!r}: choose from {', '.join(_BY_NAME)}")
+    return _BY_NAME[name.lower()]
 
 
 @contextlib.contextmanager
 def needed_by(backend: str) -> Iterator[None]:
-    """Import a framework within; ImportError then says how to install it."""
+    """Where an import of the framework fails within, say how to install it."""
     try:
         yield
     except ImportError as error:

@@ -1,18 +1,28 @@
 """Figures as SVG: the curve that grows during training, lines, and rows of images.
 
-Matplotlib is imported at the first drawing, which keeps `import d2lext` quick.
+Matplotlib is imported for the first figure, which keeps `import d2lext` quick.
 """
 
 import io
 import itertools
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from d2lext.core.hyperparameters import HyperParameters
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-def use_svg_display():
+Limits = tuple[float, float] | None
+Array = Any  # numbers in lists, NumPy's arrays, tensors of any framework
+
+
+def use_svg_display() -> None:
     """Show Matplotlib's figures as SVG in a notebook."""
     from IPython import get_ipython
     from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -22,17 +32,26 @@ def use_svg_display():
         set_matplotlib_formats("svg")
 
 
-def set_figsize(figsize=(3.5, 2.5)):
-    """Make the figures that follow `figsize` (width, height) inches large."""
+def set_figsize(figsize: tuple[float, float] = (3.5, 2.5)) -> None:
+    """Set the size (width, height) of later figures, in inches."""
     from matplotlib import rcParams
 
     use_svg_display()
     rcParams["figure.figsize"] = figsize
 
 
-def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend):
-    """Label and scale Matplotlib's `axes`; `legend` holds a name for each line."""
-    # Scales first: setting one forgets the limits.
+def set_axes(
+    axes: "Axes",
+    xlabel: str | None,
+    ylabel: str | None,
+    xlim: Limits,
+    ylim: Limits,
+    xscale: str,
+    yscale: str,
+    legend: Sequence[str],
+) -> None:
+    """Label and scale Matplotlib's `axes`; `legend` names each line."""
+    # Scales first: setting one resets the limits.
     axes.set(xscale=xscale, yscale=yscale)
     axes.set(xlabel=xlabel, ylabel=ylabel, xlim=xlim, ylim=ylim)
     if legend:
@@ -41,19 +60,19 @@ def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend):
 
 
 def plot(
-    X,
-    Y=None,
-    xlabel=None,
-    ylabel=None,
-    legend=(),
-    xlim=None,
-    ylim=None,
-    xscale="linear",
-    yscale="linear",
-    fmts=("-", "m--", "g-.", "r:"),
-    figsize=(3.5, 2.5),
-    axes=None,
-):
+    X: Array,
+    Y: Array = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    legend: Sequence[str] = (),
+    xlim: Limits = None,
+    ylim: Limits = None,
+    xscale: str = "linear",
+    yscale: str = "linear",
+    fmts: Sequence[str] = ("-", "m--", "g-.", "r:"),
+    figsize: tuple[float, float] = (3.5, 2.5),
+    axes: "Axes | None" = None,
+) -> None:
     """Draw lines through the points (x, y) of X and Y, each one line or several.
 
     A line is a sequence of numbers or a tensor with one axis. Several lines in Y may
@@ -76,8 +95,8 @@ def plot(
     set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend)
 
 
-def svg(fig):
-    """`fig` as SVG text that depends on nothing but the figure: no date, no random id."""
+def svg(fig: "Figure") -> str:
+    """`fig` as SVG text that depends only on the figure: no date, no random id."""
     from matplotlib import rc_context
 
     buffer = io.StringIO()
@@ -86,10 +105,16 @@ def svg(fig):
     return buffer.getvalue()
 
 
-def show_images(imgs, num_rows, num_cols, titles=None, scale=1.5):
+def show_images(
+    imgs: Array,
+    num_rows: int,
+    num_cols: int,
+    titles: Sequence[str] | None = None,
+    scale: float = 1.5,
+) -> np.ndarray:
     """Plot images (h, w) or (h, w, 3) in rows; return the axes, a flat array.
 
-    `imgs` holds arrays, tensors or Pillow's images, `titles` what stands above them.
+    `imgs` holds arrays, tensors or Pillow's images; `titles` go above them.
     """
     from matplotlib import pyplot as plt
 
@@ -98,23 +123,23 @@ def show_images(imgs, num_rows, num_cols, titles=None, scale=1.5):
     )
     axes = axes.flatten()
     for i, (ax, img) in enumerate(zip(axes, imgs, strict=False)):
-        ax.imshow(_to_numpy(img), cmap="gray_r")  # of grey images only
+        ax.imshow(_to_numpy(img), cmap="gray_r")  # applies to grey images only
         ax.set_axis_off()
         if titles:
             ax.set_title(titles[i])
     return axes
 
 
-def _lines(values):
-    """The lines in what `plot` was given, a list of arrays."""
+def _lines(values: Array) -> list[np.ndarray]:
+    """The lines that were passed to `plot`."""
     if isinstance(values, (list, tuple)) and np.ndim(_to_numpy(values[0])) > 0:
         return [_to_numpy(line) for line in values]
     values = _to_numpy(values)
     return [values] if values.ndim == 1 else list(values)
 
 
-def _to_numpy(tensor):
-    """A NumPy array of anything like an array, on whatever device it is."""
+def _to_numpy(tensor: Array) -> np.ndarray:
+    """A NumPy array of anything like an array, on any device."""
     if hasattr(tensor, "asnumpy"):  # MXNet
         return tensor.asnumpy()
     if hasattr(tensor, "detach"):  # PyTorch
@@ -122,37 +147,37 @@ def _to_numpy(tensor):
     return np.asarray(tensor)
 
 
+@dataclass(eq=False, repr=False)
 class ProgressBoard(HyperParameters):
-    """A plot whose lines grow while a model trains; in a notebook it is drawn anew.
+    """A plot whose lines grow while a model trains; a notebook redraws it in place.
 
     Outside a notebook it keeps the points in `data` and shows nothing.
     """
 
-    def __init__(
-        self,
-        xlabel=None,
-        ylabel=None,
-        xlim=None,
-        ylim=None,
-        xscale="linear",
-        yscale="linear",
-        ls=("-", "--", "-.", ":"),
-        colors=("C0", "C1", "C2", "C3"),
-        fig=None,
-        axes=None,
-        figsize=(5, 3.2),
-        display=True,
-    ):
-        self.save_hyperparameters()
+    xlabel: str | None = None
+    ylabel: str | None = None
+    xlim: Limits = None
+    ylim: Limits = None
+    xscale: str = "linear"
+    yscale: str = "linear"
+    ls: Sequence[str] = ("-", "--", "-.", ":")
+    colors: Sequence[str] = ("C0", "C1", "C2", "C3")
+    fig: "Figure | None" = None
+    axes: "Axes | None" = None
+    figsize: tuple[float, float] = (5, 3.2)
+    display: bool = True
+
+    def __post_init__(self) -> None:
+        self.hparams = dict(vars(self))
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget all points; the next drawing is a new output."""
-        self.data = defaultdict(list)
-        self._waiting = defaultdict(list)
-        self._handle = None
+        self.data: dict[str, list[tuple]] = defaultdict(list)
+        self._waiting: dict[str, list[tuple]] = defaultdict(list)
+        self._handle: Any = None  # IPython's, of the output
 
-    def draw(self, x, y, label, every_n=1):
+    def draw(self, x: float, y: float, label: str, every_n: int = 1) -> None:
         """Add the point (x, y) to the line `label`.
 
         `every_n` points are averaged into one; anything below 1 counts as 1.
@@ -168,44 +193,46 @@ class ProgressBoard(HyperParameters):
         if self.display:
             self._show()
 
-    def restore(self, data):
-        """Draw the points that a board had as its `data`, in an earlier process."""
+    def restore(self, data: Mapping[str, Sequence[Sequence[float]]]) -> None:
+        """Draw points saved from the `data` of a board in an earlier process."""
         for label, points in data.items():
             self.data[label] = [tuple(point) for point in points]
         if self.data and self.display:
             self._show()
 
-    def figure(self):
+    def figure(self) -> "Figure":
         """The Matplotlib figure of the points so far."""
         from matplotlib.figure import Figure
 
-        # Not pyplot's: a figure of ours is shown once, and is not left open.
+        # Not pyplot's, which would stay open and be shown twice.
         fig = self.fig or Figure(figsize=self.figsize)
         axes = self.axes or fig.gca()
         axes.clear()
         for i, (label, points) in enumerate(self.data.items()):
-            style = {
-                "ls": self.ls[i % len(self.ls)],
-                "c": self.colors[i % len(self.colors)],
-            }
-            marker = "o" if len(points) < 20 else None
-            # Not clipped: the last point lies on the frame.
-            style |= {"marker": marker, "ms": 4, "clip_on": False, "zorder": 3}
-            axes.plot(*zip(*points, strict=True), **style, label=label)
+            axes.plot(
+                *zip(*points, strict=True),
+                label=label,
+                ls=self.ls[i % len(self.ls)],
+                c=self.colors[i % len(self.colors)],
+                marker="o" if len(points) < 20 else None,
+                ms=4,
+                clip_on=False,  # the last point lies on the frame
+                zorder=3,
+            )
         axes.set(xlabel=self.xlabel, ylabel=self.ylabel, xlim=self.xlim, ylim=self.ylim)
         axes.set(xscale=self.xscale, yscale=self.yscale)
         axes.grid(alpha=0.3)
         axes.legend()
         return fig
 
-    def _show(self):
+    def _show(self) -> None:
         from IPython import display, get_ipython
 
         if get_ipython() is None:
             return
         picture = display.SVG(svg(self.figure()))
-        # One output that is updated: clear_output would make readers' pages
-        # flicker and wipe what the cell printed.
+        # One output, updated in place: clear_output would make readers' pages
+        # flicker and erase what the cell printed.
         if self._handle is None:
             self._handle = display.display(picture, display_id=True)
         else:

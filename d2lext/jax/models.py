@@ -6,8 +6,9 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
+from d2lext.core.checks import check_images
 from d2lext.core.densenet import registry
-from d2lext.core.densenet.steps import Step, check_images
+from d2lext.core.densenet.parity import Step
 from d2lext.jax.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["create_model", "predict", "examine"]

@@ -3,8 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
+from d2lext.core.checks import check_images
 from d2lext.core.densenet import registry
-from d2lext.core.densenet.steps import Step, check_images
+from d2lext.core.densenet.parity import Step
 from d2lext.tensorflow.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["create_model", "predict", "examine"]

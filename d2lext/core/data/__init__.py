@@ -1,1 +1,1 @@
-"""Data sets: downloaded, checked, resized, shuffled into minibatches."""
+"""Data sets: downloaded, verified, resized, shuffled into minibatches."""

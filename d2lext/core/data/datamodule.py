@@ -1,5 +1,8 @@
 """Data sets as d2l's chapters use them; a backend adds only its kind of tensor."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 
 from d2lext.core import plotting
@@ -8,6 +11,8 @@ from d2lext.core.data import fashion_mnist, minibatches
 from d2lext.core.data.resized import resized
 from d2lext.core.hyperparameters import HyperParameters
 
+Tensor = Any  # of the backend's framework
+
 
 class DataModule(HyperParameters):
     """Base of data sets: a loader for training and one for validation.
@@ -15,27 +20,34 @@ class DataModule(HyperParameters):
     A trainer sets `seed`, of the order, and `device`, where it wants the batches.
     """
 
-    seed, device = 0, None
+    seed: int = 0
+    device: Any = None
+    batch_size: int  # set by subclasses
 
-    def __init__(self, root="../data", num_workers=4):
+    def __init__(self, root: str = "../data", num_workers: int = 4) -> None:
         self.save_hyperparameters()
 
-    def get_dataloader(self, train):
+    def get_dataloader(self, train: bool) -> Iterable:
         """An iterable over minibatches, for training if `train`."""
         raise NotImplementedError("a DataModule defines get_dataloader(self, train)")
 
-    def train_dataloader(self):
+    def train_dataloader(self) -> Iterable:
         """The loader of the training set."""
         return self.get_dataloader(train=True)
 
-    def val_dataloader(self):
+    def val_dataloader(self) -> Iterable:
         """The loader of the validation set."""
         return self.get_dataloader(train=False)
 
-    def get_tensorloader(self, tensors, train, indices=slice(0, None)):
+    def get_tensorloader(
+        self,
+        tensors: Sequence[Tensor],
+        train: bool,
+        indices: slice | np.ndarray = slice(0, None),
+    ) -> minibatches.TensorBatches:
         """Minibatches of `batch_size` examples out of `tensors`, shuffled if `train`.
 
-        The tensors share their first axis, and `indices` says which examples of it.
+        The tensors share their first axis; `indices` selects examples along it.
         """
         return minibatches.TensorBatches(
             tensors,
@@ -46,52 +58,65 @@ class DataModule(HyperParameters):
             take=self.take,
         )
 
-    def take(self, tensor, indices):
-        """The examples `indices`, a NumPy array, of a tensor."""
+    def take(self, tensor: Tensor, indices: np.ndarray) -> Tensor:
+        """The examples `indices` of a tensor."""
         return tensor[indices]
 
 
 class FashionMNIST(DataModule):
     """Fashion-MNIST (Xiao et al., 2017): ten kinds of garments in 28x28 grey pixels.
 
-    Of the 60,000 training images 10,000 are held out for validation, the same ones
-    whatever the seed; the 10,000 test images come from `test_dataloader` alone.
-    `resize` is (height, width); `num_train` and `num_val` shorten the sets. Enlarged
-    images are made once and kept in the cache as bytes; they become numbers in [0, 1]
-    on the device.
+    Of the 60,000 training images 10,000 are held out for validation, the same ones for
+    every seed; only `test_dataloader` returns the 10,000 test images. `resize` is
+    (height, width); `num_train` and `num_val` shorten the sets. Enlarged images are
+    made once and cached as bytes; on the device they become numbers in [0, 1].
     """
 
-    def __init__(self, batch_size=64, resize=(28, 28), num_train=None, num_val=None):
+    resize: tuple[int, int]
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        resize: tuple[int, int] = (28, 28),
+        num_train: int | None = None,
+        num_val: int | None = None,
+    ) -> None:
         super().__init__()
         check_positive(batch_size=batch_size, resize=tuple(resize))
         self.save_hyperparameters()
         self.source = fashion_mnist.load()
         self.train_index, self.val_index = minibatches.split(num_train, num_val)
 
-    def to_tensors(self, X, y):
-        """Tensors of the framework from NumPy: X (n, 1, h, w) uint8, y (n,) int64.
+    def to_tensors(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The framework's tensors from X (n, 1, h, w) uint8 and y (n,) int64.
 
-        The pixels are float32 in [0, 1] then.
+        The pixels become float32 in [0, 1].
         """
         raise NotImplementedError
 
-    def text_labels(self, indices):
+    def text_labels(self, indices: Iterable) -> list[str]:
         """The names of the classes `indices`."""
         return [fashion_mnist.LABELS[int(i)] for i in indices]
 
-    def get_dataloader(self, train):
+    def get_dataloader(self, train: bool) -> minibatches.Batches:
         """Shuffled minibatches of the training set, or the validation set in order."""
         index = self.train_index if train else self.val_index
         images, labels = self.source.train_images, self.source.train_labels
         return self._batches(images[index], labels[index], shuffle=train)
 
-    def test_dataloader(self):
-        """The test set in order. Look at it once, when everything is decided."""
+    def test_dataloader(self) -> minibatches.Batches:
+        """The test set in order. Look at it once, after every decision is made."""
         images, labels = self.source.test_images, self.source.test_labels
         return self._batches(images, labels, shuffle=False)
 
-    def visualize(self, batch, nrows=1, ncols=8, labels=()):
-        """Show the first images of a minibatch with their labels."""
+    def visualize(
+        self,
+        batch: tuple[Tensor, Tensor],
+        nrows: int = 1,
+        ncols: int = 8,
+        labels: Sequence[str] = (),
+    ) -> np.ndarray:
+        """Show the first images of a minibatch with their labels; return the axes."""
         X, y = batch
         images = X.squeeze(1) if X.shape[1] == 1 else X.squeeze(-1)
         return plotting.show_images(

@@ -1,7 +1,7 @@
 """Files of a data set: from a local folder, the cache, or their publisher.
 
-What is returned has been compared with its checksum, in every one of these places.
-What the files mean is left to the module of the data set.
+Each file is verified by its checksum, wherever it comes from. What the files mean is
+left to the data set's own module.
 """
 
 import hashlib
@@ -21,49 +21,49 @@ TIMEOUT_S = 10  # without an answer, or without a byte while a download runs
 
 
 class DataError(RuntimeError):
-    """Data cannot be had as asked for; the message says why and what helps."""
+    """The data are not available; the message says why and how to get them."""
 
 
 class NoNetworkError(DataError):
-    """The publisher cannot be reached, and nothing on this machine is damaged."""
+    """The publisher cannot be reached, and no file on this machine is damaged."""
 
 
 class Files(NamedTuple):
-    """The files of a data set: a folder's name, an address, a SHA-256 for each file."""
+    """The files of a data set: their folder's name, their address, each one's SHA-256."""
 
     name: str
     url: str  # ends with a slash
-    sha256: dict
+    sha256: dict[str, str]
 
 
-def find(files):
-    """The folder that holds `files`, each as its checksum says.
+def find(files: Files) -> Path:
+    """The folder that holds `files`, each verified by its checksum.
 
-    It lies in the folder that D2LEXT_DATA names, or else in the cache (D2LEXT_CACHE),
-    to which missing files are downloaded. Raises DataError, and NoNetworkError where a
-    caller without a network may go on with something else.
+    It is in the folder that D2LEXT_DATA names, or else in the cache (D2LEXT_CACHE),
+    to which missing files are downloaded. Raises DataError, and its NoNetworkError
+    where a caller may continue with other data.
     """
     if os.environ.get("D2LEXT_DATA"):
         return _find_local(files, Path(os.environ["D2LEXT_DATA"]).expanduser())
     folder = cache_folder() / files.name
-    wanted = [n for n in files.sha256 if _sha256(folder / n) != files.sha256[n]]
-    if wanted:
-        _check_writable(folder, wanted)
-        _check_reachable(files, folder, wanted)
-    for name in wanted:
+    needed = [n for n in files.sha256 if _sha256(folder / n) != files.sha256[n]]
+    if needed:
+        _check_writable(folder, needed)
+        _check_reachable(files, folder, needed)
+    for name in needed:
         _download(files, name, folder)
     return folder
 
 
-def cache_folder():
-    """Where downloads are kept: D2LEXT_CACHE, or the system's place for caches."""
+def cache_folder() -> Path:
+    """The folder of downloads: D2LEXT_CACHE, or the system's folder for caches."""
     folder = os.environ.get("D2LEXT_CACHE") or _pooch().os_cache("d2lext")
     return Path(folder).expanduser()
 
 
 def _pooch():
     with warnings.catch_warnings():
-        # In a notebook without ipywidgets it warns of a progress bar that is not ours.
+        # In a notebook without ipywidgets it warns of a progress bar we do not use.
         warnings.simplefilter("ignore")
         import pooch
     return pooch
@@ -73,14 +73,14 @@ def _find_local(files, root):
     folder = root / files.name
     missing = [name for name in files.sha256 if not os.path.exists(folder / name)]
     if missing:
-        lacking = f"without {', '.join(missing)}"
+        problem = f"without {', '.join(missing)}"
         if not os.path.isdir(root):
-            lacking = "(no such folder)"
+            problem = "(no such folder)"
         elif len(missing) == len(files.sha256):
-            lacking = "without any of them"
+            problem = "without any of them"
         raise DataError(
             f"D2LEXT_DATA must name a folder that holds {files.name}/ with "
-            f"{', '.join(files.sha256)}, got {str(root)!r} {lacking}: correct it, or "
+            f"{', '.join(files.sha256)}, got {str(root)!r} {problem}: correct it, or "
             f"unset it to download them from {files.url}"
         )
     for name in files.sha256:
@@ -93,26 +93,26 @@ def _find_local(files, root):
     return folder
 
 
-def _check_writable(folder, wanted):
+def _check_writable(folder, needed):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise DataError(
-            f"the cache must be writable to download {', '.join(wanted)} (missing or "
+            f"the cache must be writable to download {', '.join(needed)} (missing or "
             f"damaged), got {str(folder)!r} ({error.strerror}): set D2LEXT_CACHE to a "
-            "folder that you may write to, or D2LEXT_DATA to one that holds "
+            "folder that you can write to, or D2LEXT_DATA to one that holds "
             f"{folder.name}/ with the files"
         ) from None
 
 
-def _check_reachable(files, folder, wanted):
-    """Raise unless the publisher answers, soon, that it has the files."""
-    reason = _no_answer(files.url + wanted[0])
+def _check_reachable(files, folder, needed):
+    """Raise unless the publisher soon answers that it has the files."""
+    reason = _no_answer(files.url + needed[0])
     if reason is None:
         return
-    for name in wanted:
+    for name in needed:
         if os.path.exists(folder / name):
             raise DataError(
                 f"{_damage(files, folder / name)}; {reason} to download it again: "
@@ -124,6 +124,7 @@ def _check_reachable(files, folder, wanted):
 
 def _no_answer(url):
     """Why nothing can be downloaded from `url`, or None."""
+    answers: queue.SimpleQueue[requests.Response | requests.RequestException]
     answers = queue.SimpleQueue()
 
     def ask():
@@ -132,8 +133,8 @@ def _no_answer(url):
         except requests.RequestException as error:
             answers.put(error)
 
-    # In a thread, because a look-up of a name has no timeout of its own, and that of
-    # a connection counts anew for each address of the host.
+    # In a thread, because looking up a name has no timeout, and a connection's timeout
+    # restarts for each address of the host.
     threading.Thread(target=ask, daemon=True).start()
     host = urlsplit(url).netloc
     try:
@@ -148,20 +149,20 @@ def _no_answer(url):
 
 
 def _download(files, name, folder):
-    """Download one file: it appears in `folder` complete and right, or not at all."""
+    """Download one file: it appears in `folder` complete and verified, or not at all."""
     url = files.url + name
     remedy = (
         "try again later, or set D2LEXT_DATA to a folder that holds "
         f"{files.name}/ with the files"
     )
     pooch = _pooch()
-    # Its messages name folders of this machine; the bar says enough.
+    # Its messages name folders of this machine; the bar is enough.
     pooch.get_logger().setLevel("WARNING")
-    # pooch sets the total later, but until then a bar without one counts as no bar.
+    # pooch sets the total later, but it treats a bar without one as no bar.
     with tqdm(desc=name, total=1, unit="B", unit_scale=True, ncols=79) as bar:
         try:
-            # To a temporary file beside it, which takes the name when it is verified:
-            # two processes that download the same file do each other no harm.
+            # To a temporary file beside it, which takes the name once verified: two
+            # processes can download the same file at once.
             pooch.retrieve(
                 url,
                 known_hash=f"sha256:{files.sha256[name]}",
@@ -169,38 +170,38 @@ def _download(files, name, folder):
                 path=folder,
                 downloader=pooch.HTTPDownloader(timeout=TIMEOUT_S, progressbar=bar),
             )
-            (folder / name).chmod(0o644)  # temporary files are for their owner alone
+            (folder / name).chmod(0o644)  # temporary files are their owner's alone
         except requests.RequestException as error:
             raise DataError(
-                f"{url} must arrive in full, got {type(error).__name__} on the way: "
-                f"{remedy}"
+                f"{url} must arrive in full, but the download failed with "
+                f"{type(error).__name__}: {remedy}"
             ) from None
         except ValueError:  # pooch's error for a wrong checksum
             raise DataError(
                 f"{url} must have the SHA-256 {files.sha256[name]}, got a truncated or "
-                f"altered file, which was not kept: {remedy}"
+                f"altered file, which was discarded: {remedy}"
             ) from None
         except OSError as error:
             raise DataError(
-                f"the cache must be able to keep {name}, got {str(folder)!r} "
+                f"the cache must be able to hold {name}, got {str(folder)!r} "
                 f"({error.strerror}): set D2LEXT_CACHE to another folder"
             ) from None
 
 
 def _damage(files, path):
-    """What is wrong with a file that is there, or None."""
-    expected, found = files.sha256[path.name], _sha256(path)
-    if found == expected:
+    """What is wrong with an existing file, or None."""
+    expected, actual = files.sha256[path.name], _sha256(path)
+    if actual == expected:
         return None
-    if found is None:
-        return f"{path} must be a file that may be read, got something else"
+    if actual is None:
+        return f"{path} must be a file that you can read, got something else"
     return (
-        f"{path} must have the SHA-256 {expected}, got {found} (truncated or altered)"
+        f"{path} must have the SHA-256 {expected}, got {actual} (truncated or altered)"
     )
 
 
 def _sha256(path):
-    """The SHA-256 of a file in hexadecimal, or None where there is none to read."""
+    """The SHA-256 of a file in hexadecimal, or None if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,12 +1,12 @@
 """Fashion-MNIST (Xiao et al., 2017) as NumPy arrays.
 
-The real images come from a folder, the cache or the publisher, see
-`d2lext.core.data.download`. Without a network there are synthetic garments instead, and a
-notice that says so.
+The real images come from a folder, the cache or the publisher (see `download`). Without
+a network, `garments` draws synthetic ones, and a notice says so.
 """
 
 import functools
 import gzip
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -47,9 +47,9 @@ FILES = download.Files(
 
 
 class Source(NamedTuple):
-    """The images, uint8 (n, 28, 28), their labels, uint8 (n,), and where they are from.
+    """The images, uint8 (n, 28, 28), their labels, uint8 (n,), and their origin.
 
-    The arrays are shared between callers and cannot be written to.
+    The arrays are shared between callers and read-only.
     """
 
     train_images: np.ndarray
@@ -59,8 +59,8 @@ class Source(NamedTuple):
     origin: str  # "real" or "synthetic"
 
 
-def load():
-    """The real Fashion-MNIST, or, without a network, synthetic garments and a notice.
+def load() -> Source:
+    """The real Fashion-MNIST or, without a network, synthetic garments and a notice.
 
     Raises `download.DataError` for files that are damaged, or missing from the folder
     that D2LEXT_DATA names.
@@ -70,23 +70,24 @@ def load():
     except download.NoNetworkError as error:
         print(_notice(error), flush=True)
         return _synthetic()
-    # The checksums that `find` has compared fix the contents: they may be kept.
+    # The checksums, verified by `find`, determine the contents: they can be cached.
     return _read(folder, tuple(FILES.sha256.items()))
 
 
 @functools.lru_cache(maxsize=1)
-def _read(folder, checksums):
+def _read(folder: Path, checksums: tuple[tuple[str, str], ...]) -> Source:
     paths = (folder / name for name, _ in checksums)
-    arrays = [parse_idx(gzip.decompress(path.read_bytes())) for path in paths]
-    return Source(*arrays, origin="real")
+    arrays = (parse_idx(gzip.decompress(path.read_bytes())) for path in paths)
+    train_images, train_labels, test_images, test_labels = arrays
+    return Source(train_images, train_labels, test_images, test_labels, origin="real")
 
 
-def parse_idx(content):
+def parse_idx(content: bytes) -> np.ndarray:
     """The array in an IDX file of bytes: magic number, sizes, elements in C order."""
     zero, kind, num_axes = content[:2], content[2], content[3]
     if zero != b"\0\0" or kind != 0x08:  # 0x08: unsigned bytes
         raise ValueError(
-            f"an IDX file of bytes begins 00 00 08, got {content[:3].hex()}"
+            f"an IDX file of bytes must begin with 00 00 08, got {content[:3].hex()}"
         )
     start = 4 + 4 * num_axes
     shape = np.frombuffer(content[4:start], ">u4")
@@ -94,14 +95,14 @@ def parse_idx(content):
 
 
 @functools.cache
-def _synthetic():
+def _synthetic() -> Source:
     arrays = (*garments.draw(NUM_TRAIN, seed=0), *garments.draw(NUM_TEST, seed=1))
     for array in arrays:
         array.flags.writeable = False
     return Source(*arrays, origin="synthetic")
 
 
-def _notice(reason):
+def _notice(reason: Exception) -> str:
     names = "\n".join(f"  {FILES.name}/{name}" for name in FILES.sha256)
     rule = "!" * 72
     return f"""\
@@ -109,7 +110,7 @@ def _notice(reason):
 NO NETWORK: {reason}.
 These are SYNTHETIC garments, drawn by the program, NOT Fashion-MNIST.
 Everything runs, but losses and accuracies say nothing about the real images.
-To get those, connect to the network and run this again, or set D2LEXT_DATA
-to a folder that holds
+To use the real ones, connect to the network and run this again, or set
+D2LEXT_DATA to a folder that holds
 {names}
 {rule}"""

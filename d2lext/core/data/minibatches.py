@@ -1,9 +1,11 @@
-"""Minibatches: which images are held out, their size, their order.
+"""Minibatches: which images are held out, the size and order of batches.
 
-All of it is NumPy, so that equal seeds give equal batches in every framework.
+All of it is NumPy, so equal seeds give equal batches in every framework.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -11,22 +13,24 @@ from d2lext.core.checks import check_positive
 from d2lext.core.data.fashion_mnist import NUM_TRAIN
 
 NUM_HELD_OUT = 10_000
-_SPLIT_SEED = 2017  # never change it: a trained model would have seen what is held out
+_SPLIT_SEED = 2017  # never change it: trained models would have seen held-out images
 
 
-def split(num_train=None, num_val=None):
-    """Indices of the images to train on and of those held out for validation.
+def split(
+    num_train: int | None = None, num_val: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the training images and of those held out for validation.
 
-    Of one fixed permutation of the 60,000 the last 10,000 are held out, whatever the
-    seed of the training. `num_train` and `num_val` take the first ones of each part;
-    None means all.
+    The last 10,000 of one fixed permutation of the 60,000 are held out, whatever the
+    seed of training. `num_train` and `num_val` keep only the first of each part; None
+    means all.
     """
     order = np.random.Generator(np.random.PCG64(_SPLIT_SEED)).permutation(NUM_TRAIN)
     train, val = order[:-NUM_HELD_OUT], order[-NUM_HELD_OUT:]
     return _first(train, num_train=num_train), _first(val, num_val=num_val)
 
 
-def _first(index, **number):
+def _first(index: np.ndarray, **number: int | None) -> np.ndarray:
     [(name, value)] = number.items()
     if value is None:
         return index
@@ -40,22 +44,24 @@ def _first(index, **number):
 
 
 class Minibatches:
-    """An epoch's minibatches each time it is iterated; the last one may be smaller.
+    """One epoch of minibatches per iteration; the last batch may be smaller.
 
-    With `shuffle` the order of epoch e depends on `seed` and e alone. A subclass makes
-    the batches of their examples' indices, in `batches(indices)`.
+    With `shuffle` the order of epoch e depends only on `seed` and e. A subclass turns
+    indices of examples into batches, in `batches(indices)`.
     """
 
-    def __init__(self, num_examples, batch_size, shuffle, seed):
+    def __init__(
+        self, num_examples: int, batch_size: int, shuffle: bool, seed: int
+    ) -> None:
         check_positive(num_examples=num_examples, batch_size=batch_size)
         self.num_examples, self.batch_size = num_examples, batch_size
         self.shuffle, self.seed = shuffle, seed
         self.epoch = 0  # of the next iteration
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-self.num_examples // self.batch_size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator:
         order = np.arange(self.num_examples)
         if self.shuffle:
             bits = np.random.PCG64([self.seed, self.epoch])
@@ -64,23 +70,31 @@ class Minibatches:
         ends = np.arange(self.batch_size, self.num_examples, self.batch_size)
         return self.batches(np.split(order, ends))
 
-    def batches(self, indices):
+    def batches(self, indices: Sequence[np.ndarray]) -> Iterator:
         """The batches of the examples `indices`, an array for each batch."""
         raise NotImplementedError
 
 
 class TensorBatches(Minibatches):
-    """Minibatches of `tensors` that share their first axis: the examples `index`.
+    """Minibatches of the examples `index` of `tensors`, which share their first axis.
 
-    `take(tensor, indices)` picks examples of a tensor.
+    `take(tensor, indices)` selects examples of a tensor.
     """
 
-    def __init__(self, tensors, index, batch_size, shuffle, seed, take):
+    def __init__(
+        self,
+        tensors: Sequence[Any],
+        index: np.ndarray,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        take: Callable[[Any, np.ndarray], Any],
+    ) -> None:
         super().__init__(len(index), batch_size, shuffle, seed)
         self.tensors, self.index, self.take = tensors, index, take
 
-    def batches(self, indices):
-        """Tuples of the framework's own tensors."""
+    def batches(self, indices: Iterable[np.ndarray]) -> Iterator[tuple]:
+        """Tuples of the framework's tensors."""
         for i in indices:
             yield tuple(self.take(tensor, self.index[i]) for tensor in self.tensors)
 
@@ -88,24 +102,31 @@ class TensorBatches(Minibatches):
 class Batches(Minibatches):
     """Minibatches (X, y) of `images`, uint8 (n, h, w), and their `labels`.
 
-    X is uint8 of shape (n, 1, h, w), y is int64; both pass through `convert(X, y)`,
-    which makes tensors of them. One thread reads the next batch while the current one
-    is used.
+    X is uint8 of shape (n, 1, h, w), y is int64; `convert(X, y)` turns them into
+    tensors. A thread reads the next batch while the current one is in use.
     """
 
-    def __init__(self, images, labels, batch_size, shuffle, seed, convert):
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        convert: Callable[[np.ndarray, np.ndarray], tuple],
+    ) -> None:
         super().__init__(len(labels), batch_size, shuffle, seed)
         self.images, self.labels, self.convert = images, labels, convert
 
-    def batches(self, indices):
+    def batches(self, indices: Sequence[np.ndarray]) -> Iterator[tuple]:
         """Each batch after `convert`."""
-        # Leaving the block, also when a caller stops early, ends the thread.
+        # Leaving the block ends the thread, also if a caller stops early.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as worker:
-            coming = worker.submit(self._read, indices[0])
+            following = worker.submit(self._read, indices[0])
             for index in indices[1:]:
-                ready, coming = coming, worker.submit(self._read, index)
+                ready, following = following, worker.submit(self._read, index)
                 yield self.convert(*ready.result())
-            yield self.convert(*coming.result())
+            yield self.convert(*following.result())
 
     def _read(self, index):
         X = self.images[index][:, None]  # (n, 1, h, w)

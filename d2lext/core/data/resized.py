@@ -1,8 +1,7 @@
-"""Images at another size: made once, kept in the cache and read from there.
+"""Images at another size: made once, then read from the cache.
 
-A file of the cache is named by what it was made from, appears complete or not at all,
-and is mapped into memory: an epoch reads what it needs of it, and several processes
-share it.
+A cached file is named by what it was made from, appears complete or not at all, and is
+mapped into memory: an epoch reads only what it needs, and processes share it.
 """
 
 import hashlib
@@ -15,37 +14,37 @@ from d2lext.core.data.download import cache_folder
 from d2lext.core.files import replacing
 
 _AT_ONCE = 1000  # images between two writes
-_MOST_IN_MEMORY = 2  # arrays: the images to train on, and those to validate on
-_in_memory = {}
+_MOST_IN_MEMORY = 2  # arrays: the training and the validation images
+_in_memory: dict[str, np.ndarray] = {}
 
 
-def resized(images, size):
-    """Images (n, h, w), uint8, at another `size` (height, width), not to be written to.
+def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Images (n, h, w), uint8, at another `size` (height, width), read-only.
 
-    Where the cache cannot be written to, because it is full or not ours, a notice says
-    so and the images are kept in memory.
+    Where the cache is full or not writable, a notice says so and the images are kept
+    in memory.
     """
-    size = tuple(size)
+    size = size[0], size[1]
     if images.shape[1:] == size:
         return images
     shape = (len(images), *size)
     path = cache_folder() / "resized" / f"{_name(images, size)}.npy"
-    found = _read(path, shape)
-    if found is not None:
-        return found
+    cached = _read(path, shape)
+    if cached is not None:
+        return cached
     if path.name not in _in_memory:
         problem = None
         try:
             _write(path, images, shape)
         except OSError as error:
             problem = error.strerror
-        found = _read(path, shape)  # it may be another process's
-        if found is not None:
-            return found
+        cached = _read(path, shape)  # it may be another process's
+        if cached is not None:
+            return cached
         print(
-            f"The cache must be able to keep {_mib(shape)} MiB of resized images, got "
-            f"{str(path.parent)!r} ({problem or 'it cannot be read'}): they are kept in "
-            "memory this time. Make room, or set D2LEXT_CACHE to another folder."
+            f"The cache must be able to hold {_mib(shape)} MiB of resized images, got "
+            f"{str(path.parent)!r} ({problem or 'it cannot be read'}): this time they "
+            "are kept in memory. Make room, or set D2LEXT_CACHE to another folder."
         )
         while len(_in_memory) >= _MOST_IN_MEMORY:
             del _in_memory[next(iter(_in_memory))]
@@ -54,27 +53,27 @@ def resized(images, size):
     return _in_memory[path.name]
 
 
-def resize(images, size):
-    """Images (n, h, w), uint8, at another `size` (height, width); Pillow's bilinear."""
+def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Images (n, h, w), uint8, at another `size` (height, width), by Pillow, bilinear."""
     height, width = size
     larger = np.empty((len(images), height, width), np.uint8)
     for i, image in enumerate(images):
         # Pillow counts width first.
-        larger[i] = Image.fromarray(image).resize(
-            (width, height), Image.Resampling.BILINEAR
+        larger[i] = np.asarray(
+            Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
         )
     return larger
 
 
 def _name(images, size):
-    digest = hashlib.sha256(np.ascontiguousarray(images))
+    digest = hashlib.sha256(np.ascontiguousarray(images).data)
     digest.update(repr((images.shape, "bilinear")).encode())
     return f"{size[0]}x{size[1]}-{digest.hexdigest()[:24]}"
 
 
 def _read(path, shape):
-    """The array in the file, or None where there is no such file or it is damaged."""
-    # What reads a damaged file raises whatever its bytes lead to.
+    """The array in the file, or None if the file is missing or damaged."""
+    # The error for a damaged file depends on its bytes.
     with suppress(Exception):
         array = np.lib.format.open_memmap(path, mode="r")
         if array.shape == shape and array.dtype == np.uint8:
@@ -83,9 +82,8 @@ def _read(path, shape):
 
 
 def _write(path, images, shape):
-    """Resize into a temporary file, which takes the name when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Written, not mapped: where the disk is full, a mapping kills the process.
+    # Written, not mapped: on a full disk a mapping kills the process.
     with replacing(path) as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)

@@ -1,13 +1,20 @@
-"""When two frameworks compute the same: how far float32 numbers may lie apart."""
+"""Parity: how far apart the float32 results of two frameworks may lie."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-# The largest difference that is allowed, as a share of the largest number compared.
-# Each operation of float32 rounds by up to 2^-24 = 6e-8, and frameworks add up their
-# sums in different orders. A forward pass through some dozen layers so comes to about
-# 1e-6; with the statistics of a minibatch it divides by deviations that carry errors
-# of their own; the backward pass doubles the number of layers, and its sums cancel.
-# A step of training starts from the errors of all steps before it.
+from d2lext.core.densenet.architecture import Architecture
+
+Arrays = Mapping[str, np.ndarray]  # by canonical names
+# The largest difference allowed, as a share of the largest number compared. Each
+# operation of float32 rounds by up to 2^-24 = 6e-8, and frameworks sum in different
+# orders. A forward pass through some dozen layers thus reaches about 1e-6; in training
+# mode it also divides by a minibatch's deviations, which carry errors too; the backward
+# pass doubles the number of layers, and its sums cancel. A training step starts from
+# the errors of all steps before it.
 TOLERANCES = {
     "logits, evaluation": 5e-6,
     "logits, training": 2e-5,
@@ -19,14 +26,27 @@ TOLERANCES = {
 }
 
 
-def difference(a, b):
+class Step(NamedTuple):
+    """The results of one training step, by canonical names and in canonical layouts.
+
+    `statistics` are BatchNorm's running means and variances after it, as the framework
+    keeps them.
+    """
+
+    logits: np.ndarray
+    loss: float
+    gradients: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray]
+
+
+def difference(a: Arrays | ArrayLike, b: Arrays | ArrayLike) -> float:
     """The largest difference between `a` and `b`, as a share of the largest number.
 
-    Of dicts of arrays the largest of all; arrays that are small beside the others count
-    as a tenth of the largest: the gradient of a bias that the next normalization takes
-    away again is rounding alone.
+    For dicts of arrays it is the largest of all. Arrays far smaller than the others
+    count as a tenth of the largest: the gradient of a bias that the next normalization
+    cancels is only rounding.
     """
-    if isinstance(a, dict):
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
         if list(a) != list(b):
             raise ValueError("two sets of arrays must have the same names")
         floor = 0.1 * max(np.abs(array).max() for array in b.values())
@@ -34,10 +54,10 @@ def difference(a, b):
     return _difference(a, b, 0)
 
 
-def compare(step, reference):
+def compare(step: Step, reference: Step) -> dict[str, float]:
     """The differences of two results of `examine`, by the names in TOLERANCES.
 
-    The statistics of both must be those of the population: see `population`.
+    Both must keep the population variance: see `population`.
     """
     return {
         "logits, training": difference(step.logits, reference.logits),
@@ -47,12 +67,14 @@ def compare(step, reference):
     }
 
 
-def population(statistics, start, counts, steps=1):
+def population(
+    statistics: Arrays, start: Arrays, counts: Mapping[str, int], steps: int = 1
+) -> dict[str, np.ndarray]:
     """PyTorch's running statistics after `steps` from `start`, as the others keep them.
 
     PyTorch takes the unbiased variance of the N = n * h * w numbers of a channel in a
-    minibatch, the others that of the population: what the steps have added to a running
-    variance shrinks by (N - 1) / N. `counts` are the N by the name of the layer.
+    minibatch, the others that of the population: what the steps added to a running
+    variance shrinks by (N - 1) / N. `counts` holds each layer's N by its name.
     """
     converted = dict(statistics)
     for name in statistics:
@@ -64,8 +86,8 @@ def population(statistics, start, counts, steps=1):
     return converted
 
 
-def pixels(architecture, size):
-    """How many pixels each normalization reads, by name, of square images of `size`."""
+def pixels(architecture: Architecture, size: int) -> dict[str, int]:
+    """The pixels that each normalization reads, by name, of square images of `size`."""
     sides = {"features.norm0": size // 2}
     size //= 1 if architecture.small_images else 4
     for layer in architecture.layers():

@@ -1,1 +1,1 @@
-"""What the library asks of the machine: processor, memory, standard error."""
+"""The machine: its processor, its memory, its standard error."""

@@ -2,8 +2,7 @@
 
 A training step allocates and frees the same large tensors again and again. By
 default glibc maps each of them afresh, and the system clears every page before the
-first write: about half the time of a step on a CPU. Where the C library is not
-glibc, nothing happens.
+first write: about half the time of a step on a CPU. Without glibc this does nothing.
 """
 
 import ctypes
@@ -13,8 +12,8 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 @functools.cache
-def keep_pages():
-    """Tell glibc's malloc to keep what it has; call it before large allocations."""
+def keep_pages() -> None:
+    """Tell glibc's malloc to keep freed pages; call it before large allocations."""
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # not glibc: macOS, musl

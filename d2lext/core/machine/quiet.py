@@ -1,20 +1,21 @@
-"""Import a library without the log that its start-up writes."""
+"""Import a library without its start-up log."""
 
 import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet_stderr():
-    """Hold back what the block, C++ code included, writes to standard error.
+def quiet_stderr() -> Iterator[None]:
+    """Hold back what the block, including C++ code, writes to standard error.
 
     It is dropped when the block succeeds and shown when it raises.
     """
     try:
         stderr = os.dup(2)
-    except OSError:  # no standard error, as in a program with windows only
+    except OSError:  # no standard error, as in a windowed program
         yield
         return
     with tempfile.TemporaryFile() as held:

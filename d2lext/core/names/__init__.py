@@ -1,1 +1,1 @@
-"""Names that a backend serves on demand: the chapters' and d2l's."""
+"""Names that a backend provides on demand: the chapters' and d2l's."""

@@ -1,8 +1,8 @@
 """The names of d2l 1.0.3 that d2lext does not define, from the installed package.
 
 Dive into Deep Learning has many chapters; d2lext redoes what the convolutional ones
-need. For everything else `d2l.<backend>` is loaded at the first such name, with what
-has changed since its release put right in the loaded code, not in the frameworks.
+need. Any other name loads `d2l.<backend>` on first use. What has changed since its
+release is fixed in the loaded code, not in the frameworks.
 """
 
 import difflib
@@ -14,8 +14,10 @@ import sys
 import threading
 import types
 import warnings
+from pathlib import Path
+from typing import Any
 
-# d2l imports these at its top and needs them in few places: they are imported there.
+# d2l imports these at its top but needs them in few places: they are imported there.
 _LATE = (
     "pandas",
     "scipy.spatial",
@@ -24,21 +26,21 @@ _LATE = (
     "torchvision",
 )
 _REPAIRS = {
-    # JAX has dropped the old name.
+    # JAX has removed the old name.
     "jax.random.PRNGKeyArray": "jax.Array",
-    # Python 3.12 takes no floats.
+    # Python 3.12 refuses floats.
     "random.randint(0, 1e6)": "random.randint(0, 10**6)",
 }
 _lock = threading.RLock()
 
 
-def lookup(package, name):
-    """`name` of the d2l that belongs to the backend `package`, as "d2lext.torch".
+def lookup(package: str, name: str) -> Any:
+    """`name` from the d2l of the backend `package`, such as "d2lext.torch".
 
-    Raises AttributeError when d2l is not installed, does not load, or lacks the name.
+    Raises AttributeError if d2l is not installed, does not load, or lacks the name.
     """
     lacking = f"module {package!r} has no attribute {name!r}"
-    # No public name of d2l starts so; Python and IPython ask for many that do.
+    # No public name of d2l starts this way; Python and IPython ask for many that do.
     if name.startswith("_"):
         raise AttributeError(lacking)
     original = f"d2l.{package.rpartition('.')[2]}"
@@ -46,10 +48,10 @@ def lookup(package, name):
         module = _load(original)
     except ImportError as error:
         if error.name in ("d2l", original):
-            remedy = "pip install --no-deps d2l==1.0.3 would provide d2l's further ones"
+            remedy = "for d2l's further names, pip install --no-deps d2l==1.0.3"
         else:
             remedy = f"{original}, which may have it, does not load ({error})"
-        message = f"{lacking}: it is not one of d2lext's names, and {remedy}"
+        message = f"{lacking}: d2lext does not define it; {remedy}"
         raise AttributeError(message) from error
     if name in vars(module):
         return vars(module)[name]
@@ -59,24 +61,24 @@ def lookup(package, name):
     raise AttributeError(f"{lacking}, nor has {original}{hint}")
 
 
-def _load(original):
-    """The module `original`, as "d2l.torch", loaded once."""
+def _load(original: str) -> types.ModuleType:
+    """The module `original`, such as "d2l.torch", loaded once."""
     with _lock:
         if original in sys.modules:
             return sys.modules[original]
         spec = importlib.util.find_spec(original)
-        if spec is None:
+        if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"No module named {original!r}", name=original)
-        # What d2l draws with, first: it must not meet a stand-in.
+        # First what d2l draws with, which must not import a placeholder.
         importlib.import_module("matplotlib.pyplot")
         importlib.import_module("IPython.display")
-        source = spec.loader.get_source(original)
+        source = Path(spec.origin).read_text("utf-8")
         for old, new in _REPAIRS.items():
             source = source.replace(old, new)
         module = importlib.util.module_from_spec(spec)
-        standins = [_Late(late) for late in _LATE if late not in sys.modules]
+        late = [_Late(name) for name in _LATE if name not in sys.modules]
         state = random.getstate()  # d2l.jax draws a number
-        sys.modules.update({s.__name__: s for s in [*standins, module]})
+        sys.modules.update({m.__name__: m for m in [*late, module]})
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes in d2l's strings
@@ -86,31 +88,31 @@ def _load(original):
             raise
         finally:
             random.setstate(state)
-            for standin in standins:
-                del sys.modules[standin.__name__]
+            for placeholder in late:
+                del sys.modules[placeholder.__name__]
         setattr(sys.modules["d2l"], original.removeprefix("d2l."), module)
         return module
 
 
 class _Late(types.ModuleType):
-    """Stands for a module, or for something in it, until it is used."""
+    """A placeholder for a module, or for something in it, that imports on first use."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        # While d2l is loaded: what it imports from this module is late, too.
+        # While d2l loads, what it imports from this module is late, too.
         if sys.modules.get(self.__name__) is self:
             return _Late(f"{self.__name__}.{name}")
         return getattr(self._import(), name)
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._import()(*args, **kwargs)
 
     def _import(self):
         library = self.__name__.partition(".")[0]
         try:
             return pkgutil.resolve_name(self.__name__)
-        # Built for another version of its framework it raises what it likes.
+        # If built for another version of its framework, it may raise anything.
         except Exception as error:
             raise ImportError(
                 f"this part of d2l needs {library} ({error}): pip install {library}",

@@ -1,4 +1,4 @@
-"""The four implementations are one function: the same numbers from the same weights.
+"""Parity: the four implementations compute the same numbers from the same weights.
 
 Every framework is compared with PyTorch, in float32 on the CPU.
 """
@@ -29,17 +29,17 @@ SMALL = {
     "num_classes": 10,
     "in_channels": 1,
 }
-# All kinds: without and with bottleneck, compression, biases, and both stems. With each
-# the height and width of its images, in pixels: small, for where an input of a ReLU lies
-# within rounding of zero, frameworks may choose different sides of the kink, and
-# gradients jump. Among few numbers none does.
+# All kinds: without and with bottleneck, compression, biases, and both stems; for each
+# the height and width of its images, in pixels. They are small: where the input of a ReLU
+# is within rounding of zero, frameworks may take different sides of the kink, and
+# gradients jump; among few numbers none does.
 SIZES = {
     "densenet_d2l": 32,
     "densenet121": 32,
     "densenet_40_12": 8,
     "densenet_bc_100_12": 8,
 }
-FIRST = "densenet_d2l"  # the first chapter's is enough for a quick run
+FIRST = "densenet_d2l"  # the first chapter's; a quick run tries no other
 KINDS = [pytest.param(k, marks=() if k == FIRST else pytest.mark.slow) for k in SIZES]
 
 
@@ -83,29 +83,24 @@ def population(statistics, start, architecture, size, steps=1):
 
 
 @pytest.fixture(scope="module")
-def reference():
-    """What PyTorch computes for a kind of network: computed once."""
-    computed = {}
+def computed():
+    """A framework's logits, step and model of a kind of network: computed once."""
 
-    def compute(kind):
-        if kind not in computed:
-            X, y = images(8, SIZES[kind])
-            model = build("torch", kind)
-            step = d2l("torch").examine(model, X, y)
-            computed[kind] = d2l("torch").predict(model, X), step, model
-        return computed[kind]
+    @functools.cache
+    def compute(backend, kind):
+        X, y = images(8, SIZES[kind])
+        model = build(backend, kind)
+        return d2l(backend).predict(model, X), d2l(backend).examine(model, X, y), model
 
     return compute
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("backend", OTHERS)
-def test_one_step(backend, kind, reference):
-    X, y = images(8, SIZES[kind])
-    logits, expected, torch_model = reference(kind)
-    model = build(backend, kind)
-    step = d2l(backend).examine(model, X, y)
-    assert_same("logits, evaluation", d2l(backend).predict(model, X), logits)
+def test_one_step(backend, kind, computed):
+    expected_logits, expected, torch_model = computed("torch", kind)
+    logits, step, _ = computed(backend, kind)
+    assert_same("logits, evaluation", logits, expected_logits)
     assert_same("logits, training", step.logits, expected.logits)
     assert_same("loss", step.loss, expected.loss)
     assert_same("gradients", step.gradients, expected.gradients)
@@ -119,10 +114,11 @@ def test_one_step(backend, kind, reference):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_quickly")
 @pytest.mark.parametrize("backend", IDS)
 def test_examine_leaves_the_model_alone(backend):
     X, y = images(8)
-    model = build(backend, "densenet121", dropout=0.5)
+    model = build(backend, "densenet121", dropout=0.5, arch=(1, 1))
     before = d2l(backend).get_weights(model)
     predicted = d2l(backend).predict(model, X)
     d2l(backend).examine(model, X, y)
@@ -131,10 +127,10 @@ def test_examine_leaves_the_model_alone(backend):
     assert np.array_equal(d2l(backend).predict(model, X), predicted)
 
 
-def test_a_wrong_epsilon_is_found(reference):
+def test_a_wrong_epsilon_is_found(computed):
     X, _ = images(8)
-    logits, _, _ = reference("densenet121")
-    model = build("torch", "densenet121")
+    logits, _, _ = computed("torch", FIRST)
+    model = build("torch", FIRST)
     for module in model.modules():
         if hasattr(module, "eps"):
             module.eps = 1e-3
@@ -142,24 +138,19 @@ def test_a_wrong_epsilon_is_found(reference):
         assert_same("logits, evaluation", d2l("torch").predict(model, X), logits)
 
 
-def test_a_wrong_padding_is_found(reference):
+def test_a_wrong_padding_is_found(computed, monkeypatch):
     X, _ = images(8)
-    logits, _, _ = reference("densenet121")
-    model = build("tensorflow", "densenet121")
+    logits, _, _ = computed("torch", FIRST)
+    _, _, model = computed("tensorflow", FIRST)
     # What "same" would do for a stride of 2: one pixel less before than after.
-    model.net.layers[0].padding = ((2, 3), (2, 3))
-    changed = build("tensorflow", "densenet121")
-    changed.net.layers[0].padding = ((2, 3), (2, 3))
-    d2l("tensorflow").set_weights(changed, d2l("tensorflow").get_weights(model))
+    monkeypatch.setattr(model.net.layers[0], "padding", ((2, 3), (2, 3)))
     with pytest.raises(AssertionError, match="logits, evaluation"):
-        assert_same("logits, evaluation", d2l("tensorflow").predict(changed, X), logits)
+        assert_same("logits, evaluation", d2l("tensorflow").predict(model, X), logits)
 
 
-def test_an_unconverted_variance_is_found(reference):
-    X, y = images(8)
-    _, expected, _ = reference("densenet121")
-    model = build("tensorflow", "densenet121")
-    step = d2l("tensorflow").examine(model, X, y)
+def test_an_unconverted_variance_is_found(computed):
+    _, expected, _ = computed("torch", FIRST)
+    _, step, _ = computed("tensorflow", FIRST)
     with pytest.raises(AssertionError, match="statistics"):
         assert_same("statistics", step.statistics, expected.statistics)
 
@@ -183,16 +174,23 @@ def trained():
     return train
 
 
-def ten_steps(d2l, recipe):
-    """The losses of ten steps of a Trainer, and the weights after them."""
+def batches_of(d2l, validation=True):
+    """A data set of 16 images in batches of 8, for `d2l`'s trainer."""
     X, y = images(16)
     pixels = np.round(X[:, 0] * 255).astype(np.uint8)
 
     class Images(d2l.DataModule):
         def get_dataloader(self, train):
             to_tensors = functools.partial(d2l.FashionMNIST.to_tensors, self)
-            return Batches(pixels, y, 8, train, self.seed, to_tensors)
+            if train or validation:
+                return Batches(pixels, y, 8, train, self.seed, to_tensors)
+            return None
 
+    return Images()
+
+
+def ten_steps(d2l, recipe):
+    """The losses of ten steps of a Trainer, and the weights after them."""
     model = d2l.create_model("densenet_d2l", **SMALL, lr=0.05, **recipe)
     trainer = d2l.Trainer(max_epochs=5, precision="fp32")
     losses, step = [], trainer.train_step
@@ -205,7 +203,7 @@ def ten_steps(d2l, recipe):
     trainer.train_step = recorded
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("D2LEXT_FAST")
-        trainer.fit(model, Images())
+        trainer.fit(model, batches_of(d2l))
     return losses, d2l.get_weights(model)
 
 
@@ -246,22 +244,16 @@ def test_seed_gives_the_same_weights_everywhere(backend, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_quickly")
 @pytest.mark.parametrize("backend", IDS)
 @pytest.mark.parametrize("name", ["DenseNet", "DenseNetBC"])
 def test_trainer_gives_a_new_model_the_weights_of_its_seed(backend, name):
     """With a learning rate of 0, what training leaves are the initial weights."""
     package = d2l(backend)
-    options = {"num_channels": 8, "growth_rate": 4, "arch": (2, 3), "num_classes": 10}
+    options = {"num_channels": 8, "growth_rate": 4, "arch": (1, 2), "num_classes": 10}
     model = getattr(package, name)(lr=0.0, **options)
-    X, y = images(16)
-    pixels = np.round(X[:, 0] * 255).astype(np.uint8)
-
-    class Images(package.DataModule):
-        def get_dataloader(self, train):
-            to_tensors = functools.partial(package.FashionMNIST.to_tensors, self)
-            return Batches(pixels, y, 8, train, self.seed, to_tensors)
-
-    package.Trainer(max_epochs=1, seed=5, precision="fp32").fit(model, Images())
+    trainer = package.Trainer(max_epochs=1, seed=5, precision="fp32")
+    trainer.fit(model, batches_of(package, validation=False))
     kind, draw = "densenet121", he_normal
     if name == "DenseNet":
         kind, draw = "densenet_d2l", xavier_uniform
@@ -285,7 +277,7 @@ def test_initial_weights_follow_the_documented_distributions():
 
 
 def test_the_recorded_trainings_are_as_alike_as_the_first_chapter_says(root):
-    """The same training losses and best epochs; where they stop is up to chance."""
+    """The same training losses and best epochs; where they stop is partly luck."""
     losses, accuracies, best = [], [], []
     for backend in IDS:
         text = (root / "notebooks" / backend / "01-densenet.ipynb").read_text("utf-8")
@@ -298,6 +290,6 @@ def test_the_recorded_trainings_are_as_alike_as_the_first_chapter_says(root):
         accuracies.append(float(accuracy))
         best.append(float(highest))
     assert max(losses) - min(losses) < 0.01
-    # Nearer to each other or farther apart, and the paragraph has to be written anew.
+    # Closer together or farther apart, and the paragraph must be rewritten.
     assert 0.01 < max(best) - min(best) < 0.02
     assert 0.02 < max(accuracies) - min(accuracies) < 0.03

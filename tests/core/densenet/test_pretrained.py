@@ -1,7 +1,7 @@
-"""Weights that other libraries publish, in the networks of this one: the same logits.
+"""Weights that other libraries publish give the same logits in this library's networks.
 
 The oracles are the networks of keras.applications and of Gluon's model zoo. They write
-their own files, each framework here loads them, and all compute the same logits.
+their files, each framework here loads them, and all compute the same logits.
 """
 
 import functools
@@ -21,19 +21,18 @@ WRITERS = {"keras": "tensorflow", "gluon": "mxnet"}
 # Height and width of the images, in pixels. Gluon's network ends in a pooling of 7x7
 # and takes no other size.
 SIZES = {"keras": 64, "gluon": 224}
-# The largest difference of logits that is allowed, as a share of their deviation.
-# Each operation rounds by up to 2^-24 = 6e-8; independent errors of some 400 operations,
-# one after the other, add up to about 20 of these, 1.2e-6, and the largest of 2000 logits
-# has three to four times that. Keras adds 1.001e-5 to a variance where the others add
-# 1e-5. Here no variance is below 0.5, so each normalization differs by less than
-# 1e-8 / (2 * 0.5) = 1e-8 of its value, a sixth of one rounding: in float32, whose steps
-# are 6e-8 there and more, both sums are the same number. Logits of files with variances
-# near 1e-5 would differ.
+# The largest difference of logits allowed, as a share of their deviation. Each operation
+# rounds by up to 2^-24 = 6e-8; independent errors of some 400 operations in sequence add
+# up to about 20 of these, 1.2e-6, and the largest of 2000 logits has three to four times
+# that. Keras adds 1.001e-5 to a variance where the others add 1e-5. Here no variance is
+# below 0.5, so each normalization differs by less than 1e-8 / (2 * 0.5) = 1e-8 of its
+# value, a sixth of one rounding: in float32, whose steps there are at least 6e-8, both
+# sums are the same number. Logits of files with variances near 1e-5 would differ.
 TOLERANCE = 2e-5
 
 
 def values(kind, shape, fan_in, rng):
-    """New values for a tensor of a network, such that a swapped one shows.
+    """New values for a tensor of a network, such that a swap shows.
 
     Statistics, gains and shifts all differ. He's deviation for kernels, gains below 1
     and variances around 1 keep what 200 layers compute near 1: the second moment s
@@ -52,9 +51,9 @@ def values(kind, shape, fan_in, rng):
 
 
 def images(size):
-    """Two images (2, 3, size, size) of 4x4 patches around 0, the second has contrast.
+    """Two images (2, 3, size, size) of 4x4 patches around 0, the second with contrast.
 
-    Without either the mean over all pixels would make two images of noise the same.
+    Without both, the mean over all pixels would make two images of noise equal.
     """
     patches = np.random.default_rng(0).normal(0, 1, (2, 3, 4, 4)).astype(np.float32)
     patches[1] *= 3
@@ -62,7 +61,7 @@ def images(size):
 
 
 def keras_file(name, folder):
-    """A file that Keras wrote, and its own logits of `images`."""
+    """A file that Keras wrote, and Keras's logits of `images`."""
     import keras
 
     make = getattr(keras.applications, name.replace("densenet", "DenseNet"))
@@ -81,7 +80,7 @@ def keras_file(name, folder):
 
 
 def gluon_file(name, folder):
-    """A file that Gluon wrote, and its own logits of `images`."""
+    """A file that Gluon wrote, and Gluon's logits of `images`."""
     from mxnet import nd, npx
     from mxnet.gluon.model_zoo import vision
 
@@ -120,7 +119,7 @@ def published(tmp_path_factory):
                 warnings.simplefilter("ignore", DeprecationWarning)
                 path, logits = write[library](name, folder)
             gc.collect()
-            # What is compared is neither saturated nor the same for all images.
+            # The logits are neither saturated nor the same for all images.
             assert 0.1 < logits.std() < 10
             assert (logits[0] - logits[1]).std() > 0.1 * logits.std()
             written[library, name] = path, logits
@@ -147,10 +146,11 @@ def combinations():
 
 @functools.lru_cache(maxsize=1)
 def built(backend, name):
-    """The network, for one library's file after the other: it takes up to 20 s."""
+    """The network, for both libraries' files: it takes up to 20 s."""
     return d2l(backend).create_model(name)
 
 
+@pytest.mark.usefixtures("compiled_quickly")
 @pytest.mark.parametrize(("library", "name", "backend"), list(combinations()))
 def test_published(published, library, name, backend):
     if backend not in SELECTED:
@@ -159,12 +159,12 @@ def test_published(published, library, name, backend):
     package, model = d2l(backend), built(backend, name)
     package.load_weights(model, path)
     logits = package.predict(model, images(SIZES[library]))
-    gc.collect()  # of the network before: hundreds of MiB, in cycles
+    gc.collect()  # the previous network: hundreds of MiB, in cycles
     assert difference(logits, expected) <= TOLERANCE
 
 
-# Tensors of the same shape whose exchange no check of shapes would find, far apart and
-# as deep in the network as a test of its first layers would not reach.
+# Tensors of equal shapes, whose exchange no check of shapes finds; some are deeper in
+# the network than a test of its first layers would reach.
 EXCHANGED = [
     ("features.norm0.weight", "features.norm0.running_var"),
     (
@@ -198,7 +198,7 @@ def test_an_exchange_is_found(published, one, other):
     assert difference(logits, expected) > 10 * TOLERANCE
 
 
-# torchvision, whose names and order of numbers are this library's own
+# torchvision, whose names and layouts are this library's
 
 SMALL = {"arch": (2, 1), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
 
@@ -235,6 +235,7 @@ def torchvision_files(tmp_path_factory):
     return folder, package.get_weights(model), package.predict(model, images(32))
 
 
+@pytest.mark.usefixtures("compiled_quickly")
 @pytest.mark.parametrize("backend", SELECTED)
 def test_torchvision(torchvision_files, backend):
     folder, weights, expected = torchvision_files
@@ -245,6 +246,6 @@ def test_torchvision(torchvision_files, backend):
         found = package.get_weights(model)
         assert list(found) == list(weights)
         assert all(np.array_equal(found[name], weights[name]) for name in weights)
-    # A small network: fewer sums, and less rounding, than in the large ones.
+    # A small network: fewer sums and less rounding than in the large ones.
     logits = package.predict(model, images(32))
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * expected.std())

@@ -178,7 +178,7 @@ def poisoned(value):
 UNFIT = {
     "missing": (
         without("features.norm0.running_var"),
-        r"features\.norm0\.running_var is missing in .*: build the network that was",
+        r"features\.norm0\.running_var is missing from .*: build the network that was",
     ),
     "extra": (
         with_one("features.conv1.weight", np.copy),
@@ -286,7 +286,7 @@ def test_code_does_not_run(built, model, tmp_path):
     package, _ = built
     path, trace = tmp_path / "weights.pth", tmp_path / "trace"
     path.write_bytes(pickle.dumps(Code(trace)))
-    with pytest.raises(ValueError, match="must hold nothing but tensors, it calls for"):
+    with pytest.raises(ValueError, match="must hold only tensors, it calls for"):
         package.load_weights(model, path)
     assert not trace.exists()
     pickle.loads(path.read_bytes())
@@ -305,7 +305,7 @@ def test_files_that_cannot_be_read(built, model, files, tmp_path):
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="it is empty: download it again"):
         package.load_weights(model, path)
-    with pytest.raises(ValueError, match="it is a folder: name a file within it"):
+    with pytest.raises(ValueError, match="it is a folder: name a file in it"):
         package.load_weights(model, tmp_path)
     with pytest.raises(FileNotFoundError, match="missing"):
         package.load_weights(model, tmp_path / "missing")

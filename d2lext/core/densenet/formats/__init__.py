@@ -1,16 +1,21 @@
-"""Weights of a DenseNet from files that any framework wrote, as NumPy arrays.
+"""A DenseNet's weights from files that any framework wrote, as NumPy arrays.
 
-`read` recognises a file by what is in it, gives its tensors the canonical names and
-layouts of `architecture`, and refuses whatever the network does not fit.
-Each format has a module; no framework is needed for any of them.
+`read` recognises a file by its content, gives its tensors the canonical names and
+layouts of `architecture`, and refuses tensors that do not fit the network.
+Each format has a module; none needs a framework.
 """
 
 import os
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from d2lext.core.densenet.architecture import Layer
 from d2lext.core.densenet.formats import gluon, keras, pytorch, safetensors
 from d2lext.core.densenet.formats.safetensors import write
 from d2lext.core.densenet.formats.tensors import (
@@ -25,19 +30,23 @@ from d2lext.core.densenet.formats.tensors import (
 __all__ = ["check", "read", "read_metadata", "write"]
 
 
-def read(path, layers):
+def read(
+    path: str | os.PathLike[str], layers: Sequence[Layer]
+) -> dict[str, np.ndarray]:
     """The tensors of `layers` from the file, by canonical name and in that order.
 
     Arrays are float32 and contiguous: convolutions (out, in, height, width), linear
-    layers (out, in). Raises ValueError where the file is none of the formats, is
-    damaged, asks to run code, or does not fit the network exactly; the message names
-    the first difference. Raises FileNotFoundError if there is no such file.
+    layers (out, in). Raises ValueError if the file has none of the formats, is damaged,
+    would run code, or does not fit the network exactly; the message names the first
+    difference. Raises FileNotFoundError for a missing file.
     """
     return _attempt(path, _read, layers)
 
 
-def check(weights, shapes, what):
-    """Raise ValueError unless arrays have exactly the names in `shapes`, and fit.
+def check(
+    weights: Mapping[str, ArrayLike], shapes: Mapping[str, tuple[int, ...]], what: str
+) -> None:
+    """Raise ValueError unless arrays have exactly the names and shapes in `shapes`.
 
     They must be float32 and finite. The message calls them `what`.
     """
@@ -51,11 +60,11 @@ def check(weights, shapes, what):
         raise ValueError(f"{what} {error}") from None
 
 
-def read_metadata(path):
-    """The options of the architecture in a file of this library; None for others' files.
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The architecture's options, from a file of this library; None for other files.
 
-    They are a dict, as Architecture.options returns it. Raises ValueError and
-    FileNotFoundError as `read` does.
+    They are what Architecture.options returns. Raises ValueError and FileNotFoundError
+    as `read` does.
     """
     return _attempt(path, _read_metadata)
 
@@ -65,10 +74,9 @@ def _attempt(path, function, *args):
     path = Path(path)
     if path.is_dir():
         raise ValueError(
-            f"{os.fspath(path)} must be a file of weights, it is a folder: name a file "
-            "within it"
+            f"{os.fspath(path)} must be a weight file, it is a folder: name a file in it"
         )
-    with open(path, "rb"):  # a missing file is no damaged one
+    with open(path, "rb"):  # a missing file is not a damaged one
         pass
     try:
         return function(path, *args)
@@ -76,7 +84,7 @@ def _attempt(path, function, *args):
         raise
     except WeightFileError as error:
         raise ValueError(f"{os.fspath(path)} {error}") from None
-    # Libraries that read a damaged file raise whatever its bytes lead to.
+    # The error of a library for a damaged file depends on its bytes.
     except Exception as error:
         reason = damaged(f"{type(error).__name__}: {error}")
         raise ValueError(f"{os.fspath(path)} {reason}") from error
@@ -92,7 +100,7 @@ def _read_metadata(path):
     return safetensors.metadata(path) if _format(path) is safetensors else None
 
 
-def _format(path):
+def _format(path: Path) -> ModuleType:
     """The module that reads the file."""
     with open(path, "rb") as file:
         head = file.read(16)
@@ -107,7 +115,7 @@ def _format(path):
         if module.recognises(head):
             return module
     raise WeightFileError(
-        "must be a file of weights of safetensors, PyTorch, Keras or Gluon, "
+        "must be a weight file of safetensors, PyTorch, Keras or Gluon, "
         + (f"it begins with {head!r}: " if head else "it is empty: ")
         + "download it again"
     )

@@ -1,19 +1,20 @@
-"""Gluon's `.params`: a list of arrays, each behind its own header, then their names.
+"""Gluon's `.params`: a list of arrays, each after its header, then their names.
 
 The layout is that of NDArray::Save in MXNet's src/ndarray/ndarray.cc. The names are
 those of the DenseNet in Gluon's model zoo, in each of the ways in which Gluon writes
-them; the order of the layers follows from the names alone.
+them; they determine the order of the layers.
 """
 
 import math
 import re
 import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from d2lext.core.densenet.architecture import Layer
 from d2lext.core.densenet.formats.tensors import (
     FileLayer,
     Tensor,
@@ -24,7 +25,7 @@ from d2lext.core.densenet.formats.tensors import (
 
 _LIST_MAGIC = struct.pack("<Q", 0x112)
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # V2: storage type; V3: NumPy shapes
-_DTYPES = {  # by the number that stands for it: its name and its bytes
+_DTYPES = {  # by MXNet's number: the name and the bytes
     0: ("float32", 4),
     1: ("float64", 8),
     2: ("float16", 2),
@@ -45,21 +46,21 @@ _KEYS = {
     "running_var": "running_var",
 }
 _KEY = f"({'|'.join(_KEYS)})"
-# What save_parameters writes: the way through the blocks that contain each other.
+# Written by save_parameters: the path through the nested blocks.
 _STRUCTURAL = re.compile(rf"(features(?:\.\d+)+|output)\.{_KEY}")
-# What collect_params().save and export write: kinds, counted within their block.
+# Written by collect_params().save and export: kinds, counted within their block.
 _PREFIXED = re.compile(
     rf"(?:arg:|aux:)?(.*?)(?:stage(\d+)_)?(conv|batchnorm|dense)(\d+)_{_KEY}"
 )
 
 
-def recognises(head):
-    """Whether a file that begins with `head` is of this format."""
+def recognises(head: bytes) -> bool:
+    """Whether a file that begins with `head` has this format."""
     return head.startswith(_LIST_MAGIC)
 
 
 @contextmanager
-def tensors(path, layers):
+def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     """The tensors of the file by canonical names."""
     yield by_order(_layers(_arrays(Path(path).read_bytes())), layers)
 
@@ -78,13 +79,13 @@ def _arrays(data):
 
 
 class _Reader:
-    """Reads the numbers of a file, little-endian, one after the other."""
+    """Reads a file's numbers, little-endian, one after the other."""
 
-    def __init__(self, data, position):
+    def __init__(self, data: bytes, position: int) -> None:
         self.data, self.position = memoryview(data), position
 
-    def bytes(self, length):
-        """The next bytes; raises WeightFileError if the file ends before."""
+    def bytes(self, length: int) -> memoryview:
+        """The next bytes; raises WeightFileError if the file ends earlier."""
         start, self.position = self.position, self.position + length
         if self.position > len(self.data):
             raise damaged(
@@ -92,28 +93,28 @@ class _Reader:
             )
         return self.data[start : self.position]
 
-    def numbers(self, types):
-        """The next numbers, of the `types` that struct abbreviates."""
+    def numbers(self, types: str) -> tuple:
+        """The next numbers, of the `types` that `struct` abbreviates."""
         return struct.unpack(f"<{types}", self.bytes(struct.calcsize(f"<{types}")))
 
-    def count(self):
-        """The length of a list or a string."""
+    def count(self) -> int:
+        """The length of the list or string that follows."""
         return self.numbers("Q")[0]
 
-    def array(self):
+    def array(self) -> tuple[tuple, str, Callable[[], np.ndarray]]:
         """The shape, type and `read` of the next array."""
         [magic] = self.numbers("I")
         if magic not in (_V1, _V2, _V3):
             raise damaged(f"no array begins with {magic:#x}")
         if magic != _V1 and self.numbers("i") != (0,):
             raise WeightFileError(
-                "must have dense arrays, one is sparse: save it dense"
+                "must have dense arrays, one is sparse: save it as dense"
             )
         [ndim] = self.numbers("i")
         if ndim <= 0:
             raise WeightFileError(
                 "must have values in all arrays, one is empty: save the network after "
-                "it has seen a batch"
+                "its first batch"
             )
         if ndim > _MAX_NDIM:
             raise damaged(f"an array must have at most {_MAX_NDIM} axes, got {ndim}")
@@ -123,34 +124,34 @@ class _Reader:
             raise damaged(f"no array has shape {shape} and the type number {flag}")
         dtype, itemsize = _DTYPES[flag]
         data = self.bytes(math.prod(shape) * itemsize)
-        return shape, dtype, partial(np.ndarray, shape, "<f4", data)
+        return shape, dtype, lambda: np.ndarray(shape, "<f4", data)
 
 
-def _layers(arrays):
+def _layers(arrays: Iterable[Tensor]) -> list[FileLayer]:
     """The layers in forward order, from the names of their tensors."""
-    found = {}
+    layers: dict[tuple, dict[str, Tensor]] = {}
     for tensor in arrays:
         match = _STRUCTURAL.fullmatch(tensor.name) or _PREFIXED.fullmatch(tensor.name)
         if not match:
             raise WeightFileError(
-                f"has {tensor.name!r}, and the DenseNet of Gluon's model zoo nothing "
-                "like it: use weights of that network"
+                f"has {tensor.name!r}, which the DenseNet of Gluon's model zoo does not "
+                "have: use weights of that network"
             )
         *place, key = match.groups()
-        layer = found.setdefault(tuple(place), {})
+        layer = layers.setdefault(tuple(place), {})
         if _KEYS[key] in layer:
             raise WeightFileError(
                 f"has {tensor.name!r} twice, with and without a prefix: save it again"
             )
         layer[_KEYS[key]] = tensor
-    return [FileLayer(_kind(found[p]), found[p]) for p in sorted(found, key=_position)]
+    return [FileLayer(_kind(layers[p]), layers[p]) for p in sorted(layers, key=_order)]
 
 
-def _position(place):
-    """What sorts layers as the network applies them."""
+def _order(place):
+    """A key that sorts layers in forward order."""
     if len(place) == 1:  # features.0, ..., features.10, output
         return [int(number) for number in re.findall(r"\d+", place[0])]
-    # Stage 1 follows the layers that are counted 0 outside of the stages, and so on.
+    # Stage 1 follows the layers with number 0 outside the stages, and so on.
     _, stage, _, number = place
     return [2 * int(stage) - 1, int(number)] if stage else [2 * int(number), 0]
 

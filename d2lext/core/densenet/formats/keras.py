@@ -1,18 +1,20 @@
 """Keras's three kinds of files: `.weights.h5`, `.keras` and the `.h5` of Keras 2.
 
-All are HDF5, the second within a zip archive. Names of layers differ between them and
-between versions, but each gives the order of the layers of a kind: by number in the
-first two, by a list in the third. The order is therefore what counts here, and the
-shapes then confirm it.
+All are HDF5, the second in a zip archive. Layers have different names in each, and
+between versions, but all record the order of the layers of a kind: by number in the
+first two, by a list in the third. So layers are matched by order, which the shapes
+then confirm.
 """
 
 import io
-import re
 import zipfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
-from d2lext.core.densenet.formats.pytorch import read_member
+from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.formats.archive import read_member
 from d2lext.core.densenet.formats.tensors import (
     FileLayer,
     Tensor,
@@ -20,8 +22,8 @@ from d2lext.core.densenet.formats.tensors import (
     by_order,
 )
 
-MEMBER = "model.weights.h5"  # of an archive
-_REMEDY = "use the weights of a functional model such as keras.applications has"
+MEMBER = "model.weights.h5"  # of the archive
+_REMEDY = "use the weights of a functional model, such as those of keras.applications"
 _KINDS = {
     "conv2d": ("conv", ("weight", "bias")),
     "batch_normalization": ("norm", ("weight", "bias", "running_mean", "running_var")),
@@ -38,63 +40,62 @@ _LEGACY_KEYS = {
 }
 
 
-def recognises(head):
+def recognises(head: bytes) -> bool:
     """Whether a file that begins with `head` is HDF5."""
     return head.startswith(b"\x89HDF\r\n\x1a\n")
 
 
 @contextmanager
-def tensors(path, layers):
+def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     """The tensors of the file by canonical names, readable within the block."""
     import h5py
 
-    source = path
+    source: Path | io.BytesIO = path
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             source = io.BytesIO(read_member(archive, MEMBER))
     with h5py.File(source, "r") as file:
         root = _get(file, "model_weights") if "model_weights" in file else file
         if "layers" in root:
-            found = _numbered_layers(_get(root, "layers"))
+            file_layers = _numbered_layers(_get(root, "layers"))
         elif "layer_names" in root.attrs or "layer_names0" in root.attrs:
-            found = _listed_layers(root)
+            file_layers = _listed_layers(root)
         else:
             raise WeightFileError(
                 f"must have the layers of a Keras model, it has {_some(root)}: "
                 f"{_REMEDY}"
             )
-        yield by_order(found, layers)
+        yield by_order(file_layers, layers)
 
 
 def _numbered_layers(group):
     """The layers of Keras 3: `conv2d`, `conv2d_1`, ..., with variables 0, 1, ..."""
-    found = []
+    file_layers = []
     for name in sorted(group, key=_number):
         layer = _get(group, name)
-        # A layer of dropout has the state of its random numbers, which no net needs.
+        # A dropout layer also stores the state of its random numbers; no net needs it.
         if not set(layer) <= {"vars", "seed_generator"}:
             raise WeightFileError(
-                f"must have its layers side by side, {name!r} has more within, whose "
-                f"order the file does not tell: {_REMEDY}"
+                f"must have its layers side by side, {name!r} contains others, whose "
+                f"order the file does not record: {_REMEDY}"
             )
         variables = _get(layer, "vars") if "vars" in layer else {}
         if not len(variables):
             continue
-        kind, keys = _KINDS.get(re.sub(r"_\d+$", "", name), (None, ()))
+        kind, keys = _KINDS.get(_number(name)[0], ("", ()))
         if not set(variables) <= {str(i) for i in range(len(keys))}:
             raise WeightFileError(
-                f"has the layer {name!r} with {len(variables)} variables, and a DenseNet "
-                f"none like it: {_REMEDY}"
+                f"has the layer {name!r} with {len(variables)} variables, which no "
+                f"DenseNet has: {_REMEDY}"
             )
-        found.append(
-            _layer(kind, {keys[int(i)]: _get(variables, i) for i in variables})
-        )
-    return found
+        datasets = {keys[int(i)]: _get(variables, i) for i in variables}
+        file_layers.append(_layer(kind, datasets))
+    return file_layers
 
 
 def _listed_layers(group):
     """The layers of Keras 2, in the order that an attribute lists."""
-    found = []
+    file_layers = []
     for name in _strings(group, "layer_names"):
         layer = _get(group, name)
         datasets = {}
@@ -103,26 +104,26 @@ def _listed_layers(group):
             key = _LEGACY_KEYS.get(variable)
             if key is None or key in datasets:
                 raise WeightFileError(
-                    f"has {path!r} in the layer {name!r}, and a DenseNet nothing like "
-                    f"it there: {_REMEDY}"
+                    f"has {path!r} in the layer {name!r}, which no DenseNet has: "
+                    f"{_REMEDY}"
                 )
             datasets[key] = _get(layer, path)
         if datasets:
             weight = datasets.get("weight")
-            kind = weight is not None and _KIND_OF_NDIM.get(weight.ndim)
-            if not kind:
+            kind = None if weight is None else _KIND_OF_NDIM.get(weight.ndim)
+            if kind is None:
                 raise WeightFileError(
-                    f"has the layer {name!r}, and a DenseNet none like it: {_REMEDY}"
+                    f"has the layer {name!r}, which no DenseNet has: {_REMEDY}"
                 )
-            found.append(_layer(kind, datasets))
-    return found
+            file_layers.append(_layer(kind, datasets))
+    return file_layers
 
 
 def _layer(kind, datasets):
-    """A layer from datasets in Keras's layouts (h, w, in, out) and (in, out)."""
+    """A layer from data sets in Keras's layouts (h, w, in, out) and (in, out)."""
     tensors = {}
     for key, dataset in datasets.items():
-        # HDF5 has no bfloat16: Keras writes two bytes and says so in an attribute.
+        # HDF5 has no bfloat16: Keras writes two bytes and the type in an attribute.
         dtype = str(dataset.attrs.get("dtype", dataset.dtype.name))
         name = dataset.name.lstrip("/")
         tensors[key] = Tensor(
@@ -135,12 +136,12 @@ def _layer(kind, datasets):
 
 
 def _get(group, path):
-    """The group or data set at `path`, which the file itself must contain."""
+    """The group or data set at `path`, which must be in the file itself."""
     import h5py
 
     item = group
     for part in path.split("/"):
-        # A link or a data set may also point into other files of this machine.
+        # A link or a data set can also point into other files of this machine.
         link = item.get(part, getlink=True)
         inside = isinstance(link, h5py.HardLink)
         item = item[part] if inside else None
@@ -148,13 +149,13 @@ def _get(group, path):
             inside = not (item.is_virtual or item.external)
         if not inside:
             raise WeightFileError(
-                f"must contain its weights, {path!r} is not within it: save it again"
+                f"must contain its weights, {path!r} is not in it: save it again"
             )
     return item
 
 
 def _strings(group, name):
-    """An attribute that is a list of names; Keras cuts long ones into pieces."""
+    """An attribute that is a list of names; Keras splits long ones into pieces."""
     pieces = [group.attrs[name]] if name in group.attrs else []
     while f"{name}{len(pieces)}" in group.attrs:
         pieces.append(group.attrs[f"{name}{len(pieces)}"])
@@ -166,6 +167,6 @@ def _some(group):
 
 
 def _number(name):
-    """What sorts conv2d_10 after conv2d_9, and conv2d before conv2d_1."""
-    stem, number = re.fullmatch(r"(.*?)(?:_(\d+))?", name).groups()
-    return stem, int(number or 0)
+    """Stem and number of a layer's name: conv2d_10 sorts after conv2d_9 and conv2d."""
+    stem, _, number = name.rpartition("_")
+    return (stem, int(number)) if number.isdecimal() else (name, 0)

@@ -1,8 +1,8 @@
-"""What torch.save writes: a pickle of the names and shapes, and raw storages.
+"""Files of torch.save: a pickle of names and shapes, and raw storages.
 
-Since PyTorch 1.6 both lie in a zip archive; before, they followed each other in one
-stream. A pickle is a program. Here it may build dictionaries and describe tensors,
-and any other name that it calls for ends the reading.
+Since PyTorch 1.6 both are in a zip archive; before, they were one stream. A pickle is
+a program. Here it can build dictionaries and describe tensors; any other name that it
+calls for ends the reading.
 """
 
 import io
@@ -11,13 +11,17 @@ import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
+from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.formats.archive import read_member
 from d2lext.core.densenet.formats.tensors import (
     Tensor,
     WeightFileError,
@@ -26,8 +30,8 @@ from d2lext.core.densenet.formats.tensors import (
 )
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_REMEDY = "save the weights alone, with torch.save(model.state_dict(), path)"
-_STORAGES = {  # PyTorch's classes, of which only the type of number counts
+_REMEDY = "save only the weights, with torch.save(model.state_dict(), path)"
+_STORAGES = {  # PyTorch's classes, of which only the type of number matters
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
     "HalfStorage": "float16",
@@ -61,7 +65,7 @@ class _View:
     strides: tuple
 
     def array(self, read):
-        """The numbers; `read` returns a storage's bytes. NumPy checks the bounds."""
+        """The numbers; `read` gives a storage's bytes. NumPy checks the bounds."""
         return np.ndarray(
             self.shape,
             "<f4",
@@ -72,11 +76,11 @@ class _View:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds what a state_dict consists of, with stand-ins that do nothing."""
+    """Builds the parts of a state_dict from placeholders that do nothing."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream, encoding="utf-8")  # names written by Python 2
-        self.storages = {}
+        self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module, name):
         allowed = {
@@ -89,8 +93,8 @@ class _Unpickler(pickle.Unpickler):
             return _STORAGES[name]
         if (module, name) not in allowed:
             raise WeightFileError(
-                f"must hold nothing but tensors, it calls for {module}.{name} and was "
-                f"read no further: {_REMEDY}"
+                f"must hold only tensors, it calls for {module}.{name}, where reading "
+                f"stopped: {_REMEDY}"
             )
         return allowed[module, name]
 
@@ -100,7 +104,7 @@ class _Unpickler(pickle.Unpickler):
             raise WeightFileError(f"has an unknown kind of storage {pid}: {_REMEDY}")
         storage = _Storage(dtype, key, length)
         if self.storages.setdefault(key, storage) != storage:
-            raise damaged(f"storage {key} is described in two ways")
+            raise damaged(f"storage {key} has two descriptions")
         return storage
 
     def _tensor(self, storage, offset, shape, strides, *_autograd):
@@ -110,30 +114,19 @@ class _Unpickler(pickle.Unpickler):
         return data
 
 
-def recognises(head):
+def recognises(head: bytes) -> bool:
     """Whether a file that begins with `head` is a pickle, as before PyTorch 1.6."""
     return head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
 
 
 @contextmanager
-def tensors(path, layers):
+def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     """The tensors of the file by canonical names, readable within the block."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             yield _named(*_from_zip(archive))
     else:
         yield _named(*_from_stream(Path(path).read_bytes()))
-
-
-def read_member(archive, name):
-    """A file of an archive that cannot be longer than the archive itself."""
-    member = archive.getinfo(name)
-    if member.compress_type != zipfile.ZIP_STORED:
-        raise WeightFileError(
-            f"must be an archive without compression, {name} is compressed: use the "
-            "file as its framework wrote it"
-        )
-    return archive.read(member)
 
 
 def _from_zip(archive):
@@ -161,12 +154,12 @@ def _from_zip(archive):
 
 
 def _from_stream(data):
-    """The same, of a file from before PyTorch 1.6: five pickles, then the storages."""
+    """The same for a file from before PyTorch 1.6: five pickles, then the storages."""
     stream = io.BytesIO(data)
     magic = _unpickle(stream)[0]
     if magic != _MAGIC:
         raise WeightFileError(
-            f"is a pickle, but no file of torch.save, and was read no further: {_REMEDY}"
+            f"is a pickle, but not from torch.save, and was not read further: {_REMEDY}"
         )
     protocol, system = _unpickle(stream)[0], _unpickle(stream)[0]
     if protocol != _PROTOCOL:
@@ -194,10 +187,10 @@ def _from_stream(data):
 def _unpickle(stream):
     """The next object of a stream, and the storages that it refers to."""
     start, size = stream.tell(), len(stream.getbuffer())
+    # Checks lengths before anything is allocated.
     for opcode, argument, _ in pickletools.genops(stream):
-        # Lengths are checked here. A place in the memo is one, too: memory is
-        # allocated up to it.
-        if opcode.name.endswith("PUT") and argument > size:
+        # An index of the memo is a length, too: the memo is allocated up to it.
+        if opcode.name.endswith("PUT") and (argument or 0) > size:
             raise WeightFileError(f"has a pickle that is not PyTorch's: {_REMEDY}")
     stream.seek(start)
     unpickler = _Unpickler(stream)
@@ -213,20 +206,19 @@ def _check_byte_order(order):
 
 
 def _named(content, read):
-    """Tensors by canonical names, from a state_dict or a checkpoint that has one."""
+    """Tensors by canonical names, from a state_dict or a checkpoint that holds one."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict):
         raise WeightFileError(
             f"must hold a state_dict, it holds a {type(content).__name__}: {_REMEDY}"
         )
-    found = {}
+    by_file_name = {}
     for name, view in content.items():
         if not isinstance(view, _View):
             raise WeightFileError(
-                f"must hold nothing but tensors, {name!r} is a {type(view).__name__}: "
-                f"{_REMEDY}"
+                f"must hold only tensors, {name!r} is a {type(view).__name__}: {_REMEDY}"
             )
         shape, dtype = view.shape, view.storage.dtype
-        found[name] = Tensor(name, shape, dtype, partial(view.array, read))
-    return by_name(found)
+        by_file_name[name] = Tensor(name, shape, dtype, partial(view.array, read))
+    return by_name(by_file_name)

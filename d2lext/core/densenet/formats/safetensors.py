@@ -1,16 +1,21 @@
-"""The safetensors format: a JSON header with names and places, then raw numbers.
+"""The safetensors format: a JSON header with names and offsets, then raw numbers.
 
-Files of this library have the canonical names and say in their metadata which
-architecture they belong to; others may have the same names without it.
+Files of this library have the canonical names, and their architecture in the metadata;
+other files may have the same names without it.
 """
 
 import json
+import os
 import struct
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from d2lext.core.densenet.architecture import Architecture, Layer
 from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, by_name
 from d2lext.core.files import replacing
 
@@ -19,36 +24,37 @@ _MAX_HEADER = 100_000_000  # bytes, the format's own limit
 _DTYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16"}
 
 
-def recognises(head):
-    """Whether a file that begins with `head` is of this format."""
-    # Any 8 bytes are a length, so the limit and the brace tell it from a text file.
+def recognises(head: bytes) -> bool:
+    """Whether a file that begins with `head` has this format."""
+    # Any 8 bytes are a length, so the limit and the brace exclude text files.
     return head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= _MAX_HEADER
 
 
 @contextmanager
-def tensors(path, layers):
+def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     """The tensors of the file by canonical names, readable within the block."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
-        found = {}
-        for name in file.keys():  # noqa: SIM118  the file itself is no iterable
+        by_file_name = {}
+        for name in file.keys():  # noqa: SIM118  the file itself is not iterable
             part = file.get_slice(name)
             dtype = _DTYPES.get(part.get_dtype(), part.get_dtype())
             shape = tuple(part.get_shape())
-            found[name] = Tensor(name, shape, dtype, partial(file.get_tensor, name))
-        yield by_name(found)
+            read = partial(file.get_tensor, name)
+            by_file_name[name] = Tensor(name, shape, dtype, read)
+        yield by_name(by_file_name)
 
 
-def metadata(path):
-    """The options of the network that a file of this library was saved from, or None."""
+def metadata(path: Path) -> dict[str, Any] | None:
+    """The architecture's options in a file of this library, or None."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
-        found = file.metadata() or {}
-    if found.get("format") != _FORMAT:
+        entries = file.metadata() or {}
+    if entries.get("format") != _FORMAT:
         return None
-    options = json.loads(found["architecture"])
+    options = json.loads(entries["architecture"])
     if not isinstance(options, dict):
         raise WeightFileError(
             f"must describe the architecture by its options, got {options!r}: "
@@ -57,21 +63,27 @@ def metadata(path):
     return options
 
 
-def write(path, tensors, architecture):
-    """Write float32 arrays by canonical names, and the options of their architecture.
+def write(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, np.ndarray],
+    architecture: Architecture,
+) -> None:
+    """Write float32 arrays by canonical names, and their architecture's options.
 
     The file appears complete or not at all, and equal arguments give equal bytes.
-    Raises ValueError for an array that is not float32.
+    Raises ValueError for an array that is not float32, OSError for a missing folder.
     """
-    # Not by the library, which writes the metadata's keys in an order of chance.
+    # Not by the library, which writes the metadata's keys in random order.
     options = json.dumps(architecture.options())
-    header = {"__metadata__": {"format": _FORMAT, "architecture": options}}
+    header: dict[str, dict] = {
+        "__metadata__": {"format": _FORMAT, "architecture": options}
+    }
     start = 0
     for name, array in tensors.items():
         if array.dtype != np.float32:
             raise ValueError(
                 f"weights must be float32, {name} is {array.dtype}: convert the model "
-                "to float32 before it is saved"
+                "to float32 before saving it"
             )
         end = start + array.nbytes
         header[name] = {
@@ -81,7 +93,7 @@ def write(path, tensors, architecture):
         }
         start = end
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # so that the numbers are aligned
+    text += b" " * (-len(text) % 8)  # aligns the numbers
     with replacing(path) as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for array in tensors.values():

@@ -1,24 +1,26 @@
-"""Tensors of a file before they are read, compared with what a network asks for.
+"""The tensors of a file, compared with the network's before they are read.
 
-Nothing is read until its shape is known to be the network's, so that what a file says
-of itself cannot make this library allocate more than the network needs.
+Nothing is read until its shape is known to be the network's, so a file's own claims
+cannot make this library allocate more than the network needs.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+
+from d2lext.core.densenet.architecture import Layer
 
 _OTHER_NETWORK = "build the network that was saved"
 
 
 class WeightFileError(ValueError):
-    """A file that cannot be used; the message goes on where its path ends."""
+    """A file that cannot be used; the message continues after the file's path."""
 
 
-def damaged(reason):
-    """The error for a file that is not as its format says."""
+def damaged(reason: str) -> WeightFileError:
+    """The error for a file that violates its format."""
     return WeightFileError(
         f"is truncated or damaged ({reason}): download it or save it again"
     )
@@ -28,17 +30,16 @@ def damaged(reason):
 class Tensor:
     """A tensor that is not read yet.
 
-    `name` is the file's own. `shape`, and what `read` returns, have the layout of
-    the canonical description. `dtype` is NumPy's name, or the format's where NumPy
-    has none.
+    `name` is the file's. `shape` and the array that `read` returns have the canonical
+    layout. `dtype` is NumPy's name, or the format's where NumPy has none.
     """
 
     name: str
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: str
     read: Callable[[], np.ndarray]
 
-    def transpose(self, *axes):
+    def transpose(self, *axes: int) -> "Tensor":
         """The tensor with its axes in another order."""
         shape = tuple(self.shape[axis] for axis in axes)
         return replace(self, shape=shape, read=lambda: self.read().transpose(axes))
@@ -46,21 +47,21 @@ class Tensor:
 
 @dataclass(frozen=True)
 class FileLayer:
-    """A layer as a file has it: its kind, and tensors by weight, bias, running_..."""
+    """A layer in a file: its kind, and its tensors by weight, bias, running_..."""
 
     kind: str
-    tensors: dict
+    tensors: dict[str, Tensor]
 
 
-def by_name(tensors):
-    """Tensors by canonical names, from names as PyTorch code writes them.
+def by_name(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by canonical names, from the names that PyTorch code writes.
 
-    Counters are left out, so is the prefix of DataParallel, and the names of the
-    checkpoints of 2017 (`norm.1.weight`) become today's (`norm1.weight`).
+    Counters and the prefix of DataParallel are dropped; the names in checkpoints of
+    2017 (`norm.1.weight`) become today's (`norm1.weight`).
     """
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
-    renamed = {}
+    renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if name.endswith(".num_batches_tracked"):
             continue
@@ -71,26 +72,30 @@ def by_name(tensors):
     return renamed
 
 
-def by_order(found, layers):
+def by_order(
+    file_layers: Sequence[FileLayer], layers: Sequence[Layer]
+) -> dict[str, Tensor]:
     """Tensors by canonical names, from the layers of a file in forward order.
 
     The i-th layer of a kind in the file is the i-th of that kind in the network.
     """
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for kind in ("conv", "norm", "linear"):
-        have = [layer.tensors for layer in found if layer.kind == kind]
-        want = [layer.name for layer in layers if layer.kind == kind]
-        if len(have) != len(want):
+        sources = [layer.tensors for layer in file_layers if layer.kind == kind]
+        names = [layer.name for layer in layers if layer.kind == kind]
+        if len(sources) != len(names):
             raise WeightFileError(
-                f"must fit the network: the file has {len(have)} {kind} layers, the "
-                f"network {len(want)}: {_OTHER_NETWORK}"
+                f"must fit the network: the file has {len(sources)} {kind} layers, the "
+                f"network {len(names)}: {_OTHER_NETWORK}"
             )
-        for layer, name in zip(have, want, strict=True):
-            tensors |= {f"{name}.{key}": tensor for key, tensor in layer.items()}
+        for name, source in zip(names, sources, strict=True):
+            tensors |= {f"{name}.{key}": tensor for key, tensor in source.items()}
     return tensors
 
 
-def load(tensors, shapes):
+def load(
+    tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
     """The arrays of a file by the canonical names in `shapes`, in that order, float32.
 
     Raises WeightFileError as `compare` and `check_finite` do.
@@ -98,17 +103,19 @@ def load(tensors, shapes):
     compare(tensors, shapes, "the file")
     arrays = {}
     for name in shapes:
-        # A copy, because the file's own bytes may be read-only or end with it.
+        # A copy: the file's bytes may be read-only, or vanish when it is closed.
         arrays[name] = np.array(tensors[name].read(), dtype=np.float32, order="C")
         check_finite(name, arrays[name])
     return arrays
 
 
-def compare(tensors, shapes, what):
-    """Raise WeightFileError for the first difference of `what` from the network.
+def compare(
+    tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], what: str
+) -> None:
+    """Raise WeightFileError for the first difference of `tensors` from the network.
 
-    `tensors` have a name, shape and dtype; `shapes` are the network's. The message
-    says how many more differences there are.
+    `shapes` are the network's. The message calls the tensors `what` and counts the
+    other differences.
     """
     differences = [
         difference
@@ -127,7 +134,7 @@ def compare(tensors, shapes, what):
         raise WeightFileError(f"must fit the network: {text}{others}: {remedy}")
 
 
-def check_finite(name, array):
+def check_finite(name: str, array: np.ndarray) -> None:
     """Raise WeightFileError if a value is NaN or infinite."""
     if not np.isfinite(array).all():
         raise WeightFileError(
@@ -137,16 +144,17 @@ def check_finite(name, array):
 
 
 def _difference(name, shape, tensor, what):
-    """How a tensor differs from the network's and what helps, or None."""
+    """How a tensor differs from the network's, and the remedy; or None."""
     if tensor is None:
-        return f"{name} is missing in {what}", _OTHER_NETWORK
-    own = name if tensor.name == name else f"{name} ({tensor.name!r})"
+        return f"{name} is missing from {what}", _OTHER_NETWORK
+    names = name if tensor.name == name else f"{name} ({tensor.name!r})"
     if tensor.shape != shape:
         remedy = _OTHER_NETWORK
         if name.startswith("classifier.") and tensor.shape[1:] == shape[1:]:
             remedy = f"use create_model(..., num_classes={tensor.shape[0]})"
-        return f"{own} has shape {tensor.shape} in {what}, the network {shape}", remedy
+        text = f"{names} has shape {tensor.shape} in {what}, the network {shape}"
+        return text, remedy
     if tensor.dtype != "float32":
-        text = f"{own} has dtype {tensor.dtype} in {what}, the network float32"
+        text = f"{names} has dtype {tensor.dtype} in {what}, the network float32"
         return text, "convert it to float32"
     return None

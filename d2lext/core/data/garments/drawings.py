@@ -1,120 +1,10 @@
-"""Garments drawn by the program: a stand-in for Fashion-MNIST without a network.
+"""Ten drawings, one for each class, as functions of a pen and of random numbers.
 
-The same ten classes, 28x28 grey pixels, light on black. Pillow draws some hundred
-shapes of each class; NumPy then moves, shades and textures one of them for each
-image. They let every chapter run; what a network reaches on them says nothing about
-the photographs.
+`u(low, high)` is a uniform random number. The order of its calls is part of a drawing:
+a change makes other images of the same seed.
 """
 
 import numpy as np
-from PIL import Image, ImageDraw
-
-SIZE = 28  # pixels, height and width
-_SHAPES = 200  # drawings of each class
-_SCALE = 4  # drawn this much larger, then averaged: smooth edges
-_SHIFTS = [(y, x) for y in range(3) for x in range(3)]  # corner in a margin of 1 pixel
-_CHUNK = 2000  # images at once: temporary arrays stay in the processor's cache
-
-
-def draw(count, seed):
-    """`count` images, uint8 (count, 28, 28), and their labels, uint8 (count,).
-
-    Image and label of an index depend on `seed` alone, not on `count`. Each run of
-    ten labels holds every class once, in random order.
-    """
-    # One stream for each quantity: a longer array then begins with the shorter one.
-    streams = np.random.SeedSequence(seed).spawn(8)
-    rngs = [np.random.Generator(np.random.PCG64(stream)) for stream in streams]
-    shapes, patterns = _shapes(rngs[0]), _patterns()
-    tens = np.tile(np.arange(10), (-(-count // 10), 1))
-    labels = rngs[1].permuted(tens, axis=1).ravel()[:count]
-    # Labels hold 10 per row of `shapes`: class, drawing, shift.
-    which = (labels * _SHAPES + rngs[2].integers(_SHAPES, size=count)) * len(_SHIFTS)
-    which += rngs[3].integers(len(_SHIFTS), size=count)
-    # Two thirds of the images are plain (pattern 0).
-    texture = rngs[4].integers(3 * len(patterns), size=count)
-    texture[texture >= len(patterns)] = 0
-    brightness = rngs[5].uniform(0.45, 1.15, size=(count, 1, 1)).astype(np.float32)
-    contrast = rngs[6].uniform(0.1, 0.45, size=(count, 1, 1)).astype(np.float32)
-    images = np.empty((count, SIZE, SIZE), np.uint8)
-    for start in range(0, count, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        noise = rngs[7].integers(-15, 16, size=images[part].shape, dtype=np.int8)
-        image = shapes[which[part]].astype(np.float32)
-        image *= brightness[part] * (1 - contrast[part] * patterns[texture[part]])
-        image += noise * (image > 20)  # fabric has grain, the background is black
-        images[part] = image.clip(0, 255)
-    return images, labels.astype(np.uint8)
-
-
-def _shapes(rng):
-    """Every drawing of every class at every shift, uint8 (number, 28, 28)."""
-    drawn = []
-    for draw_one in _CLASSES:
-        for _ in range(_SHAPES):
-            image = Image.new("L", (SIZE * _SCALE, SIZE * _SCALE))
-            draw_one(_Pen(image), rng.uniform)
-            wide = np.pad(np.asarray(image.reduce(_SCALE)), 1)
-            drawn += [wide[y : y + SIZE, x : x + SIZE] for y, x in _SHIFTS]
-    return np.stack(drawn)
-
-
-def _patterns():
-    """How much darker a fabric is at each pixel, float32 (n, 28, 28); first, plain."""
-    y, x = np.mgrid[:SIZE, :SIZE]
-    patterns = [np.zeros((SIZE, SIZE))]
-    for period in (2, 3, 4, 6, 9):
-        for phase in range(0, period, 2):
-            rows, columns = ((v + phase) % period < period / 2 for v in (y, x))
-            patterns += [rows, columns, rows & columns, (rows + columns) % 2]
-    patterns += [y / SIZE, 1 - y / SIZE, x / SIZE, 1 - x / SIZE]  # light from a side
-    return np.stack(patterns).astype(np.float32)
-
-
-class _Pen:
-    """Draws on a large image with the coordinates of the small one."""
-
-    def __init__(self, image):
-        self._draw = ImageDraw.Draw(image)
-
-    def area(self, *points, shade):
-        """A filled polygon."""
-        self._draw.polygon(_enlarged(points), fill=shade)
-
-    def symmetric(self, *points, shade):
-        """A polygon from its left half, mirrored at the middle of the image."""
-        self.area(*points, *((SIZE - x, y) for x, y in reversed(points)), shade=shade)
-
-    def both(self, *points, shade):
-        """A polygon and its mirror image."""
-        self.area(*points, shade=shade)
-        self.area(*((SIZE - x, y) for x, y in points), shade=shade)
-
-    def line(self, *points, shade, width=1.0):
-        """A line through points."""
-        self._draw.line(_enlarged(points), shade, round(width * _SCALE), joint="curve")
-
-    def lines(self, *points, shade, width):
-        """A line and its mirror image."""
-        self.line(*points, shade=shade, width=width)
-        self.line(*((SIZE - x, y) for x, y in points), shade=shade, width=width)
-
-    def oval(self, x0, y0, x1, y1, shade):
-        """A filled ellipse."""
-        self._draw.ellipse(sum(_enlarged([(x0, y0), (x1, y1)]), ()), fill=shade)
-
-    def arch(self, x0, y0, x1, y1, shade, width):
-        """The upper half of an ellipse's outline."""
-        box = sum(_enlarged([(x0, y0), (x1, y1)]), ())
-        self._draw.arc(box, 180, 360, fill=shade, width=round(width * _SCALE))
-
-
-def _enlarged(points):
-    return [(x * _SCALE, y * _SCALE) for x, y in points]
-
-
-# Each class is a function of a pen and of `u(low, high)`, a uniform random number.
-# x runs from 0 to 28 to the right, y from 0 to 28 downwards.
 
 
 def _top(pen, u, sleeve, angle, half, bottom):
@@ -393,7 +283,7 @@ def _ankle_boot(pen, u):
         )
 
 
-_CLASSES = [  # in the order of the labels
+CLASSES = [  # in the order of the labels
     _t_shirt,
     _trouser,
     _pullover,

@@ -1,97 +1,17 @@
-"""Raw timings as medians, ratios and shares; these as Markdown.
-
-A ratio is one of two turns that followed each other; its median is over the rounds.
-"""
+"""A comparison as a page of Markdown: its times, and how to read them."""
 
 import textwrap
 from statistics import median
 
-from benchmarks import arithmetic
 from benchmarks.peers import BATCH, LIBRARIES, SIZE
-from d2lext.core.densenet.registry import architecture
+from benchmarks.summary import BATCHES_PER_EPOCH
 from d2lext.core.frameworks import TITLES
 
 WIDTH = 88
-BATCHES_PER_EPOCH = 391  # 50,000 images in batches of 128
-
-
-def summarise(raw):
-    """The raw timings and, beside them, what follows from them."""
-    result = {**raw, "rates": _rates(raw["rates"]), "rates_raw": raw["rates"]}
-    result["arithmetic"] = costs(raw["what"])
-    result["frameworks"] = {
-        name: _framework(found, raw["what"])
-        for name, found in raw["frameworks"].items()
-    }
-    if result["rates"] and raw["what"] != "epoch":
-        flop = result["arithmetic"]["paper"]["flop"]
-        for found in result["frameworks"].values():
-            for side in found.get("sides", {}).values():
-                side["flop_per_s"] = flop / side["median_s"]
-                for kind in ("conv", "matmul"):
-                    rate = result["rates"][f"{kind}_{side.get('precision', 'fp32')}"]
-                    side[f"share_of_{kind}"] = side["flop_per_s"] / rate["max"]
-    return result
-
-
-def costs(what):
-    """FLOP and bytes of the step, with the paper's order in transitions and ours."""
-    if what == "peers":
-        options = {"num_classes": 10, "in_channels": 3}
-        network = architecture("densenet121", **options)
-        shape = {"batch": BATCH, "size": (SIZE, SIZE)}
-    else:
-        network, shape = architecture("densenet_d2l"), {"batch": 128, "size": (96, 96)}
-    found = {}
-    for key, pool_first in (("paper", False), ("pool_first", True)):
-        cost = arithmetic.step_cost(network, **shape, pool_first=pool_first)
-        found[key] = {
-            "flop": cost.flop,
-            "forward_flop": cost.forward_flop,
-            "backward_flop": cost.backward_flop,
-            "bytes_fp32": cost.bytes(4),
-            "bytes_bf16": cost.bytes(2),
-            "params": cost.params,
-        }
-    return found
-
-
-def _rates(measured):
-    names = measured[0] if measured else ()
-    return {name: _spread([m[name] for m in measured]) for name in names}
-
-
-def _spread(values):
-    return {"median": median(values), "min": min(values), "max": max(values)}
-
-
-def _framework(found, what):
-    if "absent" in found:
-        return found
-    first, second = found  # the other side, then ours
-    times = {name: _times(found[name], what) for name in found}
-    ratios = [a / b for a, b in zip(times[first], times[second], strict=True)]
-    sides = {}
-    for name, side in found.items():
-        spread = _spread(times[name])
-        sides[name] = {f"{k}_s": v for k, v in spread.items()} | side
-    return {"sides": sides, "ratios": ratios, "ratio": _spread(ratios)}
-
-
-def _times(side, what):
-    if what == "epoch":
-        return [
-            turn["start_s"] + BATCHES_PER_EPOCH * turn["batch_s"]
-            for turn in side["rounds"]
-        ]
-    return [turn["step_s"] for turn in side["rounds"]]
-
-
-# Markdown
 
 
 def markdown(result):
-    """The result as a page of Markdown, 88 columns wide at most."""
+    """The page of what `summary.summarise` returned, at most 88 columns wide."""
     what = result["what"]
     parts = [_HEADS[what], *_comparison(result)]
     if what != "epoch":
@@ -104,7 +24,7 @@ _HEADS = {
     "step": "# A training step\n\nd2l's DenseNet, batch 128 of 1x96x96",
     "epoch": "# An epoch\n\nd2l's DenseNet, batches of 128 of 1x96x96, with their data",
     "peers": f"# DenseNet-121 of other libraries\n\nbatch {BATCH} of 3x{SIZE}x{SIZE}, "
-    "float32, both in one process, everything else alike",
+    "float32, both in one process, everything else equal",
 }
 
 
@@ -114,13 +34,13 @@ def _comparison(result):
     unit, name = (60, "min") if what == "epoch" else (1, "s")
     rows = [["", f"{other}, {name}", f"ours, {name}", f"{other} / ours", "min - max"]]
     absent = []
-    for backend, found in result["frameworks"].items():
-        if "absent" in found:
-            first, *more = found["absent"].strip().splitlines()
+    for backend, framework in result["frameworks"].items():
+        if "absent" in framework:
+            first, *more = framework["absent"].strip().splitlines()
             text = _wrap(f"{TITLES[backend]} is absent: {first}")
             absent.append("\n".join([text, *(f"    {line}"[:WIDTH] for line in more)]))
             continue
-        sides, ratio = found["sides"], found["ratio"]
+        sides, ratio = framework["sides"], framework["ratio"]
         row = [TITLES[backend]]
         row += [f"{sides[s]['median_s'] / unit:.3f}" for s in (other, "ours")]
         row += [f"{ratio['median']:.2f}x", f"{ratio['min']:.2f} - {ratio['max']:.2f}"]
@@ -139,21 +59,21 @@ def _rounds(result):
     rounds = _number(settings["rounds"], "round")
     if result["what"] != "epoch":
         return (
-            f"Seconds a step, medians of {rounds} in which the sides took turns of "
-            f"about {_number(settings['turn_s'], 'second')}, one step at least; the "
-            "ratio is that of two turns of one round, and its median."
+            f"Seconds per step, medians of {rounds} in which the sides took turns of "
+            f"about {_number(settings['turn_s'], 'second')}, at least one step; each "
+            "ratio is that of a round's two turns, and the median is over the rounds."
         )
     batches = settings["batches"]
     extrapolated = (
         ": a whole epoch."
         if batches == BATCHES_PER_EPOCH
         else f", after {settings['lead']} that do not count, extrapolated to "
-        f"{BATCHES_PER_EPOCH}: the time until the first batch, and {BATCHES_PER_EPOCH} "
-        "times the mean of these."
+        f"{BATCHES_PER_EPOCH}: the time until the first batch plus {BATCHES_PER_EPOCH} "
+        "times their mean."
     )
     return (
-        f"Medians of {rounds}. In each, either side began an epoch anew and trained on "
-        f"{batches} batches incl. their data{extrapolated} Validation is not in it."
+        f"Medians of {rounds}. In each, both sides started a new epoch and trained on "
+        f"{batches} batches incl. their data{extrapolated} Validation is not included."
     )
 
 
@@ -162,12 +82,12 @@ def _number(number, noun):
 
 
 def _first_steps(result):
-    """A table of what came before the steps that are timed, if there is any."""
+    """A table of what preceded the timed steps, if anything was measured."""
     other, rows = _other(result["what"]), []
-    for backend, found in result["frameworks"].items():
-        if "absent" in found:
+    for backend, framework in result["frameworks"].items():
+        if "absent" in framework:
             continue
-        sides = [found["sides"][s] for s in (other, "ours")]
+        sides = [framework["sides"][s] for s in (other, "ours")]
         rows.append([f"{TITLES[backend]}, first step (not in the times above)"])
         rows[-1] += [f"{side['first_s']:.1f}" for side in sides]
         if result["what"] == "epoch":
@@ -178,12 +98,12 @@ def _first_steps(result):
 
 
 def _shares(result):
-    """A table of the rates that the sides reach, if the machine's are known."""
+    """A table of the rates that the sides reached, if the machine's are known."""
     other = _other(result["what"])
     rows = [["reached", "GFLOP/s", "of convolution", "of matrix product"]]
-    for backend, found in result["frameworks"].items():
+    for backend, framework in result["frameworks"].items():
         for name in (other, "ours"):
-            side = found.get("sides", {}).get(name, {})
+            side = framework.get("sides", {}).get(name, {})
             if "flop_per_s" in side:
                 shares = side["share_of_conv"], side["share_of_matmul"]
                 rows.append([f"{TITLES[backend]}, {name}"])
@@ -192,12 +112,12 @@ def _shares(result):
     if not rows[1:]:
         return []
     text = (
-        "The FLOP of the paper's order by each side's seconds, and their share of the "
-        "best rates in this run, of the 3x3 convolution and of the matrix product, in "
-        "the side's own precision."
+        "The FLOP of the paper's order divided by each side's seconds, and their share "
+        "of this run's best rates for the 3x3 convolution and the matrix product, in the "
+        "side's precision."
     )
     if result["what"] == "step":
-        text += " Ours pools first, so that it has less to do."
+        text += " Ours pools first, so it has less to compute."
     return [table(rows), _wrap(text)]
 
 
@@ -213,7 +133,7 @@ def _arithmetic(result):
         _wrap(
             f'{both["paper"]["params"]:,} parameters. "Pooling first" has the '
             "transitions pool before their 1x1 convolution: the same function. Bytes "
-            "are the least that goes through memory layer by layer."
+            "are the least that passes through memory, layer by layer."
         )
     )
     rates = result["rates"]
@@ -244,10 +164,10 @@ _RATES = {
 def _notes(result):
     machine = result["machine"]
     lines = [f"{machine['cpu']}; {machine['system']}; Python {machine['python']}"]
-    for found in result["frameworks"].values():
-        if "absent" not in found:
+    for framework in result["frameworks"].values():
+        if "absent" not in framework:
             versions = {}
-            for side in found["sides"].values():
+            for side in framework["sides"].values():
                 versions |= side["versions"]
             lines.append(", ".join(f"{k} {v}" for k, v in versions.items()))
     if machine["set"]:
@@ -258,16 +178,16 @@ def _notes(result):
         lines.append("peers: " + ", ".join(LIBRARIES[b] for b in present))
     else:
         used = [
-            f"{TITLES[name]} {found['sides']['ours']['precision']}"
-            + (", compiled" if found["sides"]["ours"].get("compiled") else "")
-            + f" on {found['sides']['ours']['device']}"
-            for name, found in result["frameworks"].items()
-            if "absent" not in found
+            f"{TITLES[backend]} {framework['sides']['ours']['precision']}"
+            + (", compiled" if framework["sides"]["ours"].get("compiled") else "")
+            + f" on {framework['sides']['ours']['device']}"
+            for backend, framework in result["frameworks"].items()
+            if "absent" not in framework
         ]
         lines.append(f"ours, precision={settings['precision']!r}: {'; '.join(used)}")
         lines.append(f"stock: fp32; both on {settings['images']} images")
         lines.append(
-            "stock: d2l 1.0.3's model, data and loop in a process of its own, without "
+            "stock: d2l 1.0.3's model, data and loop in a separate process, without "
             "drawing; repaired only where it does not run"
         )
         lines += [_STOCK[b] for b in result["frameworks"] if b in _STOCK]
@@ -277,9 +197,9 @@ def _notes(result):
 
 _STOCK = {
     "jax": "stock JAX: with the channel count repaired, 758,226 parameters, not 700,586",
-    "tensorflow": "stock TensorFlow: as in d2l with BatchNorm in inference mode, which "
-    "is less work than ours and the other three have",
-    "torch": "stock PyTorch: Pillow in place of torchvision, which calls it too",
+    "tensorflow": "stock TensorFlow: as in d2l, with BatchNorm in inference mode, which "
+    "is less work than ours and the other three do",
+    "torch": "stock PyTorch: Pillow instead of torchvision, which calls it too",
 }
 
 
@@ -290,7 +210,7 @@ def _wrap(text, bullet=""):
 
 
 def table(rows):
-    """A table of Markdown, its columns aligned for those who read it as it is."""
+    """A Markdown table, its columns aligned for readers of the plain text."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
 
     def line(cells):
