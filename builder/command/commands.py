@@ -128,14 +128,12 @@ def _serve(args, root):
 
 
 def _sync(args, root):
-    """Edits of the notebooks to the chapters; then the notebooks are written anew."""
+    """Bring edits of notebooks back to the chapters; rewrite the notebooks from those."""
     book = Book(root)
     done = sync.sync(book, _chapters(book, args), _backends(args))
     print("\n".join(done or ["nothing to bring back: no notebook was edited"]))
     if done:
-        print(
-            "notebooks written anew; python build.py runs those whose code has changed"
-        )
+        print("notebooks rewritten; python build.py runs those whose code has changed")
 
 
 def _export(args, root):

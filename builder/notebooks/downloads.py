@@ -14,6 +14,7 @@ import re
 import nbformat
 
 from builder.errors import BookError
+from builder.notebooks import store
 
 # Of an image in Markdown; its description may have brackets, in pairs.
 IMAGE = re.compile(r"!\[(?P<alt>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<source>[^()\s]+)\)")
@@ -34,8 +35,9 @@ def path(name, backend):
 
 
 def embedded(notebook, root, backend):
-    """A copy of the notebook that needs no file beside it."""
+    """A copy of the notebook that needs no file beside it, and no chapter to sync with."""
     notebook = copy.deepcopy(notebook)
+    notebook.metadata.get(store.KEY, {}).pop(store.SPLIT_FROM, None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _embed(cell.source, root / "notebooks" / backend)

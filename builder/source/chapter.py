@@ -108,8 +108,11 @@ class Chapter:
 
 def read(path, root):
     """The chapter in the file `path`; raises BookError where it breaks a rule."""
-    shown = Path(path).relative_to(root)
-    text = Path(path).read_text(encoding="utf-8")
+    return parse(Path(path).read_text(encoding="utf-8"), Path(path).relative_to(root))
+
+
+def parse(text, shown):
+    """The chapter that `text` is, which messages call `shown`; raises as `read` does."""
     _check_name(shown)
     _check_fences(shown, text)
     notebook = myst.myst_to_notebook(text, add_source_map=True)
