@@ -17,6 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder.errors import BookError
+from builder.notebooks import store
 from builder.source.markup import IMAGE
 
 
@@ -37,8 +38,9 @@ def path(name: str, backend: str) -> str:
 
 
 def embedded(notebook: NotebookNode, root: Path, backend: str) -> NotebookNode:
-    """A copy of the notebook that needs no file beside it."""
+    """A copy of the notebook that needs no file beside it, and no chapter to sync with."""
     notebook = copy.deepcopy(notebook)
+    notebook.metadata.get(store.KEY, {}).pop(store.SPLIT_FROM, None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _embed(cell.source, root / "notebooks" / backend)

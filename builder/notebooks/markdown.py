@@ -1,4 +1,4 @@
-"""A chapter's prose as plain Markdown, for notebooks: no MyST role or directive left.
+"""A chapter's prose as plain Markdown for notebooks, without MyST roles and directives.
 
 References become numbers, citations become authors and years, figures become images
 with captions, equations end with their numbers.
@@ -7,7 +7,8 @@ with captions, equations end with their numbers.
 import re
 from functools import cache
 
-from builder.notebooks.traced import Traced
+from builder.source.book import Book
+from builder.source.chapter import Chapter
 from builder.source.markup import (
     ADMONITIONS,
     DIRECTIVE,
@@ -19,7 +20,7 @@ from builder.source.markup import (
 
 IMAGES = "../../chapters/"  # from notebooks/<backend>/
 LABEL = re.compile(r"^\([\w-]+\)=\n+", re.MULTILINE)
-IMAGE = re.compile(r"!\[[^\]]*\]\((?P<source>img/[^)]+)\)")
+IMAGE = re.compile(r"(!\[[^\]]*\]\()(img/[^)]+\))")
 # A line of comment, or a formula or code, in which % means something else.
 COMMENT = re.compile(
     r"\$\$.+?\$\$|`{3,}.+?`{3,}|^(?P<comment>%[^\n]*(?:\n|\Z))",
@@ -27,97 +28,58 @@ COMMENT = re.compile(
 )
 
 
-def plain(cell, chapter, book):
-    """The Markdown of a prose `cell` of `chapter` as any notebook viewer shows it."""
-    return traced(cell.source, chapter, book).text
+def plain(source: str, chapter: Chapter, book: Book) -> str:
+    """The Markdown that any notebook viewer shows for the prose `source` in `chapter`.
 
-
-def traced(source, chapter, book):
-    """As `plain`, of the `source` of a cell; knows where each character comes from."""
-    text = Traced(source)
-    text = text.sub(COMMENT, lambda match: [] if match["comment"] else [match.span()])
-    text = text.sub(LABEL, lambda match: [])
-    text = text.sub(DIRECTIVE, lambda match: _directive(match, chapter, book))
-    text = text.sub(LITERAL, lambda match: _inline(match, book))
-    text = text.sub(EQUATION, lambda match: _equation(match, book))
-    return text.sub(IMAGE, _image)
-
-
-# Each of these returns the pieces that take a match's place: spans of the text that it
-# was found in, and generated text.
-
-
-def _image(match):
-    start = match.start("source")
-    return [(match.start(), start), IMAGES, (start, match.end())]
-
-
-def _inline(match, book):
-    return [match.span()] if match["code"] else [_role(match, book)]
+    Raises KeyError for a label, citation or directive that the book does not define.
+    """
+    text = COMMENT.sub(lambda match: "" if match["comment"] else match[0], source)
+    text = LABEL.sub("", text)
+    text = DIRECTIVE.sub(lambda match: _directive(match, chapter, book), text)
+    text = LITERAL.sub(
+        lambda match: match[0] if match["code"] else _role(match, book), text
+    )
+    text = EQUATION.sub(lambda match: _equation(match, book), text)
+    return IMAGE.sub(rf"\1{IMAGES}\2", text)
 
 
 def _equation(match, book):
     if not match["label"]:
-        return [match.span()]
+        return match[0]
     number = book.labels[match["label"]].number
-    end = match.start("formula") + len(match["formula"].rstrip())
     # Not as \tag: GitLab shows the source of a formula with one.
-    return [(match.start(), end), f" \\qquad ({number})\n$$"]
+    return f"$${match['formula'].rstrip()} \\qquad ({number})\n$$"
 
 
 def _directive(match, chapter, book):
-    name, (found, content) = match["name"], directive_options(match["body"])
-    argument = _stripped(match, "argument")
-    # No option's value reaches beyond its line, so the content is what the body ends on.
-    start = match.start("body") + match["body"].rindex(content)
-    body = (start, start + len(content))
+    name, argument = match["name"], match["argument"].strip()
+    given, content = directive_options(match["body"])
     if name == "figure":
-        image = f"]({IMAGES}{match['argument'].strip()})\n\n"
-        caption = _caption("Figure", found, book)
-        return ["![", _option(match, "alt"), image, caption, body]
+        image = f"![{given['alt']}]({IMAGES}{argument})"
+        return f"{image}\n\n{_caption('Figure', given, book)}{content}"
     if name == "table":
-        return [_caption("Table", found, book), argument, "\n\n", body]
+        return f"{_caption('Table', given, book)}{argument}\n\n{content}"
     if name == "bibliography":
-        return [_bibliography(chapter, book)]
-    assert name in ADMONITIONS
-    pieces = ["> **", argument if match["argument"].strip() else name.capitalize()]
-    pieces.append(".**\n>")
-    for line in content.splitlines(keepends=True):
-        pieces += [
-            "\n> " if line.strip() else "\n>",
-            (start, start + len(line.rstrip())),
-        ]
-        start += len(line)
-    return pieces
+        return _bibliography(chapter, book)
+    if name not in ADMONITIONS:
+        raise KeyError(name)
+    lines = "".join(f"\n> {line}".rstrip() for line in content.splitlines())
+    return f"> **{argument or name.capitalize()}.**\n>{lines}"
 
 
-def _stripped(match, group):
-    start = match.start(group) + len(match[group]) - len(match[group].lstrip())
-    return (start, start + len(match[group].strip()))
-
-
-def _option(match, name):
-    value = re.compile(rf"^:{name}:[^\S\n]*(.*?)[^\S\n]*$", re.MULTILINE)
-    return value.search(match.string, match.start("body")).span(1)
-
-
-def _caption(word, found, book):
-    label = book.labels.get(found.get("name"))
+def _caption(word, given, book):
+    label = book.labels.get(given.get("name"))
     number = f" {label.number}" if label else ""
     return f"*{word}{number}.* "
 
 
 def _role(match, book):
     role, target = match["role"], match["target"]
-    if role == "cite:p":
-        cited = [
-            _author_year(book.references[key.strip()]) for key in target.split(",")
-        ]
-        return "(" + "; ".join(f"{authors}, {year}" for authors, year in cited) + ")"
-    if role == "cite:t":
-        cited = [
-            _author_year(book.references[key.strip()]) for key in target.split(",")
-        ]
+    if role.startswith("cite:"):
+        keys = map(str.strip, target.split(","))
+        cited = [_author_year(book.references[key]) for key in keys]
+        if role == "cite:p":
+            return f"({'; '.join(f'{authors}, {year}' for authors, year in cited)})"
         return ", ".join(f"{authors} ({year})" for authors, year in cited)
     label = book.labels[target]
     if role == "eq":
@@ -151,7 +113,7 @@ def _bibliography(chapter, book):
 
 @cache
 def _style():
-    # Not by pybtex's own search for a style, which looks through all packages.
+    # Imported directly: pybtex's search for a style looks through all packages.
     from pybtex.style.formatting.plain import Style
 
     return Style()

@@ -1,6 +1,7 @@
 """A chapter split into the notebook of one framework: plain Markdown and code."""
 
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -8,43 +9,38 @@ from nbformat import NotebookNode
 
 from builder.errors import BookError
 from builder.notebooks import markdown, stale
-from builder.notebooks.store import IGNORED, KEY, fingerprint, own_tags
+from builder.notebooks.store import IGNORED, KEY, SPLIT_FROM, fingerprint
 from builder.source.book import Book
 from builder.source.chapter import Cell, Chapter
 from d2lext.core.frameworks import IDS
+
+KEPT = ("id", "cell_type", "source", "metadata")  # of each cell, to compare with
 
 
 def split(book: Book, chapter: Chapter, backend: str) -> NotebookNode:
     """The notebook of `chapter` for `backend`, without outputs.
 
-    Its cells are those of the chapter for `backend`, one for one. In `metadata.d2lext`,
-    `code` is the hash of its code now; `recorded` says how the outputs came about,
-    including the hash that the code had then; `cells` and `tags` what it was split from.
+    In `metadata.d2lext`, `code` is the hash of its code now; `recorded` says how its
+    outputs came about, including the hash that the code had then; `split_from` is what
+    `sync` compares an edited notebook with.
     """
-    cells = []
-    for i, cell in enumerate(chapter.cells_for(backend)):
-        cell_id = fingerprint(f"{i} {cell.source}")
-        metadata = {"tags": tags(cell)} if tags(cell) else {}
-        if cell.kind == "markdown":
-            source = markdown.plain(cell, chapter, book)
-            new = nbformat.v4.new_markdown_cell(source, id=cell_id, metadata=metadata)
-        else:
-            new = nbformat.v4.new_code_cell(cell.source, id=cell_id, metadata=metadata)
-        cells.append(new)
-    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    own = cells(book, chapter, backend)
+    sources = [cell.source for cell in own if cell.cell_type == "code"]
     try:
         code = stale.code_hash(book.root, backend, sources)
     except FileNotFoundError as error:
         raise _missing(book.root, chapter, backend, error.filename) from error
     return nbformat.v4.new_notebook(
-        cells=cells,
+        cells=own,
         metadata={
             KEY: {
                 "generated": f"from {chapter.path.as_posix()} by build.py: edit that file",
                 "backend": backend,
-                "cells": [f"{cell.id} {fingerprint(cell.source)}" for cell in cells],
-                "tags": {c.id: " ".join(own_tags(c)) for c in cells if own_tags(c)},
                 "code": code,
+                SPLIT_FROM: {
+                    "chapter": chapter.text.split("\n"),
+                    "cells": [{key: deepcopy(c[key]) for key in KEPT} for c in own],
+                },
             },
             "kernelspec": {
                 "display_name": "Python 3",
@@ -54,6 +50,21 @@ def split(book: Book, chapter: Chapter, backend: str) -> NotebookNode:
             "language_info": {"name": "python"},
         },
     )
+
+
+def cells(book: Book, chapter: Chapter, backend: str) -> list[NotebookNode]:
+    """The notebook's cells: those of `chapter` for `backend`, one for one."""
+    result = []
+    for i, cell in enumerate(chapter.cells_for(backend)):
+        cell_id = fingerprint(f"{i} {cell.source}")
+        metadata = {"tags": tags(cell)} if tags(cell) else {}
+        if cell.kind == "markdown":
+            source = markdown.plain(cell.source, chapter, book)
+            new = nbformat.v4.new_markdown_cell(source, id=cell_id, metadata=metadata)
+        else:
+            new = nbformat.v4.new_code_cell(cell.source, id=cell_id, metadata=metadata)
+        result.append(new)
+    return result
 
 
 def tags(cell: Cell) -> list[str]:

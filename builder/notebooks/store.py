@@ -1,7 +1,8 @@
-"""Notebooks as files: read, compared with what they were split from, written."""
+"""Notebooks as files: read, and compared with what they were split from."""
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -11,18 +12,20 @@ from builder.errors import BookError
 from builder.notebooks import colab
 from builder.source import python
 
-KEY = "d2lext"  # of the notebook's metadata that is ours
+KEY = "d2lext"  # our part of a notebook's metadata
+SPLIT_FROM = "split_from"  # in it: the chapter's text and the cells that it gave
 IGNORED = "nbval-ignore-output"
+Content = tuple[str, str, tuple[str, ...]]  # of a cell: kind, text, tags
 
 
 def read(path: Path) -> NotebookNode | None:
     """The notebook at `path`, None if there is none; raises BookError if damaged.
 
-    What a person wrote may be in it still, such as both sides of a merge conflict.
+    A damaged one may still hold edits, such as both sides of a merge conflict.
     """
     if not path.exists():
         return None
-    found: dict = {}
+    found: dict[str, Exception] = {}
     try:
         notebook = nbformat.read(path, as_version=4, capture_validation_error=found)
     except Exception as error:  # nbformat raises whatever it stumbles over
@@ -32,8 +35,8 @@ def read(path: Path) -> NotebookNode | None:
     [reason, *_] = str(found["ValidationError"]).splitlines() or [""]
     raise BookError(
         f"{'/'.join(path.parts[-3:])} is damaged, no notebook that can be read "
-        f"({reason[:80]}): restore it, for instance from the repository, or move it away; "
-        "it is written anew where there is none"
+        f"({reason[:80]}): restore it, for instance from the repository, or move it away "
+        "to have it written from its chapter"
     ) from found["ValidationError"]
 
 
@@ -55,30 +58,29 @@ def keep_outputs(notebook: NotebookNode, old: NotebookNode | None) -> None:
 
 
 def differs(notebook: NotebookNode | None) -> bool:
-    """Whether the notebook from a file says other than what it was split from.
+    """Whether the notebook from a file differs from what it was split from.
 
-    One that was not split from a chapter counts as edited.
+    One that does not say what it was split from counts as edited.
     """
     if notebook is None:
         return False
-    if "cells" not in notebook.metadata.get(KEY, {}):
-        return True
-    before = [entry.split() for entry in notebook.metadata[KEY]["cells"]]
-    tags_before = notebook.metadata[KEY].get("tags")  # older notebooks do not say
-    # Empty lines around a cell, and cells of nothing else, are no edits.
-    cells = [cell for cell in colab.written(notebook) if cell.source.strip()]
-    return len(cells) != len(before) or any(
-        was not in (fingerprint(cell.source), fingerprint(trimmed(cell.source)))
-        or (
-            tags_before is not None
-            and sorted(own_tags(cell)) != sorted(tags_before.get(cell_id, "").split())
-        )
-        for cell, (cell_id, was) in zip(cells, before, strict=True)
-    )
+    before = notebook.metadata.get(KEY, {}).get(SPLIT_FROM)
+    return before is None or contents(before.cells) != contents(colab.written(notebook))
+
+
+def contents(cells: Iterable[NotebookNode]) -> list[Content]:
+    """The contents of those `cells` that have any."""
+    return [found for cell in cells if (found := content(cell))]
+
+
+def content(cell: NotebookNode) -> Content | None:
+    """The kind, text and tags that an author gave a notebook's `cell`; None if empty."""
+    text = trimmed(cell.source)
+    return (cell.cell_type, text, tuple(sorted(own_tags(cell)))) if text else None
 
 
 def own_tags(cell: NotebookNode) -> list[str]:
-    """The tags of a notebook's `cell` without those that are not the author's."""
+    """The author's tags of a notebook's `cell`, without the one that the build adds."""
     return [tag for tag in cell.metadata.get("tags", []) if tag != IGNORED]
 
 
@@ -91,9 +93,5 @@ def trimmed(text: str) -> str:
 
 
 def fingerprint(text: str) -> str:
-    """A short text that changes with `text`.
-
-    A cell's id is that of its place and its source in the chapter. `sync` tells by it,
-    and by that of the text in the notebook, which of the two has been edited since.
-    """
+    """A short text that changes with `text`."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]

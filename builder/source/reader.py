@@ -17,9 +17,17 @@ from builder.source.chapter import Cell, Chapter
 
 def read(path: Path, root: Path) -> Chapter:
     """The chapter in the file `path`; raises BookError where it breaks a rule."""
-    shown_path = path.relative_to(root)
-    text = path.read_text(encoding="utf-8")
-    if not re.fullmatch(r"\d\d-[a-z0-9-]+", path.stem):
+    chapter = parse(path.read_text(encoding="utf-8"), path.relative_to(root))
+    prose.check(chapter, path.parent)
+    return chapter
+
+
+def parse(text: str, shown_path: Path) -> Chapter:
+    """The chapter that `text` is, called `shown_path` in messages; raises BookError.
+
+    Whether the images of its prose exist is for `read` to check.
+    """
+    if not re.fullmatch(r"\d\d-[a-z0-9-]+", shown_path.stem):
         raise chapter_error(
             shown_path, 1, "a chapter must be named NN-name.md, such as 01-densenet.md"
         )
@@ -36,9 +44,7 @@ def read(path: Path, root: Path) -> Chapter:
             shown_path, 1, "a chapter must begin with a title: `# Title`"
         )
     in_book = tuple(cell for cell in cells if not cell.is_for_lectures)
-    chapter = Chapter(shown_path, text, in_book, tuple(cells))
-    prose.check(chapter, path.parent)
-    return chapter
+    return Chapter(shown_path, text, in_book, tuple(cells))
 
 
 def _first_line(node: NotebookNode, lines: list[str], start: int) -> int:

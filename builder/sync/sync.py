@@ -1,254 +1,243 @@
 """Edits made in notebooks, brought back to the chapters that they were split from.
 
 A cell for several frameworks is edited in one notebook or, equally, in several: it
-changes for all. A new cell is for the frameworks in whose notebooks it stands, at the
-same place and with the same text. `order` says where cells go that were moved.
+changes for all. A new cell is for the frameworks whose notebooks have it, at the same
+place and with the same text. All edits are made in the chapter as it was split, and git
+merges the result with the chapter as it is now.
 """
 
-import os
 import shutil
 import tempfile
-from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
+from difflib import Match, SequenceMatcher
 from itertools import zip_longest
 from pathlib import Path
 
 from builder import files
 from builder.errors import BookError
-from builder.notebooks import split
-from builder.notebooks.edition import Edition
+from builder.notebooks.edition import editions
 from builder.source.book import Book
-from builder.sync import blocks, order
-from builder.sync.blocks import Block
-from builder.sync.edits import DELETED, TAGS, TEXT, Edits, New, both
-from d2lext.core.frameworks import IDS, TITLES
+from builder.source.chapter import Cell, Chapter
+from builder.source.reader import parse
+from builder.sync import cells, places
+from builder.sync.edits import DELETED, MOVED, TAGS, TEXT, Edits
+from builder.sync.merge import Conflict, both, merged
+from builder.sync.places import New
+from d2lext.core.frameworks import TITLES
 
 
-def sync(book, chapters, backends):
-    """Carry the edits of the notebooks of `chapters` back; returns what was done.
+def sync(book: Book, chapters: Iterable[Chapter], backends: Iterable[str]) -> list[str]:
+    """Bring the edits in the notebooks of `chapters` back; return what was done.
 
-    Raises BookError, and changes nothing, if any of them cannot be carried.
+    Raises BookError, and changes nothing, if any edit cannot be brought back.
     """
-    merges = [_Merge(book, ch, backends) for ch in chapters]
-    if problems := [line for merge in merges for line in merge.problems]:
+    backends = list(backends)
+    merges = [_Merge(book, chapter, backends) for chapter in chapters]
+    if problems := [problem for merge in merges for problem in merge.problems]:
         raise BookError("\n\n".join([*problems, "nothing was changed"]))
     texts = {}
     for merge in merges:
         if merge.done:
             path = book.root / merge.chapter.path
-            texts[path] = blocks.edited(merge.chapter, _read(path), merge.wanted)
-    new = _checked(book, merges, texts)
-    # What the notebooks were split from is now what they say.
+            texts[path] = _with_line_ends(path, merge.text)
+    new = _with_texts(book, texts)
     for merge in merges:
-        ch = new.find(merge.chapter.name)
-        for edits in merge.notebooks:
-            edition = Edition(new, ch, edits.backend)
-            if merge.done or edition.is_edited:
+        for edition in editions(new, [new.find(merge.chapter.name)], backends):
+            if edition.path.exists() and (merge.done or edition.is_edited):
                 texts[edition.path] = edition.text()
     _write(texts)
     return [line for merge in merges for line in merge.done]
 
 
 class _Merge:
-    """A chapter and its notebooks: the Blocks `wanted`, what is `done`, or `problems`."""
+    """The new `text` of a chapter and what was `done` to it, or the `problems`."""
 
-    def __init__(self, book, ch, backends):
-        self.chapter = ch
-        self.notebooks = [
-            Edits(book, ch, backend)
-            for backend in backends
-            if Edition(book, ch, backend).path.exists()
-        ]
-        self.problems = [line for edits in self.notebooks for line in edits.problems]
-        self.changed = self._changed()
-        self.new, self.moved = [], defaultdict(list)
-        self.wanted = [] if self.problems else self._wanted()
-        self.done = self._done()
+    def __init__(self, book: Book, chapter: Chapter, backends: list[str]) -> None:
+        self.chapter, self.text = chapter, chapter.text
+        self.done: list[str] = []
+        self.problems: list[str] = []
+        groups: dict[str, list[Edits]] = {}  # by the text that they were split from
+        for edition in editions(book, [chapter], backends):
+            if (edits := Edits(edition)).order:
+                groups.setdefault(edits.old.text, []).append(edits)
+        for notebooks in groups.values():
+            self.old, self.notebooks = notebooks[0].old, notebooks
+            self.changed = self._changed()
+            order = self._order()
+            if not self.problems:
+                self._bring_back(order)
 
     def _changed(self):
-        """The edits of cells by (number, TEXT or TAGS): what all notebooks agree on."""
-        versions = defaultdict(dict)
+        """What is changed in cells, with the paths of the notebooks that changed it."""
+        changed: dict = {}
         for edits in self.notebooks:
-            for key, value in edits.changed.items():
-                versions[key].setdefault(value, edits.shown)
-        for (number, what), found in versions.items():
-            if len(found) > 1:
-                texts = [
-                    f"tags: {list(new)}" if what == TAGS and new else new
-                    for new in found
-                ]
-                message = "two notebooks changed this cell differently"
-                self._disagree(number, message, [*found.values()], texts)
-        return {key: next(iter(found)) for key, found in versions.items()}
-
-    def _disagree(self, number, message, names, texts):
-        difference = both(names[0], texts[0], names[1], texts[1])
-        message = f"{message}: make them equal, or undo one\n{difference}"
-        error = self.chapter.error(self.chapter.lecture[number].line, message)
-        self.problems.append(str(error))
-
-    def _cell(self, cell):
-        return cell if isinstance(cell, New) else self.chapter.lecture[cell]
-
-    def _wanted(self):
-        """The chapter's Blocks, in their new order."""
-        gone = {number for (number, _), new in self.changed.items() if new is DELETED}
-        own = [n for n in range(len(self.chapter.lecture)) if n not in gone]
-        edited = [edits for edits in self.notebooks if edits.cells]
-        sides = [order.Side(str(self.chapter.path), own, [e.was for e in edited])]
-        for edits in edited:
-            cells = [cell for cell in edits.cells if cell not in gone]
-            sides.append(order.Side(edits.shown, cells, [edits.was]))
-        for side in sides:
-            side.find_moved(own, lambda cell: len(self._cell(cell).backends))
-        for n, side in enumerate(sides[1:], 1):
-            self._share(side, sides[:n])
-            for number in side.moved:
-                self.moved[number].append(side.name)
-        try:
-            cells = order.merged(
-                sides, lambda c: len(self._cell(c).backends) < len(IDS)
-            )
-        except order.Disagreement as error:
-            names = [side.name for side in error.sides]
-            message = f"{' and '.join(names)} have this cell in different places"
-            shared = set.intersection(*(set(side.cells) for side in error.sides))
-            texts = [
-                "\n".join(
-                    self._cell(cell).source.split("\n")[0]
-                    for cell in side.cells
-                    if cell in shared
-                )
-                for side in error.sides
-            ]
-            self._disagree(error.cell, message, names, texts)
-            return []
-        return [self._block(cell) for cell in cells]
-
-    def _share(self, side, others):
-        """Make the new cells of `side` one with those that `others` have there, too."""
-        for place, new in enumerate(side.cells):
-            if not isinstance(new, New):
-                continue
-            for cell in [*others[0].cells, *self.new]:
-                known, cells = self._cell(cell), [*side.cells]
-                cells[place] = cell
-                # The chapter has one for this framework, another notebook not yet.
-                is_free = (known is cell) != (new.backends[0] in known.backends)
-                if (
-                    (known.kind, known.source, split.without_frameworks(known.tags))
-                    == (new.kind, new.source, split.without_frameworks(new.tags))
-                    and is_free
-                    and cell not in side.cells
-                    and _have_an_order([*others, replace(side, cells=cells)])
-                ):
-                    side.cells = cells
-                    if known is cell:
-                        known.backends += new.backends
-                    break
-            else:
-                self.new.append(new)
-
-    def _block(self, cell):
-        own = self._cell(cell)
-        if own is not cell:
-            source = self.changed.get((cell, TEXT), own.source)
-            return Block(
-                cell, own.kind, source, self.changed.get((cell, TAGS), own.tags)
-            )
-        # In a chapter whose code is the same for all, so is what is added to it.
-        for_all = self.chapter.is_shared or set(own.backends) == set(IDS)
-        named = {*own.tags, *(() if for_all else own.backends)}
-        tags = (*(b for b in IDS if b in named), *split.without_frameworks(own.tags))
-        return Block(None, own.kind, own.source, tags)
-
-    def _done(self):
-        """A line for each cell that is changed, with the notebooks that changed it."""
-        lines = []
-        for number, cell in enumerate(self.chapter.lecture):
-            what, names = [], {}
-            for key in ((number, TEXT), (number, TAGS)):
-                if key in self.changed:
-                    new = self.changed[key]
-                    words = (
-                        "changed"
-                        if key[1] == TEXT
-                        else f"tags [{', '.join(new or ())}]"
+            for line, message in edits.problems:
+                self._refuse(line, message)
+            for key, new in edits.changed.items():
+                known, paths = changed.setdefault(key, (new, []))
+                if known != new:
+                    one, two = (
+                        f"tags: {[*value]}" if isinstance(value, tuple) else value
+                        for value in (known, new)
                     )
-                    what.append("deleted" if new is DELETED else words)
-                    names |= {e.shown: 1 for e in self.notebooks if key in e.changed}
-            if number in self.moved:
-                what.append("moved")
-                names |= dict.fromkeys(self.moved[number])
-            if what:
-                whom = (
-                    f" ({TITLES[cell.backends[0]]})" if len(cell.backends) == 1 else ""
-                )
-                what = ", ".join(dict.fromkeys(what)) + whom
-                lines.append((f"{self.chapter.path}:{cell.line}: {what}", names))
-        for new in self.new:
-            names = [e.shown for e in self.notebooks if e.backend in new.backends]
-            lines.append((f"{self.chapter.path}: a new {new.kind} cell", names))
-        return [f"{line}, from {', '.join(names)}" for line, names in lines]
+                    self._refuse(
+                        self.old.lecture[key[0]].line,
+                        "two notebooks changed this cell differently: make them equal, or "
+                        f"undo one\n{both(paths[0], one, edits.path, two)}",
+                    )
+                paths.append(edits.path)
+        return changed
 
+    def _order(self) -> list[int | New]:
+        """The cells in their new order."""
+        gone = {key[0] for key, (new, _) in self.changed.items() if new is DELETED}
+        order = [n for n in range(len(self.old.lecture)) if n not in gone]
+        self.moves = places.moves(order, self.notebooks)
+        if not self.moves:
+            return places.placed(order, self.notebooks, self.old.lecture)
+        found = places.moved(order, self.notebooks, self.old.lecture)
+        if not found:
+            self._refuse_moves()
+            return [*order]
+        self.changed[found[0], MOVED] = True, [*self.moves]
+        return found[1]
 
-def _have_an_order(sides):
-    try:
-        order.graph(sides)
-    except order.Disagreement:
-        return False
-    return True
-
-
-def _checked(book, merges, texts):
-    """The book with the new `texts`; raises unless it has the cells that are wanted."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        (folder / "chapters").mkdir()
-        for path in (book.root / "chapters").iterdir():
-            if path.is_file():
-                shutil.copy(path, folder / "chapters")
-            else:
-                os.symlink(path.resolve(), folder / "chapters" / path.name)
-        for path, text in texts.items():
-            new = folder / path.relative_to(book.root)
-            new.write_text(text, encoding="utf-8", newline="")
+    def _bring_back(self, order: list[int | New]) -> None:
+        """Make all edits in the chapter as it was split, and merge that with it now."""
+        wanted = [self._wanted(item) for item in order]
+        text = cells.edited(self.old, wanted)
+        paths = " or ".join(edits.path for edits in self.notebooks)
         try:
-            new = Book(folder)
-        except BookError as error:
-            raise BookError(
-                f"with the notebooks' edits: {error}\nnothing was changed"
-            ) from error
-    new.root = book.root
-    for merge in merges:
-        cells = new.find(merge.chapter.name).lecture if merge.done else ()
-        wanted = merge.wanted if merge.done else ()
-        for pair in zip_longest(wanted, cells):
-            one, other = [
-                (c.kind, c.source, sorted(c.tags)) if c else None for c in pair
-            ]
-            if one != other:
+            new = merged(self.old.text, self.text, text)
+        except Conflict as error:
+            self._refuse_moves()
+            if not self.moves:
+                message = error.message(self.chapter.path, paths)
+                self.problems.append(str(self.chapter.error(error.line + 1, message)))
+            return
+        self._check([cell for _, cell in wanted], text, new, paths)
+        if new != self.text and not self.problems:
+            self.text = new
+            self.done += self._lines(order)
+
+    def _check(self, wanted: list[Cell], text: str, new: str, paths: str) -> None:
+        """Refuse what the old chapter's `text` or the `new` text has otherwise."""
+        for pair in zip_longest(wanted, self._cells(text)):
+            one, two = (c and (c.kind, c.source, sorted(c.tags)) for c in pair)
+            if one != two:
+                source = next(cell.source for cell in pair if cell)
                 raise BookError(
-                    f"{merge.chapter.path}: an edited cell would not stay one cell, so "
-                    "nothing was changed: make this edit in the chapter\n"
-                    + (one or other)[1]
+                    f"{self.chapter.path}: an edited cell would not stay one cell, so "
+                    f"nothing was changed: make this edit there\n{source}"
                 )
+        # Moved to different places by both sides, a cell would be in both.
+        parts = self.old.lecture, self._cells(self.text), wanted, self._cells(new)
+        old, now, own, result = ([cell.source for cell in part] for part in parts)
+        for source, cell in zip(old, self.old.lecture, strict=True):
+            expected = now.count(source) + own.count(source) - old.count(source)
+            if result.count(source) != max(0, expected):
+                self._refuse_moves()
+                self._refuse(
+                    cell.line,
+                    "this cell was moved or deleted here and, in another way, in "
+                    f"{paths}: make them equal, or undo one",
+                )
+
+    def _cells(self, text: str) -> tuple[Cell, ...]:
+        try:
+            return parse(text, self.chapter.path).lecture
+        except BookError as error:
+            raise _not_valid(error) from error
+
+    def _wanted(self, item: int | New) -> tuple[int | None, Cell]:
+        """What a cell becomes, with its number in the chapter, None if it is new."""
+        if isinstance(item, New):
+            return None, item.cell(self.old)
+        cell = self.old.lecture[item]
+        source, _ = self.changed.get((item, TEXT), (cell.source, []))
+        tags, _ = self.changed.get((item, TAGS), (cell.tags, []))
+        return item, replace(cell, source=source, tags=tags)
+
+    def _lines(self, order: list[int | New]) -> list[str]:
+        """A line for each cell that is changed, with the notebooks that changed it."""
+        did: dict[int, tuple[dict[str, None], dict[str, None]]] = {}
+        for (number, what), (new, paths) in sorted(self.changed.items()):
+            words, known = did.setdefault(number, ({}, {}))
+            words["deleted" if new is DELETED else what] = None
+            known |= dict.fromkeys(paths)
+        lines = []
+        for number, (words, known) in did.items():
+            cell, done = self.old.lecture[number], ", ".join(words)
+            if len(cell.backends) == 1:
+                done += f" ({TITLES[cell.backends[0]]})"
+            lines.append(f":{self._line(cell.line)}: {done}, from {', '.join(known)}")
+        for item in order:
+            if isinstance(item, New):
+                paths = ", ".join(edits.path for edits in item.notebooks)
+                lines.append(f": a new {item.cell(self.old).kind} cell, from {paths}")
+        return [f"{self.chapter.path}{line}" for line in lines]
+
+    def _refuse_moves(self) -> None:
+        for path, after in self.moves.items():
+            for before, cell in places.misplaced(after):
+                place = "to the top"
+                if before is not None:
+                    line = self._line(self.old.lecture[before].line)
+                    place = f"after the one on line {line}"
+                self._refuse(
+                    self.old.lecture[cell].line,
+                    f"{path} has this cell in another place, and where it goes here is "
+                    f"uncertain: move it {place}, or move it back in the notebook",
+                )
+
+    def _refuse(self, line: int, message: str) -> None:
+        self.problems.append(str(self.chapter.error(self._line(line), message)))
+
+    def _line(self, line: int) -> int:
+        """Where the `line` of the old chapter is in the chapter as it is now."""
+        old, now = self.old.text.split("\n"), self.chapter.text.split("\n")
+        blocks = SequenceMatcher(None, old, now, False).get_matching_blocks()
+        block = max((b for b in blocks if b.a < line), default=Match(0, 0, 0))
+        return block.b + min(line - block.a, block.size + 1)
+
+
+def _with_texts(book: Book, texts: dict[Path, str]) -> Book:
+    """The `book` with the new `texts` of chapters."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(book.root / "chapters", Path(folder, "chapters"))
+        for path, text in texts.items():
+            Path(folder, path.relative_to(book.root)).write_bytes(text.encode())
+        try:
+            new = Book(Path(folder))
+        except BookError as error:
+            raise _not_valid(error) from error
+    new.root = book.root
     return new
 
 
-def _write(texts):
-    """Write all of the `texts`, by path, or none."""
-    before = {}
+def _not_valid(error: BookError) -> BookError:
+    return BookError(f"with the notebooks' edits: {error}\nnothing was changed")
+
+
+def _with_line_ends(path: Path, text: str) -> str:
+    """The `text` with the line ends that the file at `path` has."""
+    old = path.read_bytes()
+    if b"\r\n" not in old:
+        return text
+    if old.count(b"\r\n") != old.count(b"\n"):
+        raise BookError(f"{path} has two kinds of line ends: save it with one of them")
+    return text.replace("\n", "\r\n")
+
+
+def _write(texts: dict[Path, str]) -> None:
+    """Write all of the `texts`, or none."""
+    before: dict[Path, bytes] = {}
     try:
         for path, text in texts.items():
-            before[path] = _read(path)
+            before[path] = path.read_bytes()
             files.write(path, text)
     except BaseException:  # Ctrl-C, too
-        for path, text in before.items():
-            files.write(path, text)
+        for path, content in before.items():
+            files.write(path, content)
         raise
-
-
-def _read(path):
-    with path.open(encoding="utf-8", newline="") as file:
-        return file.read()

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -12,7 +11,7 @@ from shared import ROOT
 from shared.tiny_book import Tiny
 
 from builder.command import check
-from builder.notebooks import markdown, store
+from builder.notebooks import downloads, markdown, store
 from builder.publishing import tabs
 from d2lext.core.frameworks import IDS
 
@@ -173,12 +172,23 @@ def written(tiny, backend="torch"):
 def test_comments_stay_with_their_author():
     text = "% only for us\nYou read this.\n\n$$\n% of the formula\na\n$$\n\n"
     text += "```\n%time f()\n```\n\n% last"
-    shown = markdown.plain(SimpleNamespace(source=text), None, None)
+    shown = markdown.plain(text, None, None)
     assert "only for us" not in shown
     assert "last" not in shown
     assert shown.startswith("You read")
     assert "% of the formula" in shown
     assert "%time" in shown
+
+
+def test_a_download_does_not_hold_what_it_was_split_from(tmp_path, root):
+    tiny = Tiny(tmp_path, root)
+    notebook = written(tiny)
+    before = notebook.metadata[store.KEY][store.SPLIT_FROM]
+    assert "\n".join(before.chapter) == tiny.book.chapters[0].text
+    download = downloads.embedded(notebook, tiny.root, "torch")
+    assert store.SPLIT_FROM not in download.metadata[store.KEY]
+    assert store.SPLIT_FROM in notebook.metadata[store.KEY]
+    assert not store.differs(notebook)
 
 
 def test_without_an_address_there_is_nothing_to_install_from(tmp_path, root):

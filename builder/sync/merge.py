@@ -1,0 +1,177 @@
+"""Texts merged by git, and edits of rendered prose carried into its MyST source."""
+
+import json
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from difflib import SequenceMatcher, unified_diff
+from functools import partial
+from itertools import pairwise
+from os.path import commonprefix
+from pathlib import Path
+
+from builder.errors import BookError
+from builder.notebooks.markdown import IMAGES
+from builder.notebooks.store import trimmed
+from builder.source.markup import LITERAL
+
+LINES = re.compile(r".*\n")
+# A word, a space or a sign; in one piece, too: a heading's marks with its label, the
+# target of a link, and a role.
+WORDS = re.compile(
+    r"(?:^\([\w-]+\)=\n+)?^#+ |\]\([^()\s]*\)|(?<!`)\{[\w:]+\}`[^`]+`|\w+|\s|[^\w\s]",
+    re.MULTILINE,
+)
+PIECES = r'((?:".*\n)*)'
+CONFLICT = re.compile(
+    rf"<{{7}}.*\n{PIECES}\|{{7}}.*\n{PIECES}={{7}}\n{PIECES}>{{7}}.*\n"
+)
+
+
+class Conflict(Exception):
+    """Both sides changed the same piece of a text, below `line` of ours (from 0)."""
+
+    def __init__(self, line: int, ours: str, theirs: str) -> None:
+        super().__init__(line, ours, theirs)
+        self.line, self.ours, self.theirs = line, ours, theirs
+
+    def message(self, path: Path | str, other_path: str) -> str:
+        """What the author of both files reads."""
+        return (
+            f"this cell was changed here and in {other_path} since it was split: make "
+            f"them equal, or undo one\n{both(path, self.ours, other_path, self.theirs)}"
+        )
+
+
+class Generated(Exception):
+    """An edit of what was generated, below `line` of the source (from 0)."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+def merged(base: str, ours: str, theirs: str, pieces: re.Pattern[str] = LINES) -> str:
+    """`base` with both changes; raises Conflict if they change the same of its `pieces`."""
+    if base in (ours, theirs):
+        return ours if base == theirs else theirs
+    result = _git(base, ours, theirs, pieces)
+    if conflict := CONFLICT.search(result):
+        line = _line(ours, _text(result[: conflict.start()]), pieces)
+        raise Conflict(line, _text(conflict[1]), _text(conflict[3]))
+    return _text(result)
+
+
+def unrendered(source: str, base: str, text: str, render: Callable[[str], str]) -> str:
+    """`source`, which was rendered as `base`, changed so that it renders as `text`.
+
+    What was generated, such as a figure's number, can be kept, moved or deleted whole.
+    Raises Generated if it was edited, Conflict if it would be another one now beside
+    the edit, and KeyError as `render` does.
+    """
+    now = trimmed(render(source))
+    text = merged(base, now, text, WORDS)
+    wanted = trimmed(render(text))  # it may contain MyST, newly typed
+    base, edited = (t.replace(f"]({IMAGES}", "](") for t in (now, text))
+    for role, pattern in _references(source, render):
+        # More than before: one is newly typed, and may mean something else.
+        if len(pattern.findall(edited)) <= len(pattern.findall(base)):
+            base, edited = (role.join(pattern.split(t)) for t in (base, edited))
+    conflicts = _git(base, source, edited, WORDS)
+    for ours_first in True, False:
+        result = _text(CONFLICT.sub(partial(_resolved, ours_first), conflicts))
+        try:
+            if trimmed(render(result)) == wanted:
+                if _is_retyped(source, result, render):
+                    break
+                return result.strip("\n")
+        except KeyError:  # half a directive
+            continue
+    before = base[: len(commonprefix([base, edited]))]
+    raise Generated(_line(source, before, WORDS))
+
+
+def both(name: Path | str, text: str | None, other_name: str, other: str | None) -> str:
+    """Two versions of a cell, as a comparison."""
+    one, two = ((version or "(deleted)").splitlines() for version in (text, other))
+    return "\n".join(unified_diff(one, two, str(name), other_name, lineterm="", n=1))
+
+
+def _git(base, ours, theirs, pieces):
+    """The texts merged, each piece a line of JSON, with conflicts as git marks them."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
+        for path, text in zip(paths, (ours, base, theirs), strict=True):
+            lines = map(json.dumps, pieces.findall(text + "\n"))
+            path.write_text("".join(f"{line}\n" for line in lines))
+        command = ["git", "merge-file", "-p", "--diff3", *map(str, paths)]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True)
+        except FileNotFoundError as error:
+            raise BookError(
+                "sync needs git to merge texts: install it, for instance with "
+                "apt install git, and try again"
+            ) from error
+    if not 0 <= result.returncode < 128:  # otherwise the number of conflicts
+        raise BookError(f"git merge-file failed: {result.stderr.strip()}")
+    return result.stdout
+
+
+def _text(lines):
+    return "".join(map(json.loads, lines.splitlines())).removesuffix("\n")
+
+
+def _resolved(ours_first, conflict):
+    """Both sides of a conflict where their changes only touch, otherwise theirs."""
+    ours, base, theirs = (part.splitlines(keepends=True) for part in conflict.groups())
+    sides = (ours, theirs) if ours_first else (theirs, ours)
+    changes = [change for new in sides for change in _changes(base, new)]
+    changes.sort(key=lambda change: change[:2])
+    if any(one[1] > other[0] for one, other in pairwise(changes)):
+        return conflict[3]
+    result, place = [], 0
+    for start, end, new in changes:
+        result += [*base[place:start], *new]
+        place = end
+    return "".join(result + base[place:])
+
+
+def _changes(base, new):
+    """The slices of `base` that differ, and what `new` has instead."""
+    opcodes = SequenceMatcher(None, base, new, False).get_opcodes()
+    return [(i1, i2, new[j1:j2]) for kind, i1, i2, j1, j2 in opcodes if kind != "equal"]
+
+
+def _references(source, render):
+    """The roles in `source`, with patterns of what only they are rendered as."""
+    roles = {match[0] for match in LITERAL.finditer(source) if match["role"]}
+    shown = {role: render(role) for role in sorted(roles)}
+    return [
+        (role, re.compile(rf"(?<!\w){re.escape(text)}(?!\B\w)"))  # whole words
+        for role, text in shown.items()
+        if [*shown.values()].count(text) == 1
+    ]
+
+
+def _line(text, before, pieces):
+    """The line of `text` (from 0) behind the last of its `pieces` that `before` has."""
+    found = [
+        [match for match in pieces.finditer(t + "\n") if re.search(r"\w", match[0])]
+        for t in (text, before)
+    ]
+    own, known = ([match[0] for match in matches] for matches in found)
+    blocks = SequenceMatcher(None, own, known, False).get_matching_blocks()
+    ends = [found[0][block.a + block.size - 1].end() for block in blocks if block.size]
+    return text.count("\n", 0, max(ends, default=0))
+
+
+def _is_retyped(source, result, render):
+    """Whether generated text of `source` is gone and something like it was typed."""
+
+    def words(text):
+        return Counter(re.findall(r"\w+", re.sub(r"\d", "0", text)))
+
+    lost, kept = (words(render(text)) - words(text) for text in (source, result))
+    return bool((lost - kept) & (words(result) - words(source)))
