@@ -3,6 +3,7 @@
 `python build.py test --backend torch` leaves the other frameworks' files out.
 """
 
+import fcntl
 import os
 import signal
 from pathlib import Path
@@ -16,13 +17,29 @@ from d2lext.core.frameworks import IDS
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes that use the builder
+# Tests run a program of JAX's a few times; to compile it would take most of their time.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+)
 # A shell lets what it starts in the background ignore Ctrl-C; so would the processes that
 # tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# They take minutes each. At the end of a run, one process would wait for another's.
-LONG = "pretrained", "family", "networks", "checkpoints", "bench", "memory"
+# They take longest, in this order. Last, one process would wait for another's.
+LONG = (
+    "test_pretrained.py",
+    "test_family.py",
+    "test_parity.py",
+    "test_memory.py",
+    "test_serve.py",
+    "test_pdf.py",
+    "test_browser.py",
+    "test_networks.py",
+    "test_checkpoints.py",
+    "test_bench.py",
+    "test_project.py",
+)
 
 # What one framework has alone; the other files ask each framework the same questions.
 collect_ignore_glob = [
@@ -35,10 +52,14 @@ collect_ignore_glob = [
 
 def pytest_collection_modifyitems(items):
     """Begin with notebooks and with the other files that take longest."""
-    long = [f"test_{name}.py" for name in LONG]
-    items.sort(
-        key=lambda item: item.path.suffix != ".ipynb" and item.path.name not in long
-    )
+
+    def place(item):
+        if item.path.suffix == ".ipynb":
+            return -1
+        name = item.path.name
+        return LONG.index(name) if name in LONG else len(LONG)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +74,12 @@ def built_site(tmp_path_factory):
     from builder.publishing import site
     from builder.source.book import Book
 
-    out = tmp_path_factory.mktemp("site") / "html"
-    return site.write(Book(ROOT), out).parent
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all workers: the first one builds the site
+    with open(folder / "site.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return site.write(Book(ROOT), folder / "site" / "html").parent
 
 
 @pytest.fixture(scope="module", params=SELECTED)
