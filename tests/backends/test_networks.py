@@ -2,49 +2,68 @@
 
 import importlib
 
+import numpy as np
 import pytest
-from shared.selected import SELECTED, d2l_or_skip
+from shared.frameworks import tensor
 
-NAMES = (
-    "LeNet",
-    "AlexNet",
-    "VGG",
-    "NiN",
-    "GoogLeNet",
-    "BNLeNetScratch",
-    "BNLeNet",
-    "ResNet",
-    "ResNeXt",
-    "DenseNet",
-    "RegNet",
-)
-QUICK = ("LeNet", "BNLeNet")
+pytestmark = pytest.mark.usefixtures("whole_runs")
+
+# The smallest images, in pixels (height, width), that leave the last layers something.
+SIZES = {
+    "LeNet": (28, 28),
+    "AlexNet": (65, 65),
+    "VGG": (32, 32),
+    "NiN": (67, 67),
+    "GoogLeNet": (32, 32),
+    "BNLeNetScratch": (28, 28),
+    "BNLeNet": (28, 28),
+    "ResNet": (32, 32),
+    "ResNeXt": (16, 16),
+    "DenseNet": (29, 29),
+    "RegNet": (16, 16),
+}
 EPOCHS = 21  # of one batch: history[20] is the loss after twenty steps
 
 
-@pytest.fixture(scope="module", params=SELECTED)
-def networks(request):
-    """The module of networks in one framework."""
-    d2l_or_skip(request.param)
-    return importlib.import_module(f"shared.networks.{request.param}")
+@pytest.fixture(scope="module")
+def networks(backend):
+    """The networks of one framework by name: how to make each."""
+    return importlib.import_module(f"shared.networks.{backend}").NETWORKS
 
 
 def test_every_chapter_has_its_network(networks):
-    assert tuple(networks.NETWORKS) == NAMES
+    assert list(networks) == list(SIZES)
+
+
+def one_batch(d2l, size):
+    """A data set: the same 16 images of `size`, in training and validation.
+
+    They are of 3 of the 10 classes: what a few steps can learn is which ones.
+    """
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(16, 1, *size))
+    y = rng.integers(3, size=16)
+
+    class OneBatch(d2l.DataModule):
+        batch_size = 16
+        batch = tensor(d2l, X), tensor(d2l, y)
+
+        def get_dataloader(self, train):
+            return self.get_tensorloader(self.batch, train)
+
+    return OneBatch()
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES],
+    [pytest.param(n, marks=() if n == "LeNet" else pytest.mark.slow) for n in SIZES],
 )
-def test_it_learns_with_all_of_its_parameters(monkeypatch, networks, name):
-    monkeypatch.delenv("D2LEXT_FAST", raising=False)
-    make, size = networks.NETWORKS[name]
-    model, data = make(), networks.OneBatch(size)
-    trainer = networks.d2l.Trainer(max_epochs=EPOCHS, num_gpus=1)
+def test_it_learns_with_all_of_its_parameters(d2l, framework, networks, name):
+    model, data = networks[name](), one_batch(d2l, SIZES[name])
+    trainer = d2l.Trainer(max_epochs=EPOCHS, num_gpus=1)
     trainer.fit(model, data)
     first, last = (trainer.history[i]["train_loss"] for i in (0, EPOCHS - 1))
     assert last < 0.9 * first
     [batch] = data.train_dataloader()
-    dead = [key for key, grad in networks.gradients(model, *batch) if not grad.any()]
+    dead = [key for key, grad in framework.gradients(model, *batch) if not grad.any()]
     assert dead == []

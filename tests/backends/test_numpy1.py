@@ -1,27 +1,17 @@
-"""NumPy's old names, and MXNet beside the other frameworks in one process."""
+"""NumPy's old names, which MXNet asks for."""
 
 import importlib.util
-import os
 import runpy
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from shared import ROOT
-
-from d2lext.core.frameworks import IDS
+from shared.processes import python
 
 PATH = str(ROOT / "d2lext" / "mxnet" / "numpy1.py")
 # By itself: as a part of its package it would bring MXNet.
 NUMPY1 = f"import runpy; numpy1 = runpy.run_path({PATH!r})"
 numpy1 = runpy.run_path(PATH)
-BACKENDS = [name for name in os.environ.get("D2LEXT_BACKENDS", "").split(",") if name]
-
-
-def run(code):
-    """What a process of its own says to `code`."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
 
 def test_old_names_mean_what_they_meant():
@@ -49,7 +39,7 @@ def test_nothing_else_of_numpy_changes():
         "assert environment == dict(os.environ)\n"
         "print(*sorted(set(now) - set(before)))"
     )
-    result = run(code)
+    result = python(code)
     assert result.returncode == 0, result.stderr
     added = result.stdout.split()
     assert set(added) <= {*numpy1["_RENAMED"], *numpy1["_MOVED"]}
@@ -57,7 +47,7 @@ def test_nothing_else_of_numpy_changes():
 
 def test_a_name_that_numpy_has_stays():
     code = f"import numpy as np\nnp.in1d = 'as it was'\n{NUMPY1}\nprint(np.in1d)"
-    assert run(code).stdout.strip() == "as it was"
+    assert python(code).stdout.strip() == "as it was"
 
 
 def test_mxnet_asks_for_each_name():
@@ -82,39 +72,5 @@ def test_mxnet_asks_for_each_name():
         "unasked.pop('row_stack', None)  # asked for on some Pythons, not on 3.12\n"
         "print(sorted(unasked))"
     )
-    result = run(code)
+    result = python(code)
     assert result.stdout == "[]\n", result.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("order", [IDS, IDS[::-1]], ids=" before ".join)
-def test_all_frameworks_in_one_process(order):
-    """Each pair of them, in both orders, imports and computes."""
-    missing = [
-        name
-        for name in IDS
-        if importlib.util.find_spec(name) is None or (BACKENDS and name not in BACKENDS)
-    ]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not installed, or not under test")
-    lines = [f"from d2lext import {name} as {name}_d2l" for name in order]
-    lines += [f"assert {name}_d2l.DenseBlock" for name in order]
-    lines += [_AGREE, "print('well')"]
-    result = run("\n".join(lines))
-    assert (result.returncode, result.stdout) == (0, "well\n"), result.stderr
-
-
-_AGREE = """
-import numpy
-import jax.numpy, mxnet, tensorflow, torch
-a = numpy.random.default_rng(0).random((64, 64), dtype=numpy.float32)
-b = mxnet.np.array(a, dtype=a.dtype)
-products = [
-    torch.from_numpy(a) @ torch.from_numpy(a),
-    mxnet.np.dot(b, b).asnumpy(),
-    jax.numpy.matmul(a, a, precision="highest"),
-    tensorflow.matmul(a, a),
-]
-for product in products:
-    numpy.testing.assert_allclose(numpy.asarray(product), a @ a, rtol=1e-4)
-"""

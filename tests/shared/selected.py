@@ -18,8 +18,23 @@ def d2l(backend):
 
 
 def d2l_or_skip(backend):
-    """As `d2l`; where the framework is not installed, the test is skipped."""
+    """As `d2l`; where the framework is not installed or not selected, a skip."""
+    if backend not in SELECTED:
+        pytest.skip(f"{backend} is not selected", allow_module_level=True)
     try:
         return d2l(backend)
     except ImportError as error:
-        pytest.skip(str(error))
+        pytest.skip(str(error), allow_module_level=True)
+
+
+def in_backends(*names, slow=()):
+    """A mark: of the selected frameworks, the fixture `backend` takes these alone.
+
+    In those that are `slow` the test is left to the whole run.
+    """
+    params = [
+        pytest.param(name, marks=pytest.mark.slow if name in slow else ())
+        for name in names
+        if name in SELECTED
+    ]
+    return pytest.mark.parametrize("backend", params, indirect=True)

@@ -12,10 +12,13 @@ import re
 
 import numpy as np
 import pytest
-from shared.selected import SELECTED, d2l
+from shared.frameworks import native
+from shared.random_images import images
+from shared.selected import SELECTED, in_backends
 
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture, list_models
+from d2lext.core.frameworks import IDS
 
 PUBLISHED = {
     "densenet_d2l": 758_226,  # the first chapter's sum
@@ -82,16 +85,10 @@ def expected_count(name):
     return PUBLISHED.get(name) or count(*NUMBERS[name])
 
 
-def tiny(backend, name="densenet121", **options):
+def tiny(d2l, name="densenet121", **options):
     """A network of few channels, and its weights."""
-    model = d2l(backend).create_model(name, **TINY | options)
-    return model, d2l(backend).get_weights(model)
-
-
-def images(shape=(4, 3, 8, 8), classes=10):
-    """Images of `shape` (n, c, h, w) and their labels."""
-    rng = np.random.default_rng(0)
-    return rng.random(shape, np.float32), rng.integers(0, classes, shape[0])
+    model = d2l.create_model(name, **TINY | options)
+    return model, d2l.get_weights(model)
 
 
 def shapes(weights):
@@ -138,12 +135,12 @@ def builds():
             yield pytest.param(backend, name, marks=marks)
 
 
-@pytest.mark.parametrize(("backend", "name"), list(builds()))
-def test_every_network(backend, name):
-    model = d2l(backend).create_model(name)
-    assert d2l(backend).num_params(model) == expected_count(name)
-    assert d2l(backend).architecture_of(model) == architecture(name)
-    weights = d2l(backend).get_weights(model)
+@pytest.mark.parametrize(("backend", "name"), list(builds()), indirect=["backend"])
+def test_every_network(d2l, name):
+    model = d2l.create_model(name)
+    assert d2l.num_params(model) == expected_count(name)
+    assert d2l.architecture_of(model) == architecture(name)
+    weights = d2l.get_weights(model)
     trained = {n: a for n, a in weights.items() if "running_" not in n}
     # As many as the model's own, so that none is unnamed: no convolution has a bias.
     assert sum(a.size for a in trained.values()) == expected_count(name)
@@ -179,15 +176,13 @@ def check_the_paper(found):
     assert found["classifier.weight"] == (1000, 1024)
 
 
-@pytest.mark.parametrize("backend", SELECTED)
-def test_every_name_is_a_function(backend):
-    package = d2l(backend)
-    assert package.list_models() == list_models()
-    assert package.list_models("bc") == [name for name in list_models() if "bc" in name]
+def test_every_name_is_a_function(d2l):
+    assert d2l.list_models() == list_models()
+    assert d2l.list_models("bc") == [name for name in list_models() if "bc" in name]
     options = {"arch": (1,), "growth_rate": 2, "num_channels": 4, "num_classes": 3}
     for name in list_models():
-        model = getattr(package, name)(**options)
-        assert package.architecture_of(model) == package.architecture(name, **options)
+        model = getattr(d2l, name)(**options)
+        assert d2l.architecture_of(model) == d2l.architecture(name, **options)
 
 
 # Options
@@ -196,7 +191,7 @@ def test_every_name_is_a_function(backend):
 LAYER = "features.denseblock1.denselayer"
 
 
-@pytest.mark.parametrize("backend", SELECTED)
+@in_backends(*IDS, slow=["tensorflow"])  # which takes a second for each network
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -250,20 +245,63 @@ LAYER = "features.denseblock1.denselayer"
     ],
     ids=lambda case: next(iter(case), "none") if isinstance(case, dict) else None,
 )
-def test_options(backend, options, expected):
-    model, weights = tiny(backend, **options)
+def test_options(d2l, options, expected):
+    model, weights = tiny(d2l, **options)
     found = shapes(weights)
     assert {name: found.get(name) for name in expected} == expected
-    assert d2l(backend).num_params(model) == sum(
+    assert d2l.num_params(model) == sum(
         array.size for name, array in weights.items() if "running_" not in name
     )
-    assert d2l(backend).architecture_of(model) == Architecture(
+    assert d2l.architecture_of(model) == Architecture(
         **{"bottleneck_size": 4, "bias": False, "in_channels": 3} | TINY | options
     )
 
 
-@pytest.mark.parametrize("backend", SELECTED)
-def test_defaults(backend):
+def test_seed(d2l):
+    _, weights = tiny(d2l)
+    assert same(tiny(d2l, seed=0)[1], weights)
+    others = tiny(d2l, seed=1)[1]
+    for name, array in weights.items():
+        drawn = "conv" in name or name == "classifier.weight"
+        assert np.array_equal(array, others[name]) != drawn, name
+
+
+def test_initializers(d2l):
+    """He's normal distribution has no bound, Glorot's uniform one has."""
+    kernel, limit = "features.conv0.weight", math.sqrt(6 / ((3 + 64) * 49))
+    for init, inside in {"he": False, "xavier": True}.items():
+        _, weights = tiny(d2l, init=init, num_channels=64)
+        assert (np.abs(weights[kernel]).max() <= limit) == inside
+    with pytest.raises(ValueError, match="init must be 'he' or 'xavier', got 'zeros'"):
+        tiny(d2l, init="zeros")
+
+
+def test_training_options(d2l):
+    model, _ = tiny(d2l, lr=0.3, momentum=0.8, weight_decay=1e-3, dropout=0.1)
+    found = model.lr, model.momentum, model.weight_decay, model.dropout
+    assert found == (0.3, 0.8, 1e-3, 0.1)
+
+
+@pytest.mark.slow
+def test_dropout_and_memory(d2l):
+    """Dropout acts in training alone; what saves memory changes no number."""
+    (X, y), block = images((4, 3, 8, 8)), {"arch": (1,)}
+    plain, weights = tiny(d2l, **block)
+    dropped, same_weights = tiny(d2l, **block, dropout=0.5)
+    thrifty, _ = tiny(d2l, **block, memory_efficient=True)
+    assert same(same_weights, weights)
+    logits = d2l.predict(plain, X)
+    assert logits.shape == (4, 10)
+    assert logits.dtype == np.float32
+    np.testing.assert_array_equal(d2l.predict(dropped, X), logits)
+    np.testing.assert_array_equal(d2l.predict(thrifty, X), logits)
+    training = d2l.examine(plain, X, y).logits
+    assert np.abs(d2l.examine(dropped, X, y).logits - training).max() > 0.1
+    close = d2l.examine(thrifty, X, y).logits
+    np.testing.assert_allclose(close, training, rtol=1e-5, atol=1e-5)
+
+
+def test_defaults(d2l):
     """`DenseNetBC`, which a chapter defines, has the defaults of `Architecture`."""
     defaults = {
         field.name: field.default
@@ -271,80 +309,29 @@ def test_defaults(backend):
         # The network learns its input's channels from the first batch.
         if field.name not in ("arch", "in_channels")
     }
-    parameters = inspect.signature(d2l(backend).DenseNetBC).parameters
+    parameters = inspect.signature(d2l.DenseNetBC).parameters
     assert {name: parameters[name].default for name in defaults} == defaults
 
 
-@pytest.mark.parametrize("backend", SELECTED)
-def test_seed(backend):
-    _, weights = tiny(backend)
-    assert same(tiny(backend, seed=0)[1], weights)
-    others = tiny(backend, seed=1)[1]
-    for name, array in weights.items():
-        drawn = "conv" in name or name == "classifier.weight"
-        assert np.array_equal(array, others[name]) != drawn, name
-
-
-@pytest.mark.parametrize("backend", SELECTED)
-def test_initializers(backend):
-    """He's normal distribution has no bound, Glorot's uniform one has."""
-    kernel, limit = "features.conv0.weight", math.sqrt(6 / ((3 + 64) * 49))
-    for init, inside in {"he": False, "xavier": True}.items():
-        _, weights = tiny(backend, init=init, num_channels=64)
-        assert (np.abs(weights[kernel]).max() <= limit) == inside
-    with pytest.raises(ValueError, match="init must be 'he' or 'xavier', got 'zeros'"):
-        tiny(backend, init="zeros")
-
-
-@pytest.mark.parametrize("backend", SELECTED)
-def test_training_options(backend):
-    model, _ = tiny(backend, lr=0.3, momentum=0.8, weight_decay=1e-3, dropout=0.1)
-    found = model.lr, model.momentum, model.weight_decay, model.dropout
-    assert found == (0.3, 0.8, 1e-3, 0.1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", SELECTED)
-def test_dropout_and_memory(backend):
-    """Dropout acts in training alone; what saves memory changes no number."""
-    package, (X, y), block = d2l(backend), images(), {"arch": (1,)}
-    plain, weights = tiny(backend, **block)
-    dropped, same_weights = tiny(backend, **block, dropout=0.5)
-    thrifty, _ = tiny(backend, **block, memory_efficient=True)
-    assert same(same_weights, weights)
-    logits = package.predict(plain, X)
-    assert logits.shape == (4, 10)
-    assert logits.dtype == np.float32
-    np.testing.assert_array_equal(package.predict(dropped, X), logits)
-    np.testing.assert_array_equal(package.predict(thrifty, X), logits)
-    training = package.examine(plain, X, y).logits
-    assert np.abs(package.examine(dropped, X, y).logits - training).max() > 0.1
-    close = package.examine(thrifty, X, y).logits
-    np.testing.assert_allclose(close, training, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("backend", SELECTED)
-def test_the_first_chapters_network(backend):
+def test_the_first_chapters_network(d2l):
     """`DenseNet` has the layers of densenet_d2l in their order."""
-    package = d2l(backend)
     options = {"arch": (2, 1, 1, 1), "growth_rate": 8, "num_channels": 16}
-    created = package.create_model("densenet_d2l", seed=3, **options)
-    model = package.DenseNet(**options)
+    created = d2l.create_model("densenet_d2l", seed=3, **options)
+    model = d2l.DenseNet(**options)
     size = (1, 32, 32)
-    model.layer_summary((1, *size) if backend in ("torch", "mxnet") else (1, 32, 32, 1))
-    package.set_weights(model, package.get_weights(created))
+    model.layer_summary(native(d2l, (1, *size)))
+    d2l.set_weights(model, d2l.get_weights(created))
     described = dataclasses.replace(architecture("densenet_d2l"), **options)
-    assert package.architecture_of(model) == described
+    assert d2l.architecture_of(model) == described
     X, _ = images((2, *size))
     np.testing.assert_allclose(
-        package.predict(model, X), package.predict(created, X), rtol=1e-6, atol=1e-6
+        d2l.predict(model, X), d2l.predict(created, X), rtol=1e-6, atol=1e-6
     )
 
 
 # Errors
 
 
-@pytest.mark.parametrize("backend", SELECTED)
 @pytest.mark.parametrize(
     ("name", "options", "error", "message"),
     [
@@ -384,24 +371,22 @@ def test_the_first_chapters_network(backend):
         ("densenet121", {"arch": (2, 0)}, ValueError, r"arch must .* got \(2, 0\)"),
     ],
 )
-def test_wrong_options(backend, name, options, error, message):
+def test_wrong_options(d2l, name, options, error, message):
     with pytest.raises(error, match=message):
-        d2l(backend).create_model(name, **options)
+        d2l.create_model(name, **options)
 
 
-@pytest.mark.parametrize("backend", SELECTED)
 @pytest.mark.parametrize(
     ("options", "smallest"),
     [({}, 5), ({"arch": (1, 1, 1)}, 13), ({"small_images": True}, 2)],
     ids=["two blocks", "three blocks", "small images"],
 )
-def test_image_too_small(backend, options, smallest):
-    model, _ = tiny(backend, **options)
-    package = d2l(backend)
-    logits = package.predict(model, images((1, 3, smallest, smallest))[0])
+def test_image_too_small(d2l, options, smallest):
+    model, _ = tiny(d2l, **options)
+    logits = d2l.predict(model, images((1, 3, smallest, smallest))[0])
     assert np.isfinite(logits).all()
     wanted = f"needs images of at least {smallest}x{smallest} pixels, got "
     for size in (smallest - 1, smallest), (smallest, smallest - 1):
         got = f"{wanted}{size[0]}x{size[1]}: enlarge them"
         with pytest.raises(ValueError, match=got):
-            package.predict(model, images((1, 3, *size))[0])
+            d2l.predict(model, images((1, 3, *size))[0])

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from shared.weights import assert_same
 
 from d2lext.core.densenet import formats
 from d2lext.core.densenet.architecture import Architecture
@@ -42,15 +43,6 @@ def random_weights(architecture):
         name: rng.random(shape, np.float32) + 0.1
         for name, shape in architecture.tensors().items()
     }
-
-
-def assert_same(got, expected):
-    assert list(got) == list(expected)
-    for name, array in got.items():
-        assert array.dtype == np.float32
-        assert array.flags.c_contiguous
-        assert array.flags.writeable
-        np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
 def refusal(path, architecture=SMALL):

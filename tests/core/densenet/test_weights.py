@@ -13,7 +13,11 @@ import re
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from shared.selected import SELECTED, d2l
+from shared.frameworks import native
+from shared.selected import SELECTED, d2l_or_skip, in_backends
+from shared.weights import assert_same
+
+from d2lext.core.frameworks import IDS
 
 # Every kind of layer and tensor, biases of convolutions too.
 OPTIONS = {
@@ -27,24 +31,15 @@ OPTIONS = {
 DIVERGED = "must hold finite numbers, .* has NaN .*: use weights from before"
 
 
-def create(backend, **options):
+def create(d2l, **options):
     """A small network whose statistics and biases are neither 0 nor 1."""
-    model = d2l(backend).create_model("densenet121", **OPTIONS | options)
+    model = d2l.create_model("densenet121", **OPTIONS | options)
     rng = np.random.default_rng(0)
-    weights = d2l(backend).get_weights(model)
+    weights = d2l.get_weights(model)
     for name, array in weights.items():
         weights[name] = array + rng.uniform(0.1, 0.5, array.shape).astype(np.float32)
-    d2l(backend).set_weights(model, weights)
+    d2l.set_weights(model, weights)
     return model
-
-
-def assert_same(weights, others):
-    """The tensors are equal bit for bit, and so is their order."""
-    assert list(weights) == list(others)
-    for name, array in weights.items():
-        assert array.dtype == np.float32
-        assert array.flags.c_contiguous
-        np.testing.assert_array_equal(array, others[name], err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -53,39 +48,39 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     written = {}
     for backend in SELECTED:
-        model, path = create(backend), folder / f"{backend}.safetensors"
-        d2l(backend).save_weights(model, path)
-        written[backend] = path, d2l(backend).get_weights(model)
+        d2l, path = d2l_or_skip(backend), folder / f"{backend}.safetensors"
+        model = create(d2l)
+        d2l.save_weights(model, path)
+        written[backend] = path, d2l.get_weights(model)
     return written
 
 
-@pytest.fixture(scope="module", params=SELECTED)
-def built(request):
-    """A framework's package and a network in it, for tests that leave it as it is."""
-    return d2l(request.param), create(request.param)
+@pytest.fixture(scope="module")
+def built(d2l):
+    """A network for tests that leave it as it is."""
+    return create(d2l)
 
 
 @pytest.fixture
-def model(built):
+def model(d2l, built):
     """The network of `built`; whatever the test does, no weight may change."""
-    package, model = built
-    before = package.get_weights(model)
-    yield model
-    assert_same(package.get_weights(model), before)
+    before = d2l.get_weights(built)
+    yield built
+    assert_same(d2l.get_weights(built), before)
 
 
 # What travels
 
 
-@pytest.mark.parametrize("reader", SELECTED)
-@pytest.mark.parametrize("writer", SELECTED)
-def test_all_pairs(files, writer, reader):
-    path, weights = files[writer]
-    model = d2l(reader).create_model("densenet121", seed=1, **OPTIONS)
-    different = d2l(reader).get_weights(model)
-    assert not any(np.array_equal(different[name], weights[name]) for name in weights)
-    d2l(reader).load_weights(model, str(path))
-    assert_same(d2l(reader).get_weights(model), weights)
+def test_all_pairs(d2l, files):
+    """What any framework wrote, this one reads, over other weights."""
+    model = d2l.create_model("densenet121", seed=1, **OPTIONS)
+    other = d2l.get_weights(model)
+    for path, weights in files.values():
+        assert not any(np.array_equal(other[name], weights[name]) for name in weights)
+        d2l.set_weights(model, other)
+        d2l.load_weights(model, str(path))
+        assert_same(d2l.get_weights(model), weights)
 
 
 def test_files_are_identical(files):
@@ -94,56 +89,53 @@ def test_files_are_identical(files):
     assert len({path.read_bytes() for path, _ in files.values()}) == 1
 
 
-def test_options_that_make_no_weights(built, files, tmp_path):
+def test_options_that_make_no_weights(d2l, files, tmp_path):
     """Dropout, for one, is not in the file: other values read it."""
-    package, _ = built
     path, weights = next(iter(files.values()))
-    other = package.create_model(
+    other = d2l.create_model(
         "densenet121", **OPTIONS, dropout=0.5, memory_efficient=True, lr=1
     )
-    package.load_weights(other, path)
-    assert_same(package.get_weights(other), weights)
-    package.save_weights(other, tmp_path / "again")
+    d2l.load_weights(other, path)
+    assert_same(d2l.get_weights(other), weights)
+    d2l.save_weights(other, tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-def test_copies(built, model):
+def test_copies(d2l, model):
     """What `get_weights` returns is the caller's; `set_weights` takes any strides."""
-    package, _ = built
-    weights = package.get_weights(model)
+    weights = d2l.get_weights(model)
     expected = {name: array.copy() for name, array in weights.items()}
     for array in weights.values():
         array += 1
-    assert_same(package.get_weights(model), expected)
-    package.set_weights(model, {n: np.asfortranarray(a) for n, a in expected.items()})
-    assert_same(package.get_weights(model), expected)
+    assert_same(d2l.get_weights(model), expected)
+    d2l.set_weights(model, {n: np.asfortranarray(a) for n, a in expected.items()})
+    assert_same(d2l.get_weights(model), expected)
     turned = dict(reversed(expected.items()))
-    package.set_weights(model, turned)
+    d2l.set_weights(model, turned)
     for array in turned.values():
         array += 1  # the model has its own
     expected = {name: array - 1 for name, array in expected.items()}
     np.testing.assert_allclose(
-        package.get_weights(model)["classifier.bias"],
+        d2l.get_weights(model)["classifier.bias"],
         expected["classifier.bias"],
         rtol=1e-6,
     )
 
 
-def test_channels_last(files, tmp_path):
+@in_backends("torch")
+def test_channels_last(d2l, files, tmp_path):
     """The memory that PyTorch's Trainer chooses is no part of the file."""
-    if "torch" not in SELECTED:
-        pytest.skip("is about PyTorch, and --backend left it out")
     import torch
 
-    model = create("torch").to(memory_format=torch.channels_last)
+    model = create(d2l).to(memory_format=torch.channels_last)
     kernel = next(p for p in model.parameters() if p.shape[2:] == (7, 7))
     assert not kernel.is_contiguous()
     path, weights = files["torch"]
-    assert_same(d2l("torch").get_weights(model), weights)
-    d2l("torch").save_weights(model, tmp_path / "last")
+    assert_same(d2l.get_weights(model), weights)
+    d2l.save_weights(model, tmp_path / "last")
     assert (tmp_path / "last").read_bytes() == path.read_bytes()
-    d2l("torch").load_weights(model, path)
-    assert_same(d2l("torch").get_weights(model), weights)
+    d2l.load_weights(model, path)
+    assert_same(d2l.get_weights(model), weights)
     assert not kernel.is_contiguous()
 
 
@@ -210,32 +202,31 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("kind", UNFIT)
-def test_set_weights_refuses(built, model, kind):
+def test_set_weights_refuses(d2l, model, kind):
     change, message = UNFIT[kind]
-    package, _ = built
     # All others differ, so that a model changed halfway would be found.
-    weights = {name: array + 1 for name, array in package.get_weights(model).items()}
+    weights = {name: array + 1 for name, array in d2l.get_weights(model).items()}
     change(weights)
     if kind not in ("NaN", "infinity"):
         message = f"must fit the network: {message}"
     with pytest.raises(ValueError, match=f"^the weights {message}"):
-        package.set_weights(model, weights)
+        d2l.set_weights(model, weights)
 
 
 @pytest.mark.parametrize("kind", UNFIT)
-def test_load_weights_refuses(built, model, tmp_path, kind):
+def test_load_weights_refuses(d2l, model, tmp_path, kind):
     change, message = UNFIT[kind]
-    package, _ = built
-    weights = {name: array + 1 for name, array in package.get_weights(model).items()}
+    weights = {name: array + 1 for name, array in d2l.get_weights(model).items()}
     change(weights)
     path = tmp_path / "weights.safetensors"
     save_file(weights, path)
     if kind not in ("NaN", "infinity"):
         message = f"must fit the network: {message}"
     with pytest.raises(ValueError, match=f"^{re.escape(str(path))} {message}"):
-        package.load_weights(model, path)
+        d2l.load_weights(model, path)
 
 
+@in_backends(*IDS, slow=["tensorflow"])  # which takes a second for each network
 @pytest.mark.parametrize(
     ("option", "other"),
     [
@@ -250,23 +241,22 @@ def test_load_weights_refuses(built, model, tmp_path, kind):
         ("in_channels", 1),
     ],
 )
-def test_the_first_difference_is_named(built, model, files, option, other):
-    package, _ = built
+def test_the_first_difference_is_named(d2l, model, files, option, other):
     path, weights = next(iter(files.values()))
-    made = package.create_model("densenet121", **OPTIONS | {option: other})
-    before = package.get_weights(made)
-    saved = package.architecture_of(model).options()[option]
+    made = d2l.create_model("densenet121", **OPTIONS | {option: other})
+    before = d2l.get_weights(made)
+    saved = d2l.architecture_of(model).options()[option]
     here = list(other) if option == "arch" else other
     with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
-        package.load_weights(made, path)
+        d2l.load_weights(made, path)
     assert str(caught.value).endswith(
         f" holds the weights of a network with {option}={saved!r}, but this one has "
         f"{option}={here!r}: build it with {option}={saved!r}, or choose another file"
     )
-    assert_same(package.get_weights(made), before)
+    assert_same(d2l.get_weights(made), before)
     with pytest.raises(ValueError, match="the weights must fit the network: "):
-        package.set_weights(made, weights)
-    assert_same(package.get_weights(made), before)
+        d2l.set_weights(made, weights)
+    assert_same(d2l.get_weights(made), before)
 
 
 # Files that cannot be read
@@ -282,43 +272,40 @@ class Code:
         return os.mkdir, (self.path,)
 
 
-def test_code_does_not_run(built, model, tmp_path):
-    package, _ = built
+def test_code_does_not_run(d2l, model, tmp_path):
     path, trace = tmp_path / "weights.pth", tmp_path / "trace"
     path.write_bytes(pickle.dumps(Code(trace)))
     with pytest.raises(ValueError, match="must hold only tensors, it calls for"):
-        package.load_weights(model, path)
+        d2l.load_weights(model, path)
     assert not trace.exists()
     pickle.loads(path.read_bytes())
     assert trace.exists()  # the file would have done it
 
 
-def test_files_that_cannot_be_read(built, model, files, tmp_path):
-    package, _ = built
+def test_files_that_cannot_be_read(d2l, model, files, tmp_path):
     data, path = next(iter(files.values()))[0].read_bytes(), tmp_path / "weights"
     for length in 20, len(data) // 2, len(data) - 1:
         path.write_bytes(data[:length])
         with pytest.raises(
             ValueError, match="is truncated or damaged .* save it again"
         ):
-            package.load_weights(model, path)
+            d2l.load_weights(model, path)
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="it is empty: download it again"):
-        package.load_weights(model, path)
+        d2l.load_weights(model, path)
     with pytest.raises(ValueError, match="it is a folder: name a file in it"):
-        package.load_weights(model, tmp_path)
+        d2l.load_weights(model, tmp_path)
     with pytest.raises(FileNotFoundError, match="missing"):
-        package.load_weights(model, tmp_path / "missing")
+        d2l.load_weights(model, tmp_path / "missing")
 
 
 # Files that cannot be written
 
 
-def test_no_half_file(built, model, files, tmp_path, monkeypatch):
-    package, _ = built
+def test_no_half_file(d2l, model, files, tmp_path, monkeypatch):
     folder = tmp_path / "missing"
     with pytest.raises(FileNotFoundError, match="missing"):
-        package.save_weights(model, folder / "weights")
+        d2l.save_weights(model, folder / "weights")
     assert not folder.exists()
     path = tmp_path / "weights"
     path.write_bytes(b"before")
@@ -329,18 +316,17 @@ def test_no_half_file(built, model, files, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            package.save_weights(model, path)
+            d2l.save_weights(model, path)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"before"]
-    package.save_weights(model, path)
+    d2l.save_weights(model, path)
     assert path.read_bytes() == next(iter(files.values()))[0].read_bytes()
 
 
-@pytest.mark.parametrize("backend", SELECTED)
-def test_diverged_weights_are_not_saved(backend, tmp_path):
-    model = create(backend)
+def test_diverged_weights_are_not_saved(d2l, backend, tmp_path):
+    model = create(d2l)
     diverge(backend, model, "features.norm5.running_var")
     with pytest.raises(ValueError, match=f"^the weights {DIVERGED}"):
-        d2l(backend).save_weights(model, tmp_path / "weights")
+        d2l.save_weights(model, tmp_path / "weights")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -367,20 +353,12 @@ def diverge(backend, model, name):
 # Models without weights, and others
 
 
-def unbuilt(package):
+def unbuilt(d2l):
     """A network that has seen no input."""
-    return package.DenseNet(arch=(1, 1), growth_rate=4, num_channels=8)
+    return d2l.DenseNet(arch=(1, 1), growth_rate=4, num_channels=8)
 
 
-def shape_of_images(package):
-    """The shape of an image (1, 32, 32) in a batch of one, as the framework has it."""
-    first = package.__name__.endswith(("torch", "mxnet"))
-    return (1, 1, 32, 32) if first else (1, 32, 32, 1)
-
-
-@pytest.mark.parametrize("backend", SELECTED)
-def test_unbuilt(backend, files, tmp_path):
-    package = d2l(backend)
+def test_unbuilt(d2l, backend, files, tmp_path):
     path, weights = files[backend]
     calls = {
         "architecture_of": (),
@@ -395,20 +373,18 @@ def test_unbuilt(backend, files, tmp_path):
         with pytest.raises(
             ValueError, match=r"^DenseNet has no weights .*create_model"
         ):
-            getattr(package, name)(unbuilt(package), *args)
+            getattr(d2l, name)(unbuilt(d2l), *args)
     assert list(tmp_path.iterdir()) == []
     # The remedy that the message names.
-    model = unbuilt(package)
-    model.layer_summary(shape_of_images(package))
-    assert package.architecture_of(model).arch == (1, 1)
+    model = unbuilt(d2l)
+    model.layer_summary(native(d2l, (1, 1, 32, 32)))
+    assert d2l.architecture_of(model).arch == (1, 1)
 
 
-@pytest.mark.parametrize("backend", SELECTED)
-def test_no_densenet(backend, files, tmp_path):
-    package = d2l(backend)
+def test_no_densenet(d2l, backend, files, tmp_path):
     path, weights = files[backend]
-    model = package.LeNet()
-    model.layer_summary(shape_of_images(package))
+    model = d2l.LeNet()
+    model.layer_summary(native(d2l, (1, 1, 32, 32)))
     calls = {
         "architecture_of": (),
         "get_weights": (),
@@ -419,9 +395,9 @@ def test_no_densenet(backend, files, tmp_path):
     rule = "^LeNet is not a DenseNet of this library .*: build one with create_model"
     for name, args in calls.items():
         with pytest.raises(TypeError, match=rule):
-            getattr(package, name)(model, *args)
+            getattr(d2l, name)(model, *args)
     assert list(tmp_path.iterdir()) == []
-    logits = package.predict(model, np.zeros((1, 1, 32, 32), np.float32))
+    logits = d2l.predict(model, np.zeros((1, 1, 32, 32), np.float32))
     assert logits.shape == (1, 10)  # it predicts like any other
 
 
@@ -443,20 +419,18 @@ IMAGES = np.random.default_rng(0).random((2, 3, 16, 16), np.float32)
     ],
     ids=["float64", "uint8", "strides", "three axes", "none", "list"],
 )
-def test_images_that_are_refused(built, model, X, error, message):
-    package, _ = built
+def test_images_that_are_refused(d2l, model, X, error, message):
     with pytest.raises(error, match=f"^X must .*{message}"):
-        package.predict(model, X)
+        d2l.predict(model, X)
     with pytest.raises(error, match=f"^X must .*{message}"):
-        package.examine(model, X, np.zeros(2, np.int64))
+        d2l.examine(model, X, np.zeros(2, np.int64))
 
 
-def test_batches(built, model):
+def test_batches(d2l, model):
     """However many images are predicted at once, each has its own logits."""
-    package, _ = built
     X = np.concatenate([IMAGES, IMAGES[:1] / 2])
-    logits = package.predict(model, X)
+    logits = d2l.predict(model, X)
     assert logits.shape == (3, 10)
     np.testing.assert_allclose(
-        package.predict(model, X, batch_size=2), logits, rtol=1e-5, atol=1e-6
+        d2l.predict(model, X, batch_size=2), logits, rtol=1e-5, atol=1e-6
     )

@@ -1,37 +1,28 @@
 """A training that is killed, stopped or damaged goes on as if nothing had happened."""
 
 import errno
-import functools
-import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from shared import ROOT
+from shared.checkpoints import (
+    CrashError,
+    arrays,
+    assert_same_training,
+    at,
+    crash,
+    ctrl_c,
+    save,
+)
 from shared.little_room import small_disk, small_files
 from shared.numpy_trainer import NUM_STEPS, Data, Model, fit
-from shared.selected import SELECTED, d2l, d2l_or_skip
+from shared.processes import python
 
-from d2lext.core.data.minibatches import Batches
-from d2lext.core.machine import processor
 from d2lext.core.training import checkpoint
 
-# For processes that import this file, and what it imports.
-PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
-
-
-@pytest.fixture(autouse=True)
-def whole_runs(monkeypatch):
-    """Training as long as a test says, and Ctrl-C as in a terminal."""
-    for name in ("D2LEXT_FAST", "D2LEXT_EPOCHS", "D2LEXT_CHECKPOINTS"):
-        monkeypatch.delenv(name, raising=False)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("whole_runs", "interruptible")
 
 
 @pytest.fixture
@@ -40,57 +31,7 @@ def path(tmp_path):
     return tmp_path / "runs" / "one.npz"
 
 
-def measured(history):
-    """What a history says of the training, without how long it took."""
-    return [
-        {k: v for k, v in entry.items() if not k.endswith("_seconds")}
-        for entry in history
-    ]
-
-
-def at(number, action):
-    """A function of a batch's number that calls `action` once, at `number`."""
-    return lambda i: action() if i == number else None
-
-
-def ctrl_c():
-    signal.raise_signal(signal.SIGINT)
-
-
-class CrashError(Exception):
-    pass
-
-
-def crash():
-    raise CrashError
-
-
-def same_state(a, b):
-    """Whether two trainers' states have equal bits; pickled parts are not compared."""
-    a, b = a.get_state(), b.get_state()
-    a.pop("others", None), b.pop("others", None)
-    return a.keys() == b.keys() and all(a[k].tobytes() == b[k].tobytes() for k in a)
-
-
-def assert_same_training(a, b):
-    assert same_state(a, b)
-    assert measured(a.history) == measured(b.history)
-    assert a.model.board.data == b.model.board.data
-    assert a.num_train_examples == b.num_train_examples
-    assert (a.train_batch_idx, a.val_batch_idx) == (b.train_batch_idx, b.val_batch_idx)
-
-
 # The file.
-
-
-def arrays(epoch):
-    rng = np.random.default_rng(epoch)
-    return {"model/w": rng.random((50, 50), np.float32), "steps": np.array(epoch)}
-
-
-def save(path, *epochs):
-    for epoch in epochs:
-        checkpoint.save(path, {"epoch": epoch}, arrays(epoch))
 
 
 def loaded_epoch(path):
@@ -186,7 +127,7 @@ def test_numbers_of_any_library_in_the_record(path):
 
 SAVER = """
 import os, signal, sys, zipfile
-from test_checkpoint import save
+from shared.checkpoints import save
 
 module, name, number = sys.argv[2:]
 owner = {"os": os, "zipfile": zipfile.ZipFile}[module]
@@ -217,14 +158,7 @@ save(sys.argv[1], 3)
     ],
 )
 def test_killed_while_it_is_written(path, module, name, number, epoch, capsys):
-    process = subprocess.run(
-        [sys.executable, "-c", SAVER, path, module, name, str(number)],
-        env={
-            **os.environ,
-            "PYTHONPATH": PATHS,
-        },
-        stderr=subprocess.PIPE,
-    )
+    process = python(SAVER, path, module, name, number)
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert loaded_epoch(path) == epoch
     assert capsys.readouterr().out == "", "nothing is damaged"
@@ -522,176 +456,3 @@ def test_a_loader_of_unknown_length(path):
         fit(data=Generated(), checkpoint=path, before_step=at(NUM_STEPS + 1, crash))
     trainer, _ = fit(data=Generated(), checkpoint=path)
     assert_same_training(trainer, whole)
-
-
-# In the frameworks.
-
-OPTIONS = {
-    "num_channels": 8,
-    "growth_rate": 4,
-    "arch": (1, 1),
-    "num_classes": 10,
-    "small_images": True,
-    "dropout": 0.2,
-    "lr": 0.05,
-    "momentum": 0.9,
-    "weight_decay": 1e-3,
-}
-
-
-def training(backend, **options):
-    """(trainer, model, data), not fitted: 3 epochs of 3 steps, with 2 batches to test.
-
-    `before_step` is called with the number of each step, `before_val` likewise.
-    """
-    package = d2l(backend)
-    rng = np.random.default_rng(0)
-    images = rng.integers(256, size=(40, 8, 8), dtype=np.uint8)
-    labels = rng.integers(10, size=40)
-
-    class Images(package.DataModule):
-        def get_dataloader(self, train):
-            to_tensors = functools.partial(package.FashionMNIST.to_tensors, self)
-            # No smaller batch at the end: JAX would compile for it once more.
-            part = slice(0, 24) if train else slice(24, None)
-            return Batches(images[part], labels[part], 8, train, self.seed, to_tensors)
-
-    Network = options.pop("network", package.DenseNetBC)
-    before_step = options.pop("before_step", lambda i: None)
-    before_val = options.pop("before_val", lambda i: None)
-    options = {"max_epochs": 3, "deterministic": True, "precision": "fp32"} | options
-    trainer = package.Trainer(**options)
-    train_step, eval_step = trainer.train_step, trainer.eval_step
-
-    def observed_train_step(batch):
-        before_step(trainer.train_batch_idx)
-        return train_step(batch)
-
-    def observed_eval_step(batch):
-        before_val(trainer.val_batch_idx)
-        return eval_step(batch)
-
-    trainer.train_step, trainer.eval_step = observed_train_step, observed_eval_step
-    return trainer, Network(**OPTIONS), Images()
-
-
-def fitted(backend, **options):
-    trainer, model, data = training(backend, **options)
-    trainer.fit(model, data)
-    return trainer
-
-
-@pytest.fixture(
-    scope="module", params=[pytest.param(b, marks=pytest.mark.slow) for b in SELECTED]
-)
-def backend(request):
-    """A framework's name."""
-    d2l_or_skip(request.param)
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def whole(backend):
-    """Trainers that ran without an interruption, by precision: one run each."""
-    return functools.cache(lambda precision: fitted(backend, precision=precision))
-
-
-def test_ctrl_c_in_a_framework(backend, whole, path):
-    with pytest.raises(KeyboardInterrupt, match="saved in"):
-        fitted(backend, checkpoint=path, before_step=at(4, ctrl_c))
-    trainer = fitted(backend, checkpoint=path)
-    assert_same_training(trainer, whole("fp32"))
-
-
-def test_what_is_compared_differs(backend, whole):
-    """Dropout, momentum and batch statistics change what follows."""
-    state = whole("fp32").get_state()
-    assert not same_state(whole("fp32"), fitted(backend, seed=1, max_epochs=1))
-    assert any(np.any(a) for name, a in state.items() if not name.startswith("model/"))
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_interrupted_again_and_again(backend, whole, path, precision):
-    if (backend, precision) == ("mxnet", "bf16") and not processor.has_bfloat16():
-        pytest.skip("MXNet trains in bf16 where the processor multiplies it")
-    run = functools.partial(
-        fitted, backend, checkpoint=path, precision=precision, max_epochs=3
-    )
-    with pytest.raises(CrashError):
-        run(before_step=at(1, crash))
-    with pytest.raises(KeyboardInterrupt):
-        run(before_step=at(1, ctrl_c))
-    with pytest.raises(KeyboardInterrupt):
-        run(before_val=at(2, ctrl_c))  # the first batch of the second epoch
-    with pytest.raises(CrashError):
-        run(before_step=at(7, crash))
-    assert_same_training(run(), whole(precision))
-
-
-def test_what_adam_keeps_in_mxnet(path):
-    """Two arrays for each parameter, and how many steps there were."""
-    if "mxnet" not in SELECTED:
-        pytest.skip("--backend chose others")
-    d2l = pytest.importorskip("d2lext.mxnet", reason="MXNet is not installed")
-    from mxnet import gluon
-
-    class Network(d2l.DenseNetBC):
-        def configure_optimizers(self):
-            options = {"learning_rate": 1e-3}
-            return gluon.Trainer(self.parameters(), "adam", options, kvstore=None)
-
-    with pytest.raises(KeyboardInterrupt):
-        fitted("mxnet", network=Network, checkpoint=path, before_step=at(4, ctrl_c))
-    trainer = fitted("mxnet", network=Network, checkpoint=path)
-    assert_same_training(trainer, fitted("mxnet", network=Network))
-
-
-CHILD = """
-import json, os, signal, sys
-import numpy as np
-from test_checkpoint import at, fitted, measured
-
-backend, path, moment, result = sys.argv[1:]
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-options, fsync, saved = {}, os.fsync, []
-if moment.isdigit():
-    options = {"before_step": at(int(moment), die)}
-elif moment == "saving":
-    def killed(handle):
-        saved.append(handle)
-        die() if len(saved) == 2 else fsync(handle)
-    os.fsync = killed
-trainer = fitted(backend, checkpoint=path or None, **options)
-state = {k: v for k, v in trainer.get_state().items() if k != "others"}
-np.savez(result, history=json.dumps(measured(trainer.history)), **state)
-"""
-
-
-def test_killed_processes(backend, path, tmp_path):
-    def start(path, moment, result):
-        arguments = [backend, path, moment, tmp_path / result]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": PATHS,
-        }
-        command = [sys.executable, "-c", CHILD, *map(str, arguments)]
-        process = subprocess.run(
-            command, env=environment, capture_output=True, text=True
-        )
-        if moment == "none":
-            assert process.returncode == 0, process.stderr
-        else:
-            assert process.returncode == -signal.SIGKILL, process.stderr
-        return process.stdout
-
-    start("", "none", "whole.npz")
-    start(path, "4", "never.npz")  # in the second epoch
-    start(path, "saving", "never.npz")  # the third epoch: the second save of this one
-    assert "Resumed from a checkpoint, after epoch 2." in start(path, "none", "it.npz")
-    with np.load(tmp_path / "whole.npz") as a, np.load(tmp_path / "it.npz") as b:
-        assert a.keys() == b.keys()
-        assert json.loads(str(a["history"])) == json.loads(str(b["history"]))
-        assert [k for k in a if a[k].tobytes() != b[k].tobytes()] == []

@@ -1,4 +1,4 @@
-"""What a training says while it runs, when it must stop, and how it computes."""
+"""A training without a framework: what it says while it runs, and when it must stop."""
 
 import contextlib
 import functools
@@ -13,18 +13,12 @@ import numpy as np
 import pytest
 import tqdm
 from shared.numpy_trainer import NUM_STEPS, Data, Model, Trainer, fit
-from shared.selected import SELECTED, d2l_or_skip
 
-from d2lext.core.machine import processor
-from d2lext.core.training import checkpoint, progress
+from d2lext.core.data.datamodule import DataModule
+from d2lext.core.training import progress
 from d2lext.core.training.averages import Averages
 
-
-@pytest.fixture(autouse=True)
-def whole_runs(monkeypatch):
-    """Training as long as a test says."""
-    for name in ("D2LEXT_FAST", "D2LEXT_EPOCHS", "D2LEXT_CHECKPOINTS"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("whole_runs")
 
 
 # Options.
@@ -61,6 +55,63 @@ def test_it_says_how_it_computed(capsys, options, said):
 def test_a_gpu_that_is_not_there(capsys, num_gpus):
     fit(num_gpus=num_gpus)
     assert ("No GPU found" in capsys.readouterr().out) == bool(num_gpus)
+
+
+# Loaders.
+
+
+class Counter(Trainer):
+    """Sees batches go by."""
+
+    def train_step(self, batch):
+        return {"train_loss": batch[0]}
+
+    def eval_step(self, batch):
+        return {"val_loss": batch[0]}
+
+
+def generator():
+    for i in range(5):
+        yield i, [0, 0]
+
+
+class Unsized:
+    __iter__ = staticmethod(generator)
+
+
+@pytest.mark.parametrize(
+    ("make", "points"),
+    [
+        (lambda: list(generator()), [(0.6, 1), (1, 3.5), (1.6, 1), (2, 3.5)]),
+        (generator, [(1, 2), (2, 2)]),
+        (Unsized, [(1, 2), (2, 2)]),
+    ],
+)
+@pytest.mark.parametrize("validate", [True, False])
+def test_any_iterable_is_a_loader(make, points, validate):
+    class Any(DataModule):
+        def train_dataloader(self):
+            return make()
+
+        def val_dataloader(self):
+            return make() if validate else None
+
+    trainer, model = Counter(max_epochs=2), Model()
+    trainer.fit(model, Any())
+    assert [entry["train_loss"] for entry in trainer.history] == [2, 2]
+    assert [entry.get("val_loss") for entry in trainer.history] == [
+        2 if validate else None
+    ] * 2
+    assert model.board.data["train_loss"] == [pytest.approx(p) for p in points]
+
+
+def test_no_data():
+    class Empty(DataModule):
+        def get_dataloader(self, train):
+            return []
+
+    with pytest.raises(ValueError, match="at least one batch, got none from Empty"):
+        Counter(max_epochs=1).fit(Model(), Empty())
 
 
 # Averages.
@@ -148,13 +199,6 @@ def test_a_metric_in_validation_need_not_be_a_number():
 # Memory.
 
 
-def exhausted(text):
-    class SomeError(RuntimeError):
-        pass
-
-    return SomeError(text)
-
-
 @pytest.mark.parametrize("option", [None, False, True])
 @pytest.mark.parametrize(
     "text", ["RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.", "out of memory"]
@@ -165,7 +209,7 @@ def test_out_of_memory(text, option):
         model.memory_efficient = option
 
     def fail(i):
-        raise exhausted(text)
+        raise RuntimeError(text)
 
     with pytest.raises(MemoryError) as caught:
         fit(model=model, before_step=fail)
@@ -275,175 +319,6 @@ def test_no_bar_without_a_watcher(enabled, capfd, monkeypatch):
     assert capfd.readouterr().err == ""
     monkeypatch.setattr(sys, "stderr", None)  # as in pythonw
     fit()
-
-
-# In the frameworks.
-
-
-@pytest.fixture(scope="module", params=SELECTED)
-def d2l(request):
-    """The package of a framework."""
-    return d2l_or_skip(request.param)
-
-
-@functools.cache
-def images(d2l):
-    """A data set of 20 random images of 8x8 pixels, 12 more for validation."""
-    rng = np.random.default_rng(0)
-    X = rng.integers(256, size=(32, 1, 8, 8), dtype=np.uint8)
-    y = rng.integers(10, size=32)
-
-    class Images(d2l.DataModule):
-        batch_size = 8
-
-        def get_dataloader(self, train):
-            part = slice(0, 20) if train else slice(20, None)
-            batch = d2l.FashionMNIST.to_tensors(self, X[part], y[part])
-            return self.get_tensorloader(batch, train)
-
-    return Images
-
-
-def network(d2l, lr=0.05, **options):
-    options = {"arch": (1, 1), "growth_rate": 4, "num_channels": 8} | options
-    return d2l.DenseNetBC(lr=lr, num_classes=10, small_images=True, **options)
-
-
-def run(d2l, model=None, max_epochs=2, **options):
-    trainer = d2l.Trainer(max_epochs, **({"precision": "fp32"} | options))
-    trainer.fit(model or network(d2l), images(d2l)())
-    return trainer
-
-
-def test_a_learning_rate_that_is_too_high(d2l, tmp_path):
-    path = tmp_path / "one.npz"
-    with pytest.raises(FloatingPointError) as caught:
-        run(d2l, network(d2l, lr=1e38), checkpoint=path, max_epochs=9)
-    said = str(caught.value)
-    assert re.search(r"loss must stay finite, got -?(nan|inf) in epoch \d", said)
-    assert "with lr=1e+38: lower the learning rate" in said
-    _, arrays = checkpoint.load(path)
-    assert all(
-        np.isfinite(a).all() for name, a in arrays.items() if name.startswith("model/")
-    ), "the checkpoint is of before"
-
-
-def own_exception(name):
-    """The exception that a framework raises where memory is exhausted."""
-    if name == "torch":
-        import torch
-
-        return torch.cuda.OutOfMemoryError(
-            "CUDA out of memory. Tried to allocate 2 GiB"
-        )
-    if name == "tensorflow":
-        import tensorflow as tf
-
-        return tf.errors.ResourceExhaustedError(
-            None, None, "OOM when allocating tensor"
-        )
-    if name == "jax":
-        import jax
-
-        return jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while ...")
-    import mxnet
-
-    return mxnet.MXNetError("cudaMalloc retry failed: out of memory")
-
-
-@pytest.mark.parametrize("efficient", [False, True])
-def test_out_of_memory_in_a_framework(d2l, efficient):
-    def train_step(batch):
-        raise own_exception(d2l.__name__.rpartition(".")[2])
-
-    trainer = d2l.Trainer(1)
-    trainer.train_step = train_step
-    with pytest.raises(MemoryError, match="got a batch_size of 8 that") as caught:
-        trainer.fit(network(d2l, memory_efficient=efficient), images(d2l)())
-    assert ("memory_efficient=True" in str(caught.value)) != efficient
-
-
-def test_a_model_that_cannot_save_memory(d2l):
-    trainer = d2l.Trainer(1)
-    trainer.train_step = lambda batch: (_ for _ in ()).throw(exhausted("out of memory"))
-    with pytest.raises(MemoryError, match="lower batch_size$"):
-        trainer.fit(d2l.LeNet(lr=0.1), lenet_images(d2l))
-
-
-def lenet_images(d2l):
-    class Images(d2l.DataModule):
-        def get_dataloader(self, train):
-            X, y = np.zeros((8, 1, 28, 28), np.uint8), np.arange(8)
-            return [d2l.FashionMNIST.to_tensors(self, X, y)]
-
-    return Images()
-
-
-def losses(trainer):
-    keys = ("train_loss", "val_loss", "val_acc")
-    return np.array([[entry[key] for key in keys] for entry in trainer.history])
-
-
-@pytest.mark.slow
-def test_not_compiled_is_the_same_to_rounding(d2l, capsys):
-    faster = d2l.__name__ != "d2lext.torch"  # slower there
-    # One block: JAX compiles each operation of each shape by itself.
-    compiled = run(d2l, network(d2l, arch=(1,)), compile=faster)
-    eager = run(d2l, network(d2l, arch=(1,)), compile=False)
-    assert np.allclose(losses(compiled), losses(eager), rtol=1e-4, atol=1e-6)
-    assert "fp32, not compiled" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-# PyTorch's compiler uses what PyTorch itself warns of.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_torch_compiled_is_the_same_to_rounding(capsys):
-    d2l = pytest.importorskip("d2lext.torch", reason="PyTorch is not installed")
-    if "torch" not in SELECTED:
-        pytest.skip("--backend chose others")
-    compiled, eager = (run(d2l, compile=c) for c in (True, False))
-    assert np.allclose(losses(compiled), losses(eager), rtol=1e-4, atol=1e-6)
-    assert "fp32, compiled" in capsys.readouterr().out
-
-
-def test_python_decides_in_steps_that_are_not_compiled():
-    if "tensorflow" not in SELECTED:
-        pytest.skip("--backend chose others")
-    d2l = pytest.importorskip("d2lext.tensorflow", reason="TensorFlow is not installed")
-    seen = []
-
-    class Looks(d2l.DenseNetBC):
-        def training_step(self, batch):
-            loss = super().training_step(batch)
-            if loss.numpy() > 0:
-                seen.append(float(loss))
-            return loss
-
-    options = {"arch": (1,), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
-    run(d2l, Looks(**options, small_images=True), max_epochs=1, compile=False)
-    assert len(seen) == 3
-    with pytest.raises(AttributeError, match="numpy"):
-        run(d2l, Looks(**options, small_images=True), max_epochs=1, compile=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_evaluation_is_in_float32(d2l, precision):
-    """Its loss is that of the same weights in float32, to rounding."""
-    asked = d2l.__name__, precision
-    if asked == ("d2lext.mxnet", "bf16") and not processor.has_bfloat16():
-        pytest.skip("MXNet trains in bf16 where the processor multiplies it")
-    trainer = run(d2l, precision=precision, max_epochs=1)
-    X, y = zip(*images(d2l)().val_dataloader(), strict=True)
-    del X
-    labels = np.concatenate([np.asarray(d2l.numpy(part)) for part in y])
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(256, size=(32, 1, 8, 8), dtype=np.uint8)[20:]
-    logits = d2l.predict(trainer.model, pixels.astype(np.float32) / 255)
-    logits = logits.astype(np.float64)
-    log_sums = np.log(np.exp(logits).sum(axis=1))
-    expected = (log_sums - logits[np.arange(12), labels]).mean()
-    assert trainer.history[0]["val_loss"] == pytest.approx(expected, rel=2e-6)
 
 
 def test_steps_of_an_epoch():

@@ -1,5 +1,1 @@
 """The networks of d2l's chapters, one module for each framework: how to make each."""
-
-from collections import namedtuple
-
-Network = namedtuple("Network", "make size")

@@ -1,52 +1,14 @@
 """The networks of d2l's convolutional chapters in JAX, with fewer channels.
 
-They are written as a notebook writes them, against Flax and d2l alone. Each trains on
-the smallest images, in pixels (height, width), that leave its last layers something.
+They are written as a notebook writes them, against Flax and d2l alone.
 """
 
 from functools import partial
-from types import SimpleNamespace
 
-import jax
-import numpy as np
 from flax import linen as nn
 from jax import numpy as jnp
 
 from d2lext import jax as d2l
-from shared.networks import Network
-
-
-class OneBatch(d2l.DataModule):
-    """The same 16 images (16, *size, 1), in training and validation.
-
-    Their labels are 4 of the 10 classes: LeNet learns that much in a few steps.
-    """
-
-    def __init__(self, size, batch_size=16):
-        super().__init__()
-        self.save_hyperparameters()
-        generator = np.random.default_rng(0)
-        X = generator.normal(size=(batch_size, *size, 1))
-        self.X = d2l.tensor(X, dtype=d2l.float32)
-        self.y = d2l.tensor(generator.integers(4, size=batch_size), dtype=d2l.int32)
-
-    def get_dataloader(self, train):
-        return self.get_tensorloader((self.X, self.y), train)
-
-
-def gradients(model, X, y):
-    """(name, gradient) of each trainable parameter for one batch, in training mode."""
-    state = SimpleNamespace(
-        apply_fn=model.apply,
-        batch_stats=model.variables.get("batch_stats", {}),
-        dropout_rng=jax.random.key(0),
-    )
-    grad = jax.grad(lambda params: model.loss(params, (X,), y, state)[0])
-    # It runs once: compiling it takes most of the time.
-    grad = jax.jit(grad, compiler_options={"xla_backend_optimization_level": 0})
-    grads = grad(model.variables["params"])
-    leaves, _ = jax.tree_util.tree_flatten_with_path(grads)
-    return [(jax.tree_util.keystr(path), d2l.numpy(grad)) for path, grad in leaves]
 
 
 def flatten(X):
@@ -434,17 +396,15 @@ class RegNet(AnyNet):
 VGG11 = ((1, 8), (1, 16), (2, 32), (2, 64), (2, 64))
 
 NETWORKS = {
-    "LeNet": Network(make=lambda: d2l.LeNet(lr=0.5), size=(28, 28)),
-    "AlexNet": Network(make=lambda: AlexNet(lr=0.03), size=(65, 65)),
-    "VGG": Network(make=lambda: VGG(VGG11, lr=0.05), size=(32, 32)),
-    "NiN": Network(make=lambda: NiN(lr=0.01), size=(67, 67)),
-    "GoogLeNet": Network(make=lambda: GoogLeNet(lr=0.05), size=(32, 32)),
-    "BNLeNetScratch": Network(make=lambda: BNLeNetScratch(lr=0.1), size=(28, 28)),
-    "BNLeNet": Network(make=lambda: BNLeNet(lr=0.1), size=(28, 28)),
-    "ResNet": Network(make=lambda: ResNet18(lr=0.1), size=(32, 32)),
-    "ResNeXt": Network(make=lambda: ResNeXt(lr=0.1), size=(16, 16)),
-    "DenseNet": Network(
-        make=lambda: d2l.DenseNet(8, 4, arch=(2, 2, 2, 2), lr=0.1), size=(29, 29)
-    ),
-    "RegNet": Network(make=lambda: RegNet(lr=0.1), size=(16, 16)),
+    "LeNet": lambda: d2l.LeNet(lr=0.5),
+    "AlexNet": lambda: AlexNet(lr=0.03),
+    "VGG": lambda: VGG(VGG11, lr=0.05),
+    "NiN": lambda: NiN(lr=0.01),
+    "GoogLeNet": lambda: GoogLeNet(lr=0.05),
+    "BNLeNetScratch": lambda: BNLeNetScratch(lr=0.1),
+    "BNLeNet": lambda: BNLeNet(lr=0.1),
+    "ResNet": lambda: ResNet18(lr=0.1),
+    "ResNeXt": lambda: ResNeXt(lr=0.1),
+    "DenseNet": lambda: d2l.DenseNet(8, 4, arch=(2, 2, 2, 2), lr=0.1),
+    "RegNet": lambda: RegNet(lr=0.1),
 }

@@ -1,44 +1,12 @@
 """The networks of d2l's convolutional chapters in TensorFlow, with fewer channels.
 
-They are written as a notebook writes them, against TensorFlow and d2l alone. Each
-trains on the smallest images, in pixels (height, width), that leave its last layers
-something.
+They are written as a notebook writes them, against TensorFlow and d2l alone.
 """
 
 from d2lext import tensorflow as d2l  # first: it chooses Keras' backend
 
 # isort: split
-import numpy
 import tensorflow as tf
-
-from shared.networks import Network
-
-
-class OneBatch(d2l.DataModule):
-    """The same 16 images (16, *size, 1), in training and validation.
-
-    They are of 3 of the 10 classes: what a few steps can learn is which ones.
-    """
-
-    def __init__(self, size, batch_size=16):
-        super().__init__()
-        self.save_hyperparameters()
-        generator = numpy.random.default_rng(0)
-        X = generator.normal(size=(batch_size, *size, 1))
-        self.X = d2l.tensor(X, dtype=d2l.float32)
-        self.y = d2l.tensor(generator.integers(3, size=batch_size), dtype=d2l.int32)
-
-    def get_dataloader(self, train):
-        return self.get_tensorloader((self.X, self.y), train)
-
-
-def gradients(model, X, y):
-    """(name, gradient) of each trainable parameter for one batch, in training mode."""
-    params = model.trainable_variables
-    with tf.GradientTape() as tape:
-        loss = model.loss(model(X, training=True), y)
-    grads = tape.gradient(loss, params)
-    return [(p.path, d2l.numpy(g)) for p, g in zip(params, grads, strict=True)]
 
 
 class AlexNet(d2l.Classifier):
@@ -385,17 +353,15 @@ VGG11 = ((1, 8), (1, 16), (2, 32), (2, 64), (2, 64))
 RESNET18 = ((2, 8), (2, 16), (2, 32), (2, 64))
 
 NETWORKS = {
-    "LeNet": Network(make=lambda: d2l.LeNet(lr=0.5), size=(28, 28)),
-    "AlexNet": Network(make=lambda: AlexNet(lr=0.1), size=(65, 65)),
-    "VGG": Network(make=lambda: VGG(VGG11, lr=0.1), size=(32, 32)),
-    "NiN": Network(make=lambda: NiN(lr=0.15), size=(67, 67)),
-    "GoogLeNet": Network(make=lambda: GoogLeNet(lr=0.2), size=(32, 32)),
-    "BNLeNetScratch": Network(make=lambda: BNLeNetScratch(lr=0.1), size=(28, 28)),
-    "BNLeNet": Network(make=lambda: BNLeNet(lr=0.1), size=(28, 28)),
-    "ResNet": Network(make=lambda: ResNet(RESNET18, lr=0.1), size=(32, 32)),
-    "ResNeXt": Network(make=lambda: ResNeXt(lr=0.1), size=(16, 16)),
-    "DenseNet": Network(
-        make=lambda: d2l.DenseNet(8, 4, arch=(2, 2, 2, 2), lr=0.1), size=(29, 29)
-    ),
-    "RegNet": Network(make=lambda: RegNet(lr=0.1), size=(16, 16)),
+    "LeNet": lambda: d2l.LeNet(lr=0.5),
+    "AlexNet": lambda: AlexNet(lr=0.1),
+    "VGG": lambda: VGG(VGG11, lr=0.1),
+    "NiN": lambda: NiN(lr=0.15),
+    "GoogLeNet": lambda: GoogLeNet(lr=0.2),
+    "BNLeNetScratch": lambda: BNLeNetScratch(lr=0.1),
+    "BNLeNet": lambda: BNLeNet(lr=0.1),
+    "ResNet": lambda: ResNet(RESNET18, lr=0.1),
+    "ResNeXt": lambda: ResNeXt(lr=0.1),
+    "DenseNet": lambda: d2l.DenseNet(8, 4, arch=(2, 2, 2, 2), lr=0.1),
+    "RegNet": lambda: RegNet(lr=0.1),
 }

@@ -1,21 +1,16 @@
 """TensorFlow: steps in bfloat16, and batch normalization as one operation."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 
-if find_spec("tensorflow") is None:
-    pytest.skip(
-        "TensorFlow is missing: python build.py setup --backend tensorflow",
-        allow_module_level=True,
-    )
+pytest.importorskip("d2lext.tensorflow", exc_type=ImportError)
 
-from d2lext import tensorflow as d2l  # isort: skip
 import keras
 import tensorflow as tf
 from keras import layers
+from shared.frameworks import small
 
+from d2lext import tensorflow as d2l
 from d2lext.core.machine import processor
 from d2lext.tensorflow.speed.normalization import fused
 from d2lext.tensorflow.speed.precision import in_graph, mixed
@@ -58,8 +53,8 @@ class Own(d2l.Classifier):
         ])  # fmt: skip
 
 
-def small():
-    return d2l.DenseNet(num_channels=8, growth_rate=4, arch=(2, 2))
+def densenet():
+    return small(d2l, arch=(2, 2))
 
 
 def built(make):
@@ -90,7 +85,7 @@ def close(a, b, atol=1e-4):
 # By policy.
 
 
-@pytest.mark.parametrize("make", [small, Own])
+@pytest.mark.parametrize("make", [densenet, Own])
 def test_mixed_differs_from_float32_by_bfloat16s_noise(make):
     model = built(make)
     exact = model(X)
@@ -101,7 +96,7 @@ def test_mixed_differs_from_float32_by_bfloat16s_noise(make):
     assert 0 < float(tf.reduce_max(abs(rounded - exact))) < NOISE * scale
 
 
-@pytest.mark.parametrize("make", [small, Own])
+@pytest.mark.parametrize("make", [densenet, Own])
 def test_after_mixed_all_is_as_before(make):
     model = built(make)
     before, exact = state_of(model), model(X)
@@ -121,7 +116,7 @@ def test_after_an_exception_all_is_as_before():
 
 
 def test_mixed_keeps_variables_gradients_and_statistics_in_float32():
-    model = built(small)
+    model = built(densenet)
     with mixed(model):
         arrays = gradients(model)
     assert {a.dtype.name for a in arrays} == {"float32"}
@@ -136,7 +131,7 @@ def test_mixed_reaches_layers_of_ones_own():
 
 
 def test_mixed_leaves_layers_of_another_type_alone():
-    model = built(small)
+    model = built(densenet)
     model.net.layers[-1].dtype_policy = "float64"
     with mixed(model):
         assert model.net.layers[-1].compute_dtype == "float64"
@@ -145,7 +140,7 @@ def test_mixed_leaves_layers_of_another_type_alone():
 
 def test_mixed_needs_a_built_model():
     with pytest.raises(ValueError, match="got a DenseNet that has seen no input"):
-        mixed(small()).__enter__()
+        mixed(densenet()).__enter__()
 
 
 # By rewriting the graph.
@@ -153,7 +148,7 @@ def test_mixed_needs_a_built_model():
 
 @pytest.mark.skipif(not processor.has_bfloat16(), reason="the CPU has no bfloat16")
 def test_in_graph_differs_from_float32_by_bfloat16s_noise():
-    model = built(small)
+    model = built(densenet)
     exact = model(X)
     function = tf.function(model, autograph=False)
     with in_graph():
@@ -180,8 +175,8 @@ def test_in_graph_leaves_the_options_as_before():
 
 
 def test_fused_is_the_same_function():
-    exact = gradients(built(small))
-    model = built(small)
+    exact = gradients(built(densenet))
+    model = built(densenet)
     with fused(model):
         arrays = gradients(model)
     assert not all(map(np.array_equal, arrays, exact))  # another operation

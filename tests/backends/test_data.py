@@ -1,0 +1,60 @@
+"""Minibatches as the tensors of each framework, from NumPy and out of Fashion-MNIST."""
+
+import numpy as np
+import pytest
+from shared.frameworks import array, native
+
+
+@pytest.fixture
+def garments(d2l):
+    """Fashion-MNIST without its images: the methods that make and show tensors."""
+    return object.__new__(d2l.FashionMNIST)
+
+
+def test_images_become_tensors_in_the_frameworks_order(d2l, backend, garments):
+    X = np.random.default_rng(0).integers(256, size=(2, 3, 4, 5), dtype=np.uint8)
+    images, labels = garments.to_tensors(X, np.array([3, 9]))
+    assert tuple(images.shape) == native(d2l, (2, 3, 4, 5))
+    assert images.dtype == d2l.float32
+    assert np.allclose(array(d2l, images), X / 255, rtol=0, atol=1e-7)
+    assert labels.dtype == (
+        d2l.int64 if backend in ("torch", "tensorflow") else d2l.int32
+    )
+    assert d2l.numpy(labels).tolist() == [3, 9]
+
+
+def test_visualize(figures, garments):
+    X, y = np.zeros((2, 1, 28, 28), np.uint8), np.array([1, 9])
+    axes = garments.visualize(garments.to_tensors(X, y), ncols=2)
+    assert [ax.get_title() for ax in axes.flatten()] == ["trouser", "ankle boot"]
+
+
+def test_batches_of_garments(figures, d2l):
+    data = d2l.FashionMNIST(batch_size=8, num_train=16, num_val=8)
+    X, y = next(iter(data.train_dataloader()))
+    assert tuple(X.shape) == native(d2l, (8, 1, 28, 28))
+    assert (tuple(y.shape), X.dtype) == ((8,), d2l.float32)
+    pixels = array(d2l, X)
+    assert 0 <= pixels.min() < pixels.max() <= 1
+    axes = data.visualize([X, y])
+    assert axes.flatten()[0].get_title() in data.text_labels(range(10))
+
+
+def test_batches_of_tensors(d2l):
+    """Their type and dtype are those of the tensors that the loader is given."""
+
+    class Tensors(d2l.DataModule):
+        batch_size = 4
+
+        def get_dataloader(self, train):
+            part = slice(0, 7) if train else [1, 8]
+            return self.get_tensorloader((self.X, self.X + 10), train, part)
+
+    data = Tensors()
+    data.X = d2l.reshape(d2l.arange(18), (9, 2))
+    for X, y in data.train_dataloader():
+        assert type(X) is type(y) is type(data.X)
+        assert X.dtype == data.X.dtype
+        assert (d2l.numpy(y) == d2l.numpy(X) + 10).all()
+    [(X, _)] = data.val_dataloader()
+    assert d2l.numpy(X).tolist() == [[2, 3], [16, 17]]

@@ -1,0 +1,129 @@
+"""What JAX's backend has alone: variables beside the model, keys, arrays that stay."""
+
+import random
+
+import numpy as np
+import pytest
+from shared.frameworks import small
+from shared.random_images import Data
+
+pytest.importorskip("d2lext.jax", exc_type=ImportError)
+
+import jax
+from flax import linen as nn
+from jax import numpy as jnp
+from shared.frameworks import jax as framework
+
+from d2lext import jax as d2l
+
+pytestmark = pytest.mark.usefixtures("whole_runs")
+
+
+def built(model, shape):
+    model.apply_init((jnp.zeros(shape),), jax.random.key(0))
+    return model
+
+
+def fit(model, seed=0, **options):
+    d2l.Trainer(max_epochs=1, seed=seed).fit(model, Data(d2l), **options)
+
+
+def same(tree, other):
+    leaves = zip(*map(jax.tree.leaves, (tree, other)), strict=True)
+    return all(np.array_equal(a, b) for a, b in leaves)
+
+
+def test_equality_is_that_of_the_fields():
+    model, other = small(d2l), small(d2l)
+    built(model, (1, 16, 16, 1))
+    model.trainer = "a trainer"
+    assert model == other
+    assert hash(model) == hash(other)
+    assert model != small(d2l, lr=0.2)
+    assert model.board is not other.board
+
+
+def test_variables_within_apply_are_those_applied():
+    model = built(framework.Linear(), (1, 2))
+    ones = jax.tree.map(jnp.ones_like, model.variables)
+    bound = model.bind(ones)
+    assert same(bound.variables, ones)
+    assert not same(model.variables, ones)
+
+
+def test_evaluating():
+    assert framework.Linear(lr=3).evaluating() == framework.Linear(lr=3, training=False)
+    model = d2l.Module()  # without the field `training`
+    assert model.evaluating() is model
+
+
+def test_a_step_begins_with_its_batch_in_place():
+    """A step that waits for its batch does so in a thread that has no memory yet."""
+    trainer = d2l.Trainer(max_epochs=1)
+    trainer.prepare_data(Data(d2l))
+    batch = np.ones((2**26,), np.float32), np.ones(1)  # 256 MiB take a while
+    assert all(array.is_ready() for array in trainer.prepare_batch(batch))
+
+
+def test_training_leaves_earlier_arrays_alone():
+    model = built(framework.Linear(), (1, 16, 16, 1))
+    before = model.variables
+    fit(model)
+    after = model.variables["params"]
+    fit(model)
+    assert not same(before["params"], after)  # both can still be read
+    assert not same(after, model.variables["params"])
+
+
+def test_apply_init():
+    model = framework.Linear()
+    key = {"params": jax.random.key(1), "dropout": jax.random.key(2)}
+    variables = model.apply_init((jnp.zeros((1, 4)),), key)
+    assert variables is model.variables
+    assert variables["params"]["net"]["layers_2"]["kernel"].shape == (4, 10)
+
+
+def test_methods_added_later():
+    class Late(d2l.Classifier):
+        lr: float = 0.1
+
+        def setup(self):
+            self.net = self.stem()
+
+    @d2l.add_to_class(Late)
+    def stem(self):
+        return nn.Sequential([lambda X: X.mean(axis=(1, 2)), nn.Dense(10)])
+
+    model = Late()
+    fit(model)
+    assert d2l.num_params(model) == 1 * 10 + 10
+
+
+def test_keys_differ_and_follow_pythons_seed():
+    random.seed(0)
+    first, second = d2l.get_key(), d2l.get_key()
+    random.seed(0)
+    assert first != second
+    assert first == d2l.get_key()
+
+
+def test_weights_follow_the_key():
+    class Two(d2l.Classifier):
+        lr: float = 0.0  # the weights stay what they are at first
+
+        def setup(self):
+            self.own = nn.Dense(8, kernel_init=d2l.init_cnn)
+            self.flaxs = nn.Dense(10)
+
+        def forward(self, X):
+            return self.flaxs(self.own(X.reshape(len(X), -1)))
+
+    def kernels(seed, key):
+        model = Two()
+        fit(model, seed, key=jax.random.key(key))
+        return [np.array(w) for w in jax.tree.leaves(model.variables) if w.ndim == 2]
+
+    five = kernels(0, key=5)
+    assert len(five) == 2
+    assert list(map(np.array_equal, five, kernels(1, key=5))) == [True, True]
+    assert list(map(np.array_equal, five, kernels(0, key=6))) == [False, False]

@@ -1,0 +1,283 @@
+"""Training in each framework: what is measured, what a seed fixes, what stays as it was."""
+
+import importlib
+import random
+import re
+
+import numpy as np
+import pytest
+from shared.frameworks import native, small
+from shared.random_images import Data
+from shared.selected import in_backends
+
+from d2lext.core.training import checkpoint
+
+pytestmark = pytest.mark.usefixtures("whole_runs")
+
+
+@pytest.fixture(scope="module")
+def fit(d2l):
+    """A function that trains a model, on random images, and returns its trainer."""
+
+    def fit(model, data=None, max_epochs=1, **options):
+        trainer = d2l.Trainer(max_epochs=max_epochs, **options)
+        trainer.fit(model, data or Data(d2l))
+        return trainer
+
+    return fit
+
+
+@pytest.fixture
+def built(d2l, framework):
+    """A function that makes a linear model with its weights."""
+
+    def make(**options):
+        model = framework.Linear(**options)
+        model.layer_summary(native(d2l, (1, 1, 16, 16)))
+        return model
+
+    return make
+
+
+def same(arrays, others):
+    """Whether arrays in order are equal bit for bit."""
+    return all(np.array_equal(a, b) for a, b in zip(arrays, others, strict=True))
+
+
+# What is measured and said.
+
+
+def test_history_counts_every_validation_example_once(d2l, framework, fit):
+    model, data = framework.Linear(), Data(d2l)
+    first, entry = fit(model, data, max_epochs=2).history
+    logits = framework.forward(model, data.X[20:])
+    logits, y = d2l.numpy(logits).astype(np.float64), d2l.numpy(data.y)[20:]
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    loss = -log_p[np.arange(len(y)), y].mean()
+    assert entry["val_loss"] == pytest.approx(loss, rel=1e-5)
+    assert entry["val_acc"] == pytest.approx((logits.argmax(1) == y).mean())
+    keys = "epoch train_loss train_seconds val_loss val_acc val_seconds"
+    assert list(entry) == list(first) == keys.split()
+    assert (first["epoch"], entry["epoch"]) == (1, 2)
+
+
+PACKAGES = {
+    "torch": ("torch",),
+    "mxnet": ("mxnet",),
+    "jax": ("jax", "flax", "optax"),
+    "tensorflow": ("tensorflow", "keras"),
+}
+
+
+def test_report_and_plots(capsys, monkeypatch, d2l, backend, framework, fit):
+    monkeypatch.setenv("D2LEXT_FAST", "1")
+    model = framework.Linear()
+    trainer = fit(model, num_gpus=1)
+    said = capsys.readouterr().out
+    assert "D2LEXT_FAST" in said
+    assert ("No GPU found: training on the CPU" in said) == (d2l.num_gpus() == 0)
+    assert ("CPU: " in said) == (d2l.num_gpus() == 0)
+    compiled = "not compiled" if backend == "torch" else "compiled"
+    assert f"; {trainer.used_precision} (auto), {compiled}; seed 0" in said
+    modules = {name: importlib.import_module(name) for name in PACKAGES[backend]}
+    versions = [f"{name} {module.__version__}" for name, module in modules.items()]
+    assert ", ".join(versions) in said
+    assert list(model.board.data) == ["train_loss", "val_loss", "val_acc"]
+
+
+# What an author may write.
+
+
+def test_own_loss_step_and_optimiser(d2l, framework, fit):
+    """On two inputs, with clipped gradients."""
+
+    class Doubled(framework.Regression):
+        def training_step(self, *args):
+            result = super().training_step(*args)
+            l = result[0] if isinstance(result, tuple) else result
+            self.plot("double", 2 * l, train=True)
+            return result
+
+    class TwoInputs(Data):
+        def get_dataloader(self, train):
+            loader = super().get_dataloader(train)
+            return [(X[:, :2], X[:, 2:], y) for X, y in loader]
+
+    model = Doubled()
+    trainer = fit(model, TwoInputs(d2l, (5,)), 2, num_gpus=1, gradient_clip_val=1)
+    first, last = trainer.history
+    assert last["train_loss"] < first["train_loss"]
+    assert last["val_loss"] < first["val_loss"]
+    assert last["train_double"] == pytest.approx(2 * last["train_loss"])
+    assert all(a.all() for a in framework.statistics(model))
+
+
+@in_backends("jax", "tensorflow")  # in the others it is not steps that are compiled
+def test_steps_are_compiled_once_for_each_size_of_batch(d2l, backend, framework, fit):
+    calls = []
+
+    class Counted(framework.Linear):
+        def training_step(self, *args):
+            calls.append(("train", num_examples(*args)))
+            return super().training_step(*args)
+
+        def validation_step(self, *args):
+            calls.append(("val", num_examples(*args)))
+            super().validation_step(*args)
+
+        def configure_optimizers(self):
+            return framework.adam(self)  # with a state of its own
+
+    def num_examples(*args):
+        [batch] = [a for a in args if isinstance(a, (list, tuple))]
+        return batch[-1].shape[0]
+
+    trainer = fit(Counted(), max_epochs=3)
+    # The last batches are smaller.
+    assert calls == [("train", 8), ("train", 4), ("val", 8), ("val", 4)]
+    if (
+        backend == "jax"
+    ):  # a second program for the same size would need no second trace
+        assert trainer._run_train_step._cache_size() == 2
+        assert trainer._run_eval_step._cache_size() == 2
+
+
+# What a seed fixes.
+
+
+@pytest.fixture
+def repeat(d2l, framework, fit):
+    """A function that trains what `make` returns for seeds 0, 0, 1: losses, weights."""
+
+    def run(make, seed):
+        random.random()  # whatever comes between
+        framework.seed(random.randrange(100))
+        model = make()
+        trainer = fit(model, Data(d2l, batch_size=4), seed=seed, max_epochs=2)
+        losses = [entry["train_loss"] for entry in trainer.history]
+        return losses, framework.weights(model)
+
+    return lambda make: [run(make, seed) for seed in (0, 0, 1)]
+
+
+def test_equal_seeds_give_equal_runs(framework, repeat):
+    first, again, other = repeat(lambda: framework.Linear(dropout=0.5))
+    assert first[0] == again[0] != other[0]
+    assert same(first[1], again[1])
+    assert not same(first[1], other[1])
+
+
+@in_backends("torch", "mxnet", "tensorflow")  # long in JAX, but see test_checkpoints.py
+def test_equal_seeds_give_equal_densenets(d2l, repeat):
+    first, again, other = repeat(lambda: small(d2l))
+    assert first[0] == again[0] != other[0]
+    assert same(first[1], again[1])
+    assert not same(first[1], other[1])
+
+
+def test_a_seed_fixes_the_initial_weights(framework, fit):
+    """At a learning rate of 0, they stay."""
+
+    def initial(seed):
+        model = framework.Linear(lr=0)
+        fit(model, seed=seed)
+        return framework.weights(model)
+
+    first, again, other = map(initial, (0, 0, 1))
+    assert any(a.any() for a in first)
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_dropout_in_training_alone_and_another_one_each_step(d2l, built, fit):
+    model, data = built(lr=0, dropout=0.5), Data(d2l, batch_size=20)
+    runs = [fit(model, data, seed=s, max_epochs=3).history for s in (0, 0, 1)]
+    losses = [[entry["train_loss"] for entry in history] for history in runs]
+    assert losses[0] == losses[1] != losses[2]
+    assert len(set(losses[0])) == 3
+    assert len({entry["val_loss"] for history in runs for entry in history}) == 1
+
+
+def test_built_weights_are_where_training_starts(framework, built, fit):
+    model = built(lr=0)
+    before = framework.weights(model)
+    fit(model)
+    assert same(before, framework.weights(model))
+
+
+# What happens to the weights.
+
+
+def test_gradients_are_clipped_to_their_joint_norm(d2l, framework, built, fit):
+    model, data = built(lr=1), Data(d2l, batch_size=20)
+    before = framework.weights(model)
+    fit(model, data, gradient_clip_val=0.01)
+    moved = [a - b for a, b in zip(framework.weights(model), before, strict=True)]
+    norm = np.sqrt(sum((a**2).sum() for a in moved))
+    assert norm == pytest.approx(0.01, rel=1e-3)
+
+
+def test_small_gradients_are_not_clipped(d2l, framework, fit):
+    ends = []
+    for limit in (1e6, 0):
+        model = framework.Linear(lr=1)
+        fit(model, Data(d2l, batch_size=20), gradient_clip_val=limit)
+        ends.append(framework.weights(model))
+    for limited, free in zip(*ends, strict=True):
+        np.testing.assert_allclose(limited, free, rtol=1e-4, atol=1e-6)
+
+
+def test_interrupted_training_keeps_its_weights(d2l, framework, built, fit):
+    class Interrupted(Data):
+        def get_dataloader(self, train):
+            batches = super().get_dataloader(train)
+            return Stops(batches) if train else batches
+
+    class Stops(list):
+        def __iter__(self):
+            yield self[0]
+            yield self[1]
+            raise KeyboardInterrupt
+
+    model = built()
+    before = framework.weights(model)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, Interrupted(d2l))
+    assert not same(before, framework.weights(model))
+
+
+# What stops it.
+
+
+def test_a_learning_rate_that_is_too_high(tmp_path, framework, fit):
+    path = tmp_path / "one.npz"
+    with pytest.raises(FloatingPointError) as caught:
+        fit(framework.Linear(lr=1e38), max_epochs=9, checkpoint=path)
+    said = str(caught.value)
+    assert re.search(r"loss must stay finite, got -?(nan|inf) in epoch \d", said)
+    assert "with lr=1e+38: lower the learning rate" in said
+    _, arrays = checkpoint.load(path)
+    saved = [a for name, a in arrays.items() if name.startswith("model/")]
+    assert all(np.isfinite(a).all() for a in saved), "the checkpoint is of before"
+
+
+@pytest.mark.parametrize("efficient", [None, False, True])
+def test_out_of_memory(d2l, framework, efficient):
+    """The advice is to save memory by what the model can and does not do."""
+    if efficient is None:
+        model = framework.Linear()
+    else:
+        options = {"arch": (1,), "growth_rate": 4, "num_channels": 8, "in_channels": 1}
+        options["memory_efficient"] = efficient
+        model = d2l.create_model("densenet_bc_100_12", **options)
+
+    class Trainer(d2l.Trainer):
+        def train_step(self, batch):
+            raise framework.out_of_memory()
+
+    with pytest.raises(MemoryError, match="got a batch_size of 8 that") as caught:
+        Trainer(max_epochs=1).fit(model, Data(d2l))
+    advice = ", or create the model with memory_efficient=True"
+    assert str(caught.value).endswith(
+        "lower batch_size" + advice * (efficient is False)
+    )

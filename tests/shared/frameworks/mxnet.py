@@ -1,0 +1,126 @@
+"""What tests need of MXNet."""
+
+from d2lext import mxnet as d2l  # first: it prepares what MXNet reads
+
+# isort: split
+from mxnet import MXNetError, autograd, gluon, np, npx
+from mxnet.gluon import nn
+
+
+class Linear(d2l.Classifier):
+    """One dense layer behind dropout."""
+
+    def __init__(self, lr=0.1, dropout=0.0):
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = nn.Sequential()  # cannot be compiled as a whole
+        self.net.add(nn.Flatten(), nn.Dropout(dropout), nn.Dense(10))
+        self.net.initialize()
+
+
+class Regression(d2l.Module):
+    """A number from two inputs, by squared error and Adam."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.dense = nn.BatchNorm(), nn.Dense(1)
+        self.initialize()
+
+    def forward(self, A, B):
+        return self.dense(self.norm(np.concatenate((A, B), axis=1)))
+
+    def loss(self, y_hat, y):
+        return ((y_hat.squeeze(1) - y) ** 2).mean()
+
+    def configure_optimizers(self):
+        return adam(self)
+
+
+def adam(model, lr=0.1):
+    """The framework's own Adam for a model."""
+    options = {"learning_rate": lr}
+    return gluon.Trainer(model.parameters(), "adam", options, kvstore=None)
+
+
+def seed(number):
+    """Seed the framework's random numbers."""
+    npx.random.seed(number)
+
+
+def first_output(block, X):
+    """What a new block makes of its first input."""
+    block.initialize(force_reinit=True)
+    return block(X)
+
+
+def forward(model, X, training=False):
+    """The output of a built model."""
+    with autograd.train_mode() if training else autograd.predict_mode():
+        return model(X)
+
+
+def layers(model):
+    """The layers of `net` of a built model, in evaluation mode."""
+    return list(model.net)
+
+
+def every(model, kind):
+    """The layers of a `kind` at any depth, in order."""
+    found = []
+    model.apply(lambda child: found.append(child) if isinstance(child, kind) else None)
+    return found
+
+
+def norms(model):
+    """(epsilon, share that stays of a statistic) of each batch normalization."""
+    options = [norm._kwargs for norm in every(model, nn.BatchNorm)]
+    return [(option["eps"], option["momentum"]) for option in options]
+
+
+def weights(model):
+    """Copies of a built model's trainable parameters."""
+    return [p.data().asnumpy() for p in _parameters(model, trainable=True).values()]
+
+
+def statistics(model):
+    """Copies of the statistics of a built model's normalization."""
+    return [p.data().asnumpy() for p in _parameters(model, trainable=False).values()]
+
+
+def _parameters(model, trainable):
+    params = model.collect_params().items()
+    return {name: p for name, p in params if (p.grad_req != "null") == trainable}
+
+
+def gradient(function, x):
+    """The gradient, by the array x, of the sum of `function(x)`."""
+    x = d2l.tensor(x)
+    x.attach_grad()
+    with autograd.record():
+        total = function(x).sum()
+    total.backward()
+    return x.grad.asnumpy()
+
+
+def gradients(model, X, y):
+    """(name, gradient) of each trainable parameter for one batch, in training mode."""
+    with autograd.record():
+        loss = model.loss(model(X), y)
+    loss.backward()
+    params = _parameters(model, trainable=True).items()
+    return [(name, d2l.numpy(p.grad())) for name, p in params]
+
+
+def loss(Y_hat, y, **options):
+    """A classifier's loss of logits."""
+    return d2l.Classifier().loss(Y_hat, y, **options)
+
+
+def accuracy(Y_hat, y, **options):
+    """A classifier's accuracy of logits."""
+    return d2l.Classifier().accuracy(Y_hat, y, **options)
+
+
+def out_of_memory():
+    """The exception that the framework raises where memory is exhausted."""
+    return MXNetError("cudaMalloc retry failed: out of memory")
