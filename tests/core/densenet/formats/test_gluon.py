@@ -1,6 +1,6 @@
-"""Gluon's `.params` in all its versions, and lists of arrays that are none.
+"""Gluon's `.params` in all versions, and lists of arrays that are not valid.
 
-The oracle is the tensor that Gluon itself holds under its name.
+The oracle is Gluon's own tensor of that name.
 """
 
 import re
@@ -83,8 +83,8 @@ def gluon_files(gluon_net, tmp_path_factory):
     gluon_net.collect_params().save(str(paths[2]), strip_prefix=gluon_net.prefix)
     gluon_net.export(str(folder / "net"))
     params = nd.load(str(paths[0]))
-    # MXNet 1.9 writes two versions of the format and reads a third one, which had no
-    # type of storage.
+    # MXNet 1.9 writes two versions of the format and reads a third, which had no
+    # storage type.
     v2, v1 = struct.pack("<II", 0xF993FAC9, 0), struct.pack("<I", 0xF993FAC8)
     paths[5].write_bytes(paths[0].read_bytes().replace(v2, v1))
     for name, array in nd.load(str(paths[5])).items():

@@ -1,6 +1,6 @@
 """Keras's three kinds of files, and contents that no DenseNet has.
 
-The oracle is the tensor that Keras itself holds under its name.
+The oracle is Keras's own tensor of that name.
 """
 
 import re
@@ -81,7 +81,7 @@ def write_as_keras_2(path, net):
     """The layout of Keras 2 and of the published files: `conv1/bn/gamma:0`."""
     with h5py.File(path, "w") as file:
         names = [layer.name.replace("conv1_", "conv1/") for layer in net.layers]
-        # Keras cuts lists that are longer than an attribute may be.
+        # Keras splits lists that are too long for an attribute.
         for i, piece in enumerate(np.array_split(np.array(names, "S"), 2)):
             file.attrs[f"layer_names{i}"] = piece
         for name, layer in zip(names, net.layers, strict=True):
@@ -94,7 +94,7 @@ def write_as_keras_2(path, net):
 
 @pytest.fixture(scope="module")
 def keras_files(keras_net, tmp_path_factory):
-    """A file of each kind that Keras 3 writes, and one as Keras 2 did."""
+    """A file of each kind that Keras 3 writes, and one in the format of Keras 2."""
     folder = tmp_path_factory.mktemp("weights")
     from keras.src.legacy.saving import legacy_h5_format
 
@@ -119,7 +119,7 @@ def test_keras(keras_files, keras_weights):
 
 
 def test_keras_state_that_is_no_weight(keras_files, keras_weights, tmp_path):
-    """What dropout and an optimiser keep is passed over."""
+    """The state of dropout and of an optimiser is skipped."""
     path = tmp_path / "trained.weights.h5"
     path.write_bytes(keras_files[1][0].read_bytes())
     with h5py.File(path, "r+") as file:

@@ -1,6 +1,6 @@
-"""What torch.save writes, in all its ways, and pickles that would run code.
+"""Files of torch.save in all their forms, and pickles that would run code.
 
-The oracle is the tensor that PyTorch itself holds under its name.
+The oracle is PyTorch's own tensor of that name.
 """
 
 import os
@@ -64,7 +64,7 @@ def old_names(net):
 
 
 def in_one_storage(net):
-    """Views of one flat tensor, the convolutions' ones with strides of channels_last."""
+    """Views of one flat tensor, those of convolutions with channels_last strides."""
     import torch
 
     state = {k: v for k, v in net.state_dict().items() if "num_batches" not in k}
@@ -124,7 +124,7 @@ def test_torch_protocols(torch, torch_net, tmp_path, protocol):
 
 
 class OldTensor:
-    """A tensor as it was described before PyTorch 0.4, without gradient and hooks."""
+    """A tensor as pickled before PyTorch 0.4, without gradient and hooks."""
 
     def __init__(self, tensor, offset=0):
         self.tensor, self.offset = tensor, offset
@@ -153,7 +153,7 @@ def test_torch_tensors_of_2017(torch, torch_net, tmp_path, zipped):
 
 
 class Code:
-    """What runs when it is unpickled without care."""
+    """Makes a folder when it is unpickled without care."""
 
     def __init__(self, path):
         self.path = path

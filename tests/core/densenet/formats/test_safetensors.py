@@ -1,4 +1,4 @@
-"""safetensors: what this library writes, and what others do."""
+"""safetensors: what this library writes, and what others write."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def test_write(our_files, tmp_path):
     assert formats.read_metadata(path) == SMALL.options()
     header = json.loads(path.read_bytes()[8:].split(b"}}", 1)[0] + b"}}")
     assert header["__metadata__"]["format"] == "d2lext"
-    # Equal bytes, also of arrays that lie otherwise in memory.
+    # Equal bytes, also from arrays with another layout in memory.
     other = tmp_path / "other"
     turned = {n: np.asfortranarray(array) for n, array in weights.items()}
     formats.write(str(other), turned, SMALL)
