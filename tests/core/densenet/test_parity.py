@@ -71,9 +71,9 @@ def build(backend, kind, **options):
 
 def assert_same(what, a, b):
     """The numbers `a` and `b` agree within the tolerance of their kind."""
-    found = parity.difference(a, b)
-    assert found <= parity.TOLERANCES[what], (
-        f"{what}: {found:.1e} > {parity.TOLERANCES[what]:.0e}"
+    largest = parity.difference(a, b)
+    assert largest <= parity.TOLERANCES[what], (
+        f"{what}: {largest:.1e} > {parity.TOLERANCES[what]:.0e}"
     )
 
 

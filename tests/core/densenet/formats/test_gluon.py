@@ -29,11 +29,11 @@ def gluon_name(name):
     }
     if name in fixed:
         return fixed[name]
-    if found := re.fullmatch(r"features\.transition(\d)\.(norm|conv)", name):
-        block, kind = found.groups()
+    if match := re.fullmatch(r"features\.transition(\d)\.(norm|conv)", name):
+        block, kind = match.groups()
         return f"features.{3 + 2 * int(block)}.{0 if kind == 'norm' else 2}"
-    found = re.fullmatch(r"features\.denseblock(\d)\.denselayer(\d+)\.(.*)", name)
-    block, layer, part = found.groups()
+    match = re.fullmatch(r"features\.denseblock(\d)\.denselayer(\d+)\.(.*)", name)
+    block, layer, part = match.groups()
     part = {"norm1": 0, "conv1": 2, "norm2": 3, "conv2": 5}[part]
     return f"features.{2 + 2 * int(block)}.{int(layer) - 1}.1.{part}"
 
@@ -135,14 +135,14 @@ def test_gluon_half(gluon_files, gluon_net, tmp_path):
     path = tmp_path / "half.params"
     params = nd.load(str(gluon_files[1][0]))
     nd.save(str(path), {k: v.astype("float16") for k, v in params.items()})
-    found = refusal(path)
-    assert "features.conv0.weight ('features.0.weight') has dtype float16" in found
+    message = refusal(path)
+    assert "features.conv0.weight ('features.0.weight') has dtype float16" in message
 
 
 def test_order_needs_equal_counts(gluon_files):
     network = Architecture(**SMALL.options() | {"arch": [2, 2, 2]})
-    found = refusal(gluon_files[1][0], network)
-    assert "has 20 conv layers, the network 15: build the network" in found
+    message = refusal(gluon_files[1][0], network)
+    assert "has 20 conv layers, the network 15: build the network" in message
 
 
 def test_truncated(gluon_files, tmp_path):

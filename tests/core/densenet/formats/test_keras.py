@@ -34,11 +34,11 @@ def keras_name(name):
     }
     if name in fixed:
         return fixed[name]
-    if found := re.fullmatch(r"features\.transition(\d)\.(norm|conv)", name):
-        block, kind = found.groups()
+    if match := re.fullmatch(r"features\.transition(\d)\.(norm|conv)", name):
+        block, kind = match.groups()
         return f"pool{int(block) + 1}_{'bn' if kind == 'norm' else 'conv'}"
-    found = re.fullmatch(r"features\.denseblock(\d)\.denselayer(\d+)\.(.*)", name)
-    block, layer, part = found.groups()
+    match = re.fullmatch(r"features\.denseblock(\d)\.denselayer(\d+)\.(.*)", name)
+    block, layer, part = match.groups()
     part = {"norm1": "0_bn", "conv1": "1_conv", "norm2": "1_bn", "conv2": "2_conv"}[
         part
     ]
