@@ -15,15 +15,15 @@ def test_medians_and_ratios_round_by_round():
     both = {"stock": side(4.0, 2.0, 1.0), "ours": side(1.0, 0.25, 2.0)}
     both["ours"]["precision"] = "bf16"
     result = summary.summarise(raw("step", {"torch": both}))
-    found = result["frameworks"]["torch"]
-    assert found["ratios"] == [4.0, 8.0, 0.5]
-    assert found["ratio"] == {"median": 4.0, "min": 0.5, "max": 8.0}
-    assert found["sides"]["stock"]["median_s"] == 2.0
-    assert found["sides"]["ours"]["median_s"] == 1.0
+    torch = result["frameworks"]["torch"]
+    assert torch["ratios"] == [4.0, 8.0, 0.5]
+    assert torch["ratio"] == {"median": 4.0, "min": 0.5, "max": 8.0}
+    assert torch["sides"]["stock"]["median_s"] == 2.0
+    assert torch["sides"]["ours"]["median_s"] == 1.0
     assert result["rates"]["conv_fp32"] == {"median": 4e11, "min": 3e11, "max": 8e11}
     flop = result["arithmetic"]["paper"]["flop"]
     # Each side beside what the machine does in that side's precision.
-    stock, ours = found["sides"]["stock"], found["sides"]["ours"]
+    stock, ours = torch["sides"]["stock"], torch["sides"]["ours"]
     assert stock["share_of_conv"] == pytest.approx(flop / 2 / 8e11)
     assert ours["share_of_conv"] == pytest.approx(flop / 16e11)
     assert ours["share_of_matmul"] == pytest.approx(flop / 2e11)
@@ -36,9 +36,9 @@ def test_the_epoch_is_extrapolated_from_its_batches():
         "ours": side(0.5, 0.5, 0.5, key="batch_s", start_s=4.5),
     }
     result = summary.summarise(raw("epoch", {"torch": both}, batches=6, lead=2))
-    found = result["frameworks"]["torch"]
-    assert found["sides"]["stock"]["median_s"] == 18 + 391 * 2
-    assert found["sides"]["ours"]["median_s"] == 4.5 + 391 * 0.5
+    torch = result["frameworks"]["torch"]
+    assert torch["sides"]["stock"]["median_s"] == 18 + 391 * 2
+    assert torch["sides"]["ours"]["median_s"] == 4.5 + 391 * 0.5
     page = markdown(result)
     text = " ".join(page.split())
     assert "on 6 batches incl. their data, after 2 that do not count, extrap" in text

@@ -46,11 +46,11 @@ def test_stock_trains_the_same_network_without_us(root, backend):
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout.splitlines()[-1])
-    assert found["ours"] == []
+    reply = json.loads(result.stdout.splitlines()[-1])
+    assert reply["ours"] == []
     image = [1, 96, 96] if backend in ("torch", "mxnet") else [96, 96, 1]
-    assert found["shapes"] == [[4, *image]] * 2
-    assert found["params"] == 758_226
+    assert reply["shapes"] == [[4, *image]] * 2
+    assert reply["params"] == 758_226
 
 
 def test_the_numpy_names_bring_no_settings(root):

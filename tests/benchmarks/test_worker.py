@@ -27,9 +27,9 @@ class Counting:
 )
 def test_an_epochs_batches_are_counted(length, batches, lead, steps, counted):
     side = Counting(length)
-    found = worker.Training(None, side).epoch(batches, lead)
+    turn = worker.Training(None, side).epoch(batches, lead)
     assert side.steps == list(range(steps))
-    assert found["batches"] == counted
+    assert turn["batches"] == counted
 
 
 @pytest.mark.parametrize(("turn_s", "steps"), [(0, 1), (0.05, 5), (0.1, 10)])
@@ -40,5 +40,5 @@ def test_a_turn_has_as_many_steps_as_fit(turn_s, steps, monkeypatch):
     side.step = lambda batch: clock.__setitem__(0, clock[0] + 0.01)
     training = worker.Training(type("Module", (), {"num_params": lambda side: 0}), side)
     training.prepare()
-    found = training.step(turn_s)
-    assert found == {"step_s": pytest.approx(0.01), "steps": steps}
+    turn = training.step(turn_s)
+    assert turn == {"step_s": pytest.approx(0.01), "steps": steps}

@@ -81,9 +81,9 @@ def test_the_same_size_is_the_identity(folder):
 @pytest.mark.parametrize("at_once", [1000, 7])
 def test_images_are_pillows(folder, monkeypatch, at_once):
     monkeypatch.setattr(module, "_AT_ONCE", at_once)
-    found = resized(IMAGES, SIZE)
-    assert found.dtype == np.uint8
-    assert np.array_equal(found, EXPECTED)
+    result = resized(IMAGES, SIZE)
+    assert result.dtype == np.uint8
+    assert np.array_equal(result, EXPECTED)
 
 
 # The file.
@@ -97,10 +97,10 @@ def test_second_call_reads_the_file(made, monkeypatch, capsys):
 
 
 def test_images_are_mapped_and_read_only(made):
-    found = resized(IMAGES, SIZE)
-    assert isinstance(found, np.memmap)
+    result = resized(IMAGES, SIZE)
+    assert isinstance(result, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
-        found[0] = 0
+        result[0] = 0
 
 
 def test_other_images_or_another_size_have_another_file(made, folder):
@@ -221,8 +221,8 @@ def little_room(request, folder):
 
 def test_full_disk(little_room, folder, monkeypatch, capsys):
     assert EXPECTED.nbytes > 200_000
-    found = resized(IMAGES, SIZE)
-    assert np.array_equal(found, EXPECTED)
+    result = resized(IMAGES, SIZE)
+    assert np.array_equal(result, EXPECTED)
     said = capsys.readouterr().out
     assert "hold 1 MiB of resized images" in said
     assert str(folder) in said
@@ -230,10 +230,10 @@ def test_full_disk(little_room, folder, monkeypatch, capsys):
     assert "D2LEXT_CACHE" in said
     assert list(folder.iterdir()) == []
     with pytest.raises(ValueError, match="read-only"):
-        found[0] = 0
+        result[0] = 0
     # The next loader of the same images neither resizes nor warns again.
     monkeypatch.setattr(module, "resize", no_resize)
-    assert resized(IMAGES, SIZE) is found
+    assert resized(IMAGES, SIZE) is result
     assert capsys.readouterr().out == ""
 
 

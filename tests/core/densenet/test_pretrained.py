@@ -243,9 +243,9 @@ def test_torchvision(torchvision_files, backend):
     for file in "today.pth", "2017.pth":
         model = package.create_model("densenet121", seed=1, **SMALL)
         package.load_weights(model, folder / file)
-        found = package.get_weights(model)
-        assert list(found) == list(weights)
-        assert all(np.array_equal(found[name], weights[name]) for name in weights)
+        loaded = package.get_weights(model)
+        assert list(loaded) == list(weights)
+        assert all(np.array_equal(loaded[name], weights[name]) for name in weights)
     # A small network: fewer sums and less rounding than in the large ones.
     logits = package.predict(model, images(32))
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * expected.std())

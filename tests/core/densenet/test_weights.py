@@ -1,6 +1,6 @@
 """Weights between models and files: bit for bit in all frameworks, and what is refused.
 
-The formats themselves are tested in test_formats.py. Here are the functions that a
+The formats themselves are tested in formats/. Here are the functions that a
 reader calls, in each framework: what they carry, what they say, what they leave alone.
 """
 

@@ -1,4 +1,4 @@
-"""Names that d2lext does not define come from d2l, whatever d2l lacks itself."""
+"""Names that d2lext does not define come from d2l, even where d2l's imports are missing."""
 
 import importlib
 import random
@@ -29,7 +29,7 @@ def read_image():
 def resize():
     return transforms.Resize(28)
 """
-STANDINS = ("torchvision", "scipy.spatial")
+LATE = ("torchvision", "scipy.spatial")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     for name in [n for n in sys.modules if n.partition(".")[0] == "d2l"]:
         monkeypatch.delitem(sys.modules, name)
-    for name in STANDINS:
+    for name in LATE:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield module
     for name in ("d2l", "d2l.fake"):
@@ -54,8 +54,8 @@ def test_d2l_is_loaded_without_what_it_needs_in_few_places(fake):
     random.seed(3)
     expected = random.Random(3).random()
     assert fallback.lookup(PACKAGE, "PATTERN") == r"\d"
-    assert random.random() == expected, "its own draw is undone"
-    assert not set(STANDINS) & set(sys.modules)
+    assert random.random() == expected, "the module's own draw is undone"
+    assert not set(LATE) & set(sys.modules)
     assert {n for n in set(sys.modules) - before if "vision" in n} == set()
     module = sys.modules["d2l.fake"]
     assert fallback.lookup(PACKAGE, "key") is module.key
