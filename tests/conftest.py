@@ -3,9 +3,11 @@
 `python build.py test --backend torch` leaves the other frameworks' files out.
 """
 
+import contextlib
 import fcntl
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from d2lext.core.frameworks import IDS
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes that use the builder
-XLA_FLAGS = os.environ.get("XLA_FLAGS", "")
+QUICKLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"  # JAX reads it when it is imported
 # A shell lets what it starts in the background ignore Ctrl-C; so would the processes that
 # tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -65,13 +67,42 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_setup(item):
     """Let tests compile JAX's programs quickly, and notebooks as their readers do.
 
-    A test runs a program a few times, so that compiling it takes most of the time.
+    A test runs a program a few times, so that compiling it takes most of the time. Where
+    it is about rounding or memory, the fixture `optimized` compiles as for readers.
     """
     if item.path.suffix == ".ipynb":
-        os.environ["XLA_FLAGS"] = XLA_FLAGS
-    elif "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-        quickly = "--xla_backend_optimization_level=0"
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quickly}"
+        os.environ.pop(QUICKLY, None)
+    else:
+        os.environ[QUICKLY] = "1"
+
+
+@contextlib.contextmanager
+def disable_most_optimizations(value):
+    """Within, JAX compiles with `value` for this option; nothing where it is missing."""
+    if "jax" not in SELECTED or find_spec("jax") is None:
+        yield
+        return
+    d2l_or_skip("jax")  # prepares JAX, and is imported before it
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", value)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
+def optimized():
+    """JAX compiles as it does for readers."""
+    with disable_most_optimizations(False):
+        yield
+
+
+@pytest.fixture
+def compiled_quickly():
+    """JAX compiles without optimising, also in a module whose other tests do."""
+    with disable_most_optimizations(True):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ SMALL = {
     "in_channels": 1,
 }
 X, y = images((4, 1, 8, 8))
+# What a compiler keeps for the backward pass is what this is about.
+pytestmark = pytest.mark.usefixtures("optimized")
 
 
 @pytest.fixture

@@ -31,16 +31,6 @@ def random_weights(architecture):
     }
 
 
-def assert_same(got, expected):
-    """The arrays are as `read` promises, and equal bit for bit."""
-    assert list(got) == list(expected)
-    for name, array in got.items():
-        assert array.dtype == np.float32
-        assert array.flags.c_contiguous
-        assert array.flags.writeable
-        np.testing.assert_array_equal(array, expected[name], err_msg=name)
-
-
 def refusal(path, architecture=SMALL):
     """The message of the error for the file, without its path."""
     with pytest.raises(ValueError, match=re.escape(str(path))) as caught:

@@ -82,6 +82,9 @@ def population(statistics, start, architecture, size, steps=1):
     return parity.population(statistics, start, counts, steps)
 
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
+
 @pytest.fixture(scope="module")
 def computed():
     """A framework's logits, step and model of a kind of network: computed once."""

@@ -150,7 +150,6 @@ def built(backend, name):
     return d2l(backend).create_model(name)
 
 
-@pytest.mark.usefixtures("compiled_quickly")
 @pytest.mark.parametrize(("library", "name", "backend"), list(combinations()))
 def test_published(published, library, name, backend):
     if backend not in SELECTED:
@@ -235,7 +234,6 @@ def torchvision_files(tmp_path_factory):
     return folder, package.get_weights(model), package.predict(model, images(32))
 
 
-@pytest.mark.usefixtures("compiled_quickly")
 @pytest.mark.parametrize("backend", SELECTED)
 def test_torchvision(torchvision_files, backend):
     folder, weights, expected = torchvision_files

@@ -10,10 +10,10 @@ import pytest
 from shared.weight_files import (
     SMALL,
     assert_refused_when_truncated,
-    assert_same,
     read_without_any_framework,
     refusal,
 )
+from shared.weights import assert_same
 
 from d2lext.core.densenet import formats
 from d2lext.core.densenet.architecture import Architecture

@@ -10,11 +10,11 @@ from safetensors.numpy import load_file, save_file
 from shared.weight_files import (
     SMALL,
     assert_refused_when_truncated,
-    assert_same,
     random_weights,
     read_without_any_framework,
     refusal,
 )
+from shared.weights import assert_same
 
 from d2lext.core.densenet import formats
 
