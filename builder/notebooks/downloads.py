@@ -45,7 +45,7 @@ def embedded(notebook, root, backend):
 
 
 def _embed(text, folder):
-    """`text` with each image in a file as one that stands in the text itself."""
+    """`text` with each image in a file as one that the text itself holds."""
 
     def image(match):
         if ":" in match["source"]:  # an address, data or an attachment
