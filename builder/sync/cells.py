@@ -1,4 +1,4 @@
-"""A chapter's text with some cells changed, in which every other byte stays."""
+"""A chapter's text with some cells changed and every other byte kept."""
 
 import json
 import re
@@ -12,9 +12,9 @@ TAGS = re.compile(r"^(:?tags:)([ \n:]*\[[^]]*\]|.*(\n:? *- .*)*)", re.MULTILINE)
 
 
 def edited(chapter: Chapter, wanted: list[tuple[int | None, Cell]]) -> str:
-    """The text of `chapter` with the cells `wanted`.
+    """The text of `chapter` with the cells `wanted`, each with its old number.
 
-    Each has the number of the cell that it was, or None if it is new.
+    A new one has None.
     """
     result, around, rest = _cut(chapter)
     kind, following = "", 0
@@ -28,15 +28,14 @@ def edited(chapter: Chapter, wanted: list[tuple[int | None, Cell]]) -> str:
         if cell.kind == kind == "markdown" and not BREAK.search(lead):
             lead = "\n+++\n\n"
         if number != following:
-            lead = re.sub(r"\A([^\S\n]*\n)*", "\n" if result else "", lead)
-            lead += "\n" if re.search(r"^\+\+\+.*\n\Z", lead, re.MULTILINE) else ""
+            lead = ("\n" if result else "") + lead.lstrip("\n")
         result += f"{lead}{cell.source}\n{tail}"
         kind, following = cell.kind, -1 if number is None else number + 1
     return (result + rest).removesuffix("\n")
 
 
 def _cut(chapter):
-    """The text before all cells, that around each by its number, and that behind."""
+    """The text before all cells, that before and after each, and that after all."""
     lines = [f"{line}\n" for line in chapter.text.split("\n")]
     front = FRONT.match(chapter.text)
     place = first = front[0].count("\n") if front else 0

@@ -7,7 +7,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from difflib import SequenceMatcher, unified_diff
-from functools import partial
 from itertools import pairwise
 from os.path import commonprefix
 from pathlib import Path
@@ -18,8 +17,8 @@ from builder.notebooks.store import trimmed
 from builder.source.markup import LITERAL
 
 LINES = re.compile(r".*\n")
-# A word, a space or a sign; in one piece, too: a heading's marks with its label, the
-# target of a link, and a role.
+# Words, spaces, signs, and in one piece: a heading's marks with its label, the target
+# of a link, a role.
 WORDS = re.compile(
     r"(?:^\([\w-]+\)=\n+)?^#+ |\]\([^()\s]*\)|(?<!`)\{[\w:]+\}`[^`]+`|\w+|\s|[^\w\s]",
     re.MULTILINE,
@@ -31,14 +30,14 @@ CONFLICT = re.compile(
 
 
 class Conflict(Exception):
-    """Both sides changed the same piece of a text, below `line` of ours (from 0)."""
+    """Both sides changed the same piece of a text, after `line` lines of ours."""
 
     def __init__(self, line: int, ours: str, theirs: str) -> None:
         super().__init__(line, ours, theirs)
         self.line, self.ours, self.theirs = line, ours, theirs
 
     def message(self, path: Path | str, other_path: str) -> str:
-        """What the author of both files reads."""
+        """The error for the author of the two files."""
         return (
             f"this cell was changed here and in {other_path} since it was split: make "
             f"them equal, or undo one\n{both(path, self.ours, other_path, self.theirs)}"
@@ -46,7 +45,7 @@ class Conflict(Exception):
 
 
 class Generated(Exception):
-    """An edit of what was generated, below `line` of the source (from 0)."""
+    """An edit of generated text, after `line` lines of the source."""
 
     def __init__(self, line: int) -> None:
         super().__init__(line)
@@ -65,32 +64,30 @@ def merged(base: str, ours: str, theirs: str, pieces: re.Pattern[str] = LINES) -
 
 
 def unrendered(source: str, base: str, text: str, render: Callable[[str], str]) -> str:
-    """`source`, which was rendered as `base`, changed so that it renders as `text`.
+    """`source`, once rendered as `base`, changed so that it renders as `text`.
 
-    What was generated, such as a figure's number, can be kept, moved or deleted whole.
-    Raises Generated if it was edited, Conflict if it would be another one now beside
-    the edit, and KeyError as `render` does.
+    Generated text, such as a figure's number, may be kept, moved or deleted whole. Raises
+    Generated if it was edited, Conflict if it has changed since at the same place, and
+    KeyError as `render` does.
     """
     now = trimmed(render(source))
     text = merged(base, now, text, WORDS)
-    wanted = trimmed(render(text))  # it may contain MyST, newly typed
+    wanted = trimmed(render(text))  # the author may have typed MyST
     base, edited = (t.replace(f"]({IMAGES}", "](") for t in (now, text))
     for role, pattern in _references(source, render):
-        # More than before: one is newly typed, and may mean something else.
+        # If there are more than before, the author typed one and may mean another thing.
         if len(pattern.findall(edited)) <= len(pattern.findall(base)):
             base, edited = (role.join(pattern.split(t)) for t in (base, edited))
-    conflicts = _git(base, source, edited, WORDS)
-    for ours_first in True, False:
-        result = _text(CONFLICT.sub(partial(_resolved, ours_first), conflicts))
-        try:
-            if trimmed(render(result)) == wanted:
-                if _is_retyped(source, result, render):
-                    break
-                return result.strip("\n")
-        except KeyError:  # half a directive
-            continue
-    before = base[: len(commonprefix([base, edited]))]
-    raise Generated(_line(source, before, WORDS))
+    merge = _git(base, source, edited, WORDS)
+    result = _text(CONFLICT.sub(_resolved, merge)).strip("\n")
+    try:
+        is_right = trimmed(render(result)) == wanted
+    except KeyError:  # half a directive, for instance
+        is_right = False
+    if not is_right or _is_retyped(source, result, render):
+        before = base[: len(commonprefix([base, edited]))]
+        raise Generated(_line(source, before, WORDS))
+    return result
 
 
 def both(name: Path | str, text: str | None, other_name: str, other: str | None) -> str:
@@ -100,7 +97,7 @@ def both(name: Path | str, text: str | None, other_name: str, other: str | None)
 
 
 def _git(base, ours, theirs, pieces):
-    """The texts merged, each piece a line of JSON, with conflicts as git marks them."""
+    """The merged pieces, each as a line of JSON, with conflicts as git marks them."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
         for path, text in zip(paths, (ours, base, theirs), strict=True):
@@ -114,7 +111,7 @@ def _git(base, ours, theirs, pieces):
                 "sync needs git to merge texts: install it, for instance with "
                 "apt install git, and try again"
             ) from error
-    if not 0 <= result.returncode < 128:  # otherwise the number of conflicts
+    if not 0 <= result.returncode < 128:  # the number of conflicts
         raise BookError(f"git merge-file failed: {result.stderr.strip()}")
     return result.stdout
 
@@ -123,11 +120,10 @@ def _text(lines):
     return "".join(map(json.loads, lines.splitlines())).removesuffix("\n")
 
 
-def _resolved(ours_first, conflict):
-    """Both sides of a conflict where their changes only touch, otherwise theirs."""
+def _resolved(conflict):
+    """Both changes of a conflict if they only touch, otherwise theirs."""
     ours, base, theirs = (part.splitlines(keepends=True) for part in conflict.groups())
-    sides = (ours, theirs) if ours_first else (theirs, ours)
-    changes = [change for new in sides for change in _changes(base, new)]
+    changes = [*_changes(base, ours), *_changes(base, theirs)]
     changes.sort(key=lambda change: change[:2])
     if any(one[1] > other[0] for one, other in pairwise(changes)):
         return conflict[3]
@@ -139,13 +135,13 @@ def _resolved(ours_first, conflict):
 
 
 def _changes(base, new):
-    """The slices of `base` that differ, and what `new` has instead."""
+    """The slices of `base` that `new` replaces, and with what."""
     opcodes = SequenceMatcher(None, base, new, False).get_opcodes()
     return [(i1, i2, new[j1:j2]) for kind, i1, i2, j1, j2 in opcodes if kind != "equal"]
 
 
 def _references(source, render):
-    """The roles in `source`, with patterns of what only they are rendered as."""
+    """The roles in `source` and patterns that match what each alone renders as."""
     roles = {match[0] for match in LITERAL.finditer(source) if match["role"]}
     shown = {role: render(role) for role in sorted(roles)}
     return [
@@ -156,7 +152,7 @@ def _references(source, render):
 
 
 def _line(text, before, pieces):
-    """The line of `text` (from 0) behind the last of its `pieces` that `before` has."""
+    """How many lines of `text` there are up to the last of its `pieces` in `before`."""
     found = [
         [match for match in pieces.finditer(t + "\n") if re.search(r"\w", match[0])]
         for t in (text, before)
@@ -168,7 +164,7 @@ def _line(text, before, pieces):
 
 
 def _is_retyped(source, result, render):
-    """Whether generated text of `source` is gone and something like it was typed."""
+    """Whether the edit typed something like the generated text that it removed."""
 
     def words(text):
         return Counter(re.findall(r"\w+", re.sub(r"\d", "0", text)))

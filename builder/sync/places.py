@@ -1,4 +1,4 @@
-"""Where in a chapter cells go that notebooks have moved or added."""
+"""Where the cells go in a chapter that notebooks moved or added."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

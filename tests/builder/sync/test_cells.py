@@ -1,5 +1,7 @@
 """New and deleted cells and changed tags come back to the chapter."""
 
+from pathlib import Path
+
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from shared.blocks_book import CHAPTER, JAX, moved, tagged
@@ -8,6 +10,8 @@ from builder.errors import BookError
 from builder.notebooks import store
 from builder.notebooks.edition import check_unedited, editions
 from builder.source.book import Book
+from builder.source.chapter import parse
+from builder.sync import cells
 from d2lext.core.frameworks import IDS
 
 
@@ -207,14 +211,20 @@ def test_a_new_cell_takes_the_place_of_another(small):
 
 
 def test_a_cell_may_become_equal_to_another(small):
-    small.edit(
-        "jax", lambda cells: cells[1].update(source="total = c + k\n\nprint(total)")
-    )
-    text = small.text.replace(
-        "def jax_alone(x):\n    return 2 * x", "total = c + k\n\nprint(total)"
-    )
+    other = "c, k = 3, 10\nprint(c + 2 * k)"
+    small.edit("torch", lambda cells: cells[1].update(source=other))
+    text = small.text.replace("import torch  # the first one", other)
     assert len(small.sync()) == 1
     assert small.text == text
+
+
+def test_cells_are_an_empty_line_apart():
+    chapter = parse("# Title\n\n\n\n```{code-cell}\na = 1\n```\n", Path("01-a.md"))
+    wanted = list(enumerate(chapter.lecture))
+    assert cells.edited(chapter, wanted) == chapter.text
+    text = cells.edited(chapter, [*wanted[::-1], (None, chapter.lecture[1])])
+    code = "```{code-cell}\na = 1\n```\n"
+    assert text == f"{code}\n# Title\n\n{code}"
 
 
 def test_a_cell_of_comments_alone_is_in_no_notebook(small):

@@ -1,5 +1,6 @@
 """A cell that moved in a notebook moves in the chapter, or its place there is named."""
 
+import json
 import re
 
 import pytest
@@ -73,6 +74,34 @@ def test_a_cell_moves_and_others_change(small):
     assert len(small.sync()) == 2
     assert "tags: [jax]\n---\nz = 1\n```\n" in small.text
     assert "print(total)\n```\n\n(sec-count)=\n## To Count\n\n+++" in small.text
+
+
+def between(*cells):
+    """The chapter with more text cells after one for all, each for some frameworks."""
+    text = "".join(
+        f'+++ {{"tags": {json.dumps(tags)}}}\n\nOf {name}.\n\n' for name, *tags in cells
+    )
+    return CHAPTER.replace(ALL, ALL + text)
+
+
+def test_of_two_that_changed_places_the_one_for_fewer_moved(small):
+    small.reset(between(("a", "torch"), ("b", "jax")))
+    small.edit("torch", moved("Of a", "c, k"))
+    before, edited = small.shown("jax"), small.shown("torch")
+    small.sync()
+    small.split()
+    assert small.shown("torch") == edited
+    assert small.shown("jax") == before
+
+
+def test_two_that_changed_places_for_as_many_frameworks(small):
+    """Either could have moved, and readers of MXNet would see which."""
+    text = between(("a", "torch", "mxnet"), ("b", "mxnet"), ("c", "torch", "jax"))
+    small.reset(text)
+    small.edit("torch", moved("Of a", "Of c"))
+    with pytest.raises(BookError, match="in another place"):
+        small.sync()
+    assert small.text == text
 
 
 def place_of(text, chapter=CHAPTER):

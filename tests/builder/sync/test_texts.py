@@ -197,6 +197,7 @@ def test_line_ends_of_windows_stay(small):
         ("![A box beside", "New.\n\n![One box beside"),
         ("\n\nMore text", "\n\nNew.\n\nMore text"),  # behind it
         ("by (1.1).", "by (1.1), and more."),  # its caption goes on
+        ("et al.* (2016a).", "et al.* (2016a). And more."),  # so does a note at the end
         ("$$\nf(x)", "New.\n\n$$\nf(x)"),  # before an equation, and its last sign
         ("g(x). ", "g(x), "),
         ("# Dense", "New.\n\n# Dense"),  # before a heading with a label
