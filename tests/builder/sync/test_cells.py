@@ -10,7 +10,7 @@ from builder.errors import BookError
 from builder.notebooks import store
 from builder.notebooks.edition import check_unedited, editions
 from builder.source.book import Book
-from builder.source.chapter import parse
+from builder.source.reader import parse
 from builder.sync import cells
 from d2lext.core.frameworks import IDS
 
