@@ -1,4 +1,4 @@
-"""A chapter's text with some cells changed, in which every other byte stays."""
+"""Changes cells in a chapter's text and leaves every other byte alone."""
 
 import json
 import re
@@ -14,7 +14,7 @@ TAGS = re.compile(r"^(:?tags:)([ \n:]*\[[^]]*\]|.*(\n:? *- .*)*)", re.MULTILINE)
 def edited(chapter: Chapter, wanted: list[tuple[int | None, Cell]]) -> str:
     """The text of `chapter` with the cells `wanted`.
 
-    Each has the number of the cell that it was, or None if it is new.
+    Each comes with its number in `chapter`, or None if it is new.
     """
     result, around, rest = _cut(chapter)
     kind, following = "", 0
@@ -36,7 +36,7 @@ def edited(chapter: Chapter, wanted: list[tuple[int | None, Cell]]) -> str:
 
 
 def _cut(chapter):
-    """The text before all cells, that around each by its number, and that behind."""
+    """The text before all cells, around each cell by its number, and after the last."""
     lines = [f"{line}\n" for line in chapter.text.split("\n")]
     front = FRONT.match(chapter.text)
     place = first = front[0].count("\n") if front else 0
@@ -56,7 +56,7 @@ def _cut(chapter):
 
 
 def _tagged_prose(lead, tags):
-    """The text before a cell of prose, with other `tags`."""
+    """The text before a cell of prose, with new `tags`."""
     if not BREAK.search(lead):
         lead = "\n+++\n\n"
     *_, last = BREAK.finditer(lead)
@@ -68,7 +68,7 @@ def _tagged_prose(lead, tags):
 
 
 def _tagged_code(lead, tags):
-    """The text before the code of a cell, with other `tags`."""
+    """The text before the code of a cell, with new `tags`."""
     new = f"[{', '.join(tags)}]"
     if found := TAGS.search(lead):
         if tags:

@@ -1,4 +1,4 @@
-"""Texts merged by git, and edits of rendered prose carried into its MyST source."""
+"""Merges texts with git, and carries edits of rendered prose into its MyST source."""
 
 import json
 import re
@@ -18,8 +18,8 @@ from builder.notebooks.store import trimmed
 from builder.source.markup import LITERAL
 
 LINES = re.compile(r".*\n")
-# A word, a space or a sign; in one piece, too: a heading's marks with its label, the
-# target of a link, and a role.
+# A word, a space or a punctuation mark; also whole: a heading's marks with its label,
+# the target of a link, and a role.
 WORDS = re.compile(
     r"(?:^\([\w-]+\)=\n+)?^#+ |\]\([^()\s]*\)|(?<!`)\{[\w:]+\}`[^`]+`|\w+|\s|[^\w\s]",
     re.MULTILINE,
@@ -38,7 +38,7 @@ class Conflict(Exception):
         self.line, self.ours, self.theirs = line, ours, theirs
 
     def message(self, path: Path | str, other_path: str) -> str:
-        """What the author of both files reads."""
+        """The message for the author of both files."""
         return (
             f"this cell was changed here and in {other_path} since it was split: make "
             f"them equal, or undo one\n{both(path, self.ours, other_path, self.theirs)}"
@@ -46,7 +46,7 @@ class Conflict(Exception):
 
 
 class Generated(Exception):
-    """An edit of what was generated, below `line` of the source (from 0)."""
+    """An edit of generated text, below `line` of the source (from 0)."""
 
     def __init__(self, line: int) -> None:
         super().__init__(line)
@@ -54,7 +54,7 @@ class Generated(Exception):
 
 
 def merged(base: str, ours: str, theirs: str, pieces: re.Pattern[str] = LINES) -> str:
-    """`base` with both changes; raises Conflict if they change the same of its `pieces`."""
+    """`base` with both changes; raises Conflict if they change the same piece of it."""
     if base in (ours, theirs):
         return ours if base == theirs else theirs
     result = _git(base, ours, theirs, pieces)
@@ -67,9 +67,9 @@ def merged(base: str, ours: str, theirs: str, pieces: re.Pattern[str] = LINES) -
 def unrendered(source: str, base: str, text: str, render: Callable[[str], str]) -> str:
     """`source`, which was rendered as `base`, changed so that it renders as `text`.
 
-    What was generated, such as a figure's number, can be kept, moved or deleted whole.
-    Raises Generated if it was edited, Conflict if it would be another one now beside
-    the edit, and KeyError as `render` does.
+    Generated text, such as a figure's number, can be kept, moved or deleted whole. Raises
+    Generated if it was edited, Conflict if the edit is beside generated text that would
+    be different now, and KeyError as `render` does.
     """
     now = trimmed(render(source))
     text = merged(base, now, text, WORDS)
@@ -94,7 +94,7 @@ def unrendered(source: str, base: str, text: str, render: Callable[[str], str]) 
 
 
 def both(name: Path | str, text: str | None, other_name: str, other: str | None) -> str:
-    """Two versions of a cell, as a comparison."""
+    """Two versions of a cell, for comparison."""
     one, two = ((version or "(deleted)").splitlines() for version in (text, other))
     return "\n".join(unified_diff(one, two, str(name), other_name, lineterm="", n=1))
 
@@ -145,7 +145,7 @@ def _changes(base, new):
 
 
 def _references(source, render):
-    """The roles in `source`, with patterns of what only they are rendered as."""
+    """The roles in `source`, with patterns for what only they are rendered as."""
     roles = {match[0] for match in LITERAL.finditer(source) if match["role"]}
     shown = {role: render(role) for role in sorted(roles)}
     return [
@@ -156,7 +156,7 @@ def _references(source, render):
 
 
 def _line(text, before, pieces):
-    """The line of `text` (from 0) behind the last of its `pieces` that `before` has."""
+    """The line of `text` (from 0) after the last of its `pieces` that `before` has."""
     found = [
         [match for match in pieces.finditer(t + "\n") if re.search(r"\w", match[0])]
         for t in (text, before)
