@@ -31,7 +31,7 @@ def main(argv=None):
         print(f"unknown measurement {unknown[0]!r}: choose from {', '.join(NAMES)}")
         return 2
     backends = args.backend or list(IDS)
-    # In the order of NAMES: those that import frameworks into this process come last.
+    # In the order of NAMES, which ends with those that import frameworks here.
     chosen = [name for name in NAMES if name in (args.names or NAMES)]
     results = {name: _measure(name, backends, args) for name in chosen}
     if args.json:
@@ -52,7 +52,7 @@ def _measure(name, backends, args):
         raw = compare.run(name, backends, args.precision, args.quick, args.full)
         result = summary.summarise(raw)
         text = page.markdown(result)
-    # A run with some frameworks does not overwrite that with all of them.
+    # A run with some frameworks must not overwrite one with all of them.
     some = backends if set(backends) != set(IDS) else []
     path = args.out / "-".join([name, *some])
     _write(path.with_suffix(".md"), text)

@@ -1,4 +1,4 @@
-"""What a training step has to compute and to move, from the shapes of the network.
+"""What a training step must compute and move, from the network's shapes.
 
 FLOP are those of convolutions and matrix products, two for each multiply-add. The
 backward pass needs each product twice, for the gradient of the weights and for that of
@@ -22,7 +22,7 @@ class Cost(NamedTuple):
     """A training step: FLOP, activation values and parameters.
 
     `activations` are the values that the layers of one forward pass write; a ReLU
-    counts with its norm, concatenations count as nothing.
+    counts with its norm, and concatenations do not count.
     """
 
     forward_flop: int
@@ -36,7 +36,7 @@ class Cost(NamedTuple):
         return self.forward_flop + self.backward_flop
 
     def bytes(self, itemsize=4):
-        """The least number of bytes that a step moves, layer by layer.
+        """The fewest bytes that a step can move, layer by layer.
 
         Forward, each activation is written once and read once. Backward, it is read
         again and its gradient is written and read. Parameters are read in both passes;
@@ -50,7 +50,7 @@ def ops(architecture, batch, size, pool_first=False):
 
     `architecture` is an `Architecture` of `d2lext.core.densenet`. `pool_first` lets the
     transitions pool before their 1x1 convolution; both are linear, so the network is
-    the same and the convolution has a quarter of the pixels.
+    the same, but the convolution reads a quarter of the pixels.
     """
     layers, (h, w) = [], size
 

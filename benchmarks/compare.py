@@ -1,6 +1,6 @@
-"""Two sides, turn by turn, so that other load on the machine affects both.
+"""Times two sides in alternating turns, so that other load on the machine affects both.
 
-The result is plain numbers; summary.py and page.py interpret them.
+The result is raw numbers; summary.py and page.py interpret them.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from d2lext.core.data import fashion_mnist
 from d2lext.core.machine import processor
 
 STEP_IMAGES = 512
-# A turn is long enough that waking up after the other side's turn does not matter.
+# A turn is long enough for the wake-up after the other side's turn not to matter.
 STEP = {"rounds": 7, "turn_s": 3}
 PEERS = {"rounds": 7, "turn_s": 3}
 EPOCH = {"rounds": 5, "batches": 3, "lead": 2}
@@ -27,7 +27,7 @@ QUICK = {"rounds": 2, "turn_s": 0, "batches": 2}
 
 
 def machine():
-    """The processor, the system, and the settings in the environment."""
+    """The processor, the system, and settings from environment variables."""
     return {
         "cpu": processor.cpu_name(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -99,7 +99,7 @@ def _framework(what, backend, data, settings, precision, measure):
 
 @contextlib.contextmanager
 def _rates(result):
-    """A function that measures the machine's rates, once a round."""
+    """A function that measures the machine's rates once per round."""
     try:
         worker = Worker("rates", "torch")
     except (Missing, Failed) as error:

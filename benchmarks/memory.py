@@ -1,11 +1,11 @@
 """Memory and time of a training step, plain and with `memory_efficient`.
 
-DenseNet-BC of growth rate 12 on images of 3x32x32, in float32, by the book's trainer.
-Each measurement is a separate process, `memory_worker`. While it runs, its resident
-memory is read twenty times a second, and it is killed above LIMIT_GIB: the system's own
-limits count addresses, of which JAX and TensorFlow reserve more than they use. The
-batch is the largest with which the plain network of the last depth fits, rounded down
-to a multiple of 4 images.
+DenseNet-BC with growth rate 12 on 3x32x32 images, in float32, with the book's trainer.
+Each measurement is a separate process, `memory_worker`. While it runs, we read its
+resident memory twenty times a second, and kill it above LIMIT_GIB: the system's own
+limits count addresses, of which JAX and TensorFlow reserve more than they use. The batch
+is the largest with which the plain network of the last depth fits, rounded down to a
+multiple of 4 images.
 """
 
 import json
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def largest_batch(backend, depth, limit_gib):
-    """The largest batch, a multiple of 4, that the plain network fits; its numbers."""
+    """The largest batch, a multiple of 4, at which the plain network fits; its numbers."""
     probes = [in_process(backend, depth, "plain", n, 1, limit_gib) for n in (4, PROBE)]
     batch = 4
     if not any("absent" in probe for probe in probes):
@@ -98,7 +98,7 @@ def compare(backend, depths, batch, steps, limit_gib):
 
 
 def growth(depths, memory):
-    """The line through memory over depth, and the power of depth that fits it best."""
+    """The line and the power of depth that best fit the memory."""
     slope, start = np.polyfit(depths, memory, 1)
     rest = np.square(np.polyval([slope, start], depths) - memory).sum()
     r2 = 1 - rest / np.square(np.subtract(memory, np.mean(memory))).sum()
@@ -113,7 +113,7 @@ def growth(depths, memory):
 def run(backends, machine, quick=False):
     """Measure each framework; with `quick`, one depth and few images.
 
-    Raises RuntimeError without a /proc to read memory from.
+    Raises RuntimeError if there is no /proc to read memory from.
     """
     if not Path("/proc/self/status").exists():
         raise RuntimeError(
@@ -161,7 +161,7 @@ def markdown(result):
 
 
 def _columns(a, b, key, form):
-    """The numbers plain and efficient, and the latter as a share of the former."""
+    """The plain and the efficient numbers, and the latter as a share of the former."""
     cells = [side.get("absent") or format(side[key], form) for side in (a, b)]
     both = "absent" not in a and "absent" not in b
     return [*cells, f"{b[key] / a[key]:.2f}" if both else ""]

@@ -1,11 +1,11 @@
-"""The memory and time of one network's training step, measured in this process.
+"""Measures the memory and time of one network's training step in this process.
 
     python -m benchmarks.memory_worker torch 100 efficient 16 5
 
-The arguments are framework, depth, mode, batch and steps; it prints JSON. The memory of
-a step is the system's high-water mark of resident memory during steps, less what was
-resident before the first one. Memory that only compilation needed is returned before
-the mark is reset; the compiled program stays and counts, in JAX 0.8 GiB for the deepest
+The arguments are framework, depth, mode, batch and steps; it prints JSON. A step's memory
+is the system's high-water mark of resident memory during the steps, less what was
+resident before the first. Memory that only compilation needed is returned before the
+mark is reset; the compiled program stays and counts: in JAX, 0.8 GiB for the deepest
 network.
 """
 
@@ -26,7 +26,7 @@ from d2lext.core.training import provenance
 
 
 class Batches:
-    """One minibatch of random images, over and over."""
+    """One minibatch of random images, repeated."""
 
     seed, device = 0, None
 
@@ -81,7 +81,7 @@ def measure(backend, depth, mode, batch, steps):
 
 
 def resident_mib(key, pid="self"):
-    """A process's resident memory: VmRSS, now, or VmHWM, at most; 0 once it is gone."""
+    """A process's resident memory: VmRSS (now) or VmHWM (the peak); 0 once it is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -102,7 +102,7 @@ def _tensor(backend, array):
 
 
 def _forget_the_first():
-    """Return what is idle after the first step, and reset the high-water mark."""
+    """Return idle memory after the first step, and reset the high-water mark."""
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")

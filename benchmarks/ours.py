@@ -62,7 +62,7 @@ class Side:
 
 
 def start(backend, num_images=0, precision="auto"):
-    """The side for `backend`; with `num_images`, on only that many training images."""
+    """The side for `backend`; `num_images`, if given, limits the training images."""
     return Side(backend, num_images, precision)
 
 

@@ -11,7 +11,7 @@ WIDTH = 88
 
 
 def markdown(result):
-    """The page of what `summary.summarise` returned, at most 88 columns wide."""
+    """The page for the result of `summary.summarise`, at most 88 columns wide."""
     what = result["what"]
     parts = [_HEADS[what], *_comparison(result)]
     if what != "epoch":
@@ -82,7 +82,7 @@ def _number(number, noun):
 
 
 def _first_steps(result):
-    """A table of what preceded the timed steps, if anything was measured."""
+    """A table of the time before the timed steps, if measured."""
     other, rows = _other(result["what"]), []
     for backend, framework in result["frameworks"].items():
         if "absent" in framework:
@@ -98,7 +98,7 @@ def _first_steps(result):
 
 
 def _shares(result):
-    """A table of the rates that the sides reached, if the machine's are known."""
+    """A table of the rates that the sides reached, if the machine's rates are known."""
     other = _other(result["what"])
     rows = [["reached", "GFLOP/s", "of convolution", "of matrix product"]]
     for backend, framework in result["frameworks"].items():

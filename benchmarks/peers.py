@@ -1,9 +1,9 @@
 """DenseNet-121 from the frameworks' own libraries, beside ours.
 
-Both networks live in one process and run the same step: same framework, threads,
-allocator, precision (float32), layout and compilation, plain SGD without momentum; ours
-with the operations that our trainer substitutes. Batches are 8 images of 3x224x224, the
-size that all these networks accept: Gluon's ends in a pooling of 7x7 pixels.
+Both networks share a process and run the same step: same framework, threads, allocator,
+precision (float32), layout and compilation, plain SGD without momentum; ours with the
+operations that our trainer substitutes. Batches are 8 images of 3x224x224, the size that
+all these networks accept: Gluon's ends with 7x7 pooling.
 """
 
 import contextlib
@@ -91,7 +91,7 @@ def _mxnet(X, y):
 
     @contextlib.contextmanager
     def old_arrays():
-        # Gluon's network is written for MXNet's older arrays; the operators beneath
+        # Gluon's network is written for MXNet's older arrays; the underlying operators
         # are the same.
         npx.reset_np()
         try:
@@ -121,7 +121,7 @@ def _jax(X, y):
     from d2lext.jax.speed.programs import faster
 
     ours, peer = _ours("jax"), _keras()
-    apply = faster(ours.apply)  # as the trainer has it
+    apply = faster(ours.apply)  # as in the trainer
     X, y = jax.numpy.asarray(X.transpose(0, 2, 3, 1)), jax.numpy.asarray(y)
 
     def stepper(forward, params, statistics):
@@ -197,7 +197,7 @@ def _tensorflow(X, y):
 
         return lambda: float(step())
 
-    # As the trainer has it: fused normalization.
+    # As in the trainer: fused normalization.
     step = stepper(ours, normalization.fused)
     return step, stepper(_keras(), contextlib.nullcontext), lambda: None
 
@@ -221,7 +221,7 @@ class Peers:
         self.versions = names.get(backend, (backend, "keras"))
 
     def prepare(self, which):
-        """The first step, which compiles, and a second one."""
+        """Make the first step, which compiles, and a second one."""
         first = self.step(which, 0)["step_s"]
         self.step(which, 0)
         return {"first_s": first}

@@ -1,7 +1,7 @@
-"""Does bfloat16 cost accuracy? The same trainings in bf16 and fp32, on three seeds.
+"""Does bfloat16 cost accuracy? The same training runs in bf16 and fp32, on three seeds.
 
-The book's network on some of the training images, with the chapter's validation images.
-The page shows how far the two precisions lie apart, and how far the seeds do.
+The book's network trains on some of the training images, and is validated on the
+chapter's. The page shows how far apart the two precisions are, and how far the seeds.
 """
 
 import importlib
@@ -15,7 +15,7 @@ SEEDS, PRECISIONS = (0, 1, 2), ("fp32", "bf16")
 
 
 def train(backend, seed, precision, num_train, epochs):
-    """The last epoch's entry in the history of one training."""
+    """The last epoch's entry in the history of one training run."""
     d2l = importlib.import_module(f"d2lext.{backend}")
     data = d2l.FashionMNIST(batch_size=128, resize=(64, 64), num_train=num_train)
     model = d2l.DenseNet(lr=0.05)

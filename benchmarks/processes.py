@@ -1,4 +1,4 @@
-"""The other end of worker.py: start a side's process, ask it, and read its answers."""
+"""The other end of worker.py: starts a side's process, sends requests, reads answers."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# A side must not train for only three steps, nor look for modules elsewhere.
+# A side must not be cut to a few steps, nor look for modules elsewhere.
 _DROPPED = ("D2LEXT_FAST", "D2LEXT_EPOCHS", "PYTHONSAFEPATH")
 SETTINGS = ("OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS", "MALLOC_MMAP_MAX_", "XLA_FLAGS")
 # OpenMP's threads keep spinning for up to 0.2 s after their last work.
@@ -47,7 +47,7 @@ class Worker:
             raise
 
     def ask(self, do, **arguments):
-        """The answer to one request, after a pause in which other sides fall asleep."""
+        """The answer to one request, after a pause that lets other sides go to sleep."""
         time.sleep(PAUSE_S)
         try:
             print(json.dumps({"do": do, **arguments}), file=self._process.stdin)

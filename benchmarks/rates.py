@@ -1,7 +1,7 @@
 """How fast this machine multiplies matrices, convolves and copies, in PyTorch.
 
-These rates are the best that a training step can reach; steps are compared with the
-rates measured in the same run.
+A training step cannot exceed these rates; steps are compared with the rates measured in
+the same run.
 """
 
 import time
@@ -30,7 +30,7 @@ def _conv(dtype):
 
 
 def _copy():
-    X = torch.ones(2**26, device=DEVICE)  # 256 MiB, more than caches hold
+    X = torch.ones(2**26, device=DEVICE)  # 256 MiB, larger than the caches
     Y = torch.empty_like(X)
     return lambda: Y.copy_(X), 2 * X.nbytes  # read and written
 
@@ -53,7 +53,7 @@ class Rates:
         return {"threads": torch.get_num_threads()}
 
     def measure(self, seconds=0.1):
-        """The best rate of each within `seconds`: other programs can only slow it."""
+        """The best rate of each within `seconds`: other programs can only lower it."""
         best = {}
         for name, (run, amount) in self.work.items():
             until, fastest = time.perf_counter() + seconds, float("inf")
@@ -68,6 +68,6 @@ class Rates:
 
 
 def start(_, __):
-    """The measurements, not started."""
+    """The measurements, not yet started."""
     torch.set_grad_enabled(False)
     return Rates()

@@ -1,6 +1,6 @@
-"""Raw timings as medians, ratios and shares.
+"""Summarises raw timings as medians, ratios and shares.
 
-A ratio is that of two consecutive turns; its median is over the rounds.
+Each ratio is that of two consecutive turns; the median is over the rounds.
 """
 
 from statistics import median
@@ -13,7 +13,7 @@ BATCHES_PER_EPOCH = 391  # 50,000 images in batches of 128
 
 
 def summarise(raw):
-    """The raw timings and, beside them, what follows from them."""
+    """The raw timings, with what follows from them."""
     result = {**raw, "rates": _rates(raw["rates"]), "rates_raw": raw["rates"]}
     result["arithmetic"] = costs(raw["what"])
     result["frameworks"] = {

@@ -2,9 +2,9 @@
 
     python -m benchmarks.worker stock torch
 
-It reads requests from standard input, one JSON object per line, and answers each with
-one on the original standard output. Standard library only: a side's module decides what
-is imported. compare.py decides which process does what, and when.
+It reads requests from standard input, one JSON object per line, and answers each with one
+on the original standard output. Standard library only: a side's module decides what is
+imported. compare.py decides which process does what, and when.
 """
 
 import importlib
@@ -14,7 +14,7 @@ import sys
 import time
 from importlib import metadata
 
-# The distributions, where the name is not the module's.
+# Distributions whose name differs from the module's.
 _DISTRIBUTIONS = {"tensorflow": ("tensorflow-cpu", "tensorflow")}
 
 
@@ -38,7 +38,7 @@ class Training:
 
     @property
     def versions(self):
-        """The libraries whose versions belong to the result."""
+        """The libraries whose versions the result reports."""
         return getattr(self.side, "versions", None) or self.module.VERSIONS
 
     def prepare(self):
@@ -56,7 +56,7 @@ class Training:
     def step(self, turn_s):
         """Seconds per step, over as many on the same batch as take about `turn_s`.
 
-        Their number follows from the previous turn's speed; at least one step.
+        The previous turn's speed determines their number, which is at least one.
         """
         turn = timed(self._step, turn_s, self.step_s)
         self.step_s = turn["step_s"]
@@ -65,9 +65,9 @@ class Training:
     def epoch(self, batches, lead):
         """Start an epoch and train on its first batches.
 
-        `start_s` is the time until the first batch is ready, `batch_s` the mean of those
-        that follow, each with its data. The mean excludes the first `lead`: meanwhile
-        worker processes fill their queues, once an epoch, which slows training.
+        `start_s` is the time until the first batch is ready, `batch_s` the mean time of
+        the following ones, each with its data. The mean excludes the first `lead`, during
+        which worker processes fill their queues, once per epoch, and slow training.
         """
         start = time.perf_counter()
         loader = self.side.batches()
@@ -135,7 +135,7 @@ def versions(names):
 def main(kind, name):
     """Serve one side's requests until standard input ends."""
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what frameworks print is not a reply
+    os.dup2(2, 1)  # keeps frameworks' output apart from replies
     side = None
     for line in sys.stdin:
         request = json.loads(line)

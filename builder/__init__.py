@@ -1,1 +1,1 @@
-"""From a chapter to its notebooks and to everything that readers get."""
+"""Turns chapters into notebooks, and notebooks into everything that readers get."""

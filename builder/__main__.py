@@ -1,6 +1,6 @@
-"""What build.py hands over to once the environment exists.
+"""What build.py runs once the environment exists.
 
-Run as a file: the builder is not installed, so this finds its folder.
+Run as a file: the builder is not installed, so this adds its folder to the path.
 """
 
 import sys

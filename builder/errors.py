@@ -1,4 +1,4 @@
-"""The error that an author or reader can fix; it is shown without a traceback."""
+"""An error that an author or reader can fix, shown without a traceback."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""Files: written as a whole or not at all, and fingerprinted.
+"""Writes files completely or not at all, and fingerprints them.
 
-Standard library only, because the check whether anything changed should be quick.
+Standard library only, so that checking for changes is quick.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from d2lext.core.files import replacing
 
 
 def write(path: Path, content: str | bytes) -> bool:
-    """Write `content` to `path` unless it is there already; return whether it changed."""
+    """Write `content` to `path` if it differs; return whether the file changed."""
     mode, encoding = ("wb", None) if isinstance(content, bytes) else ("w", "utf-8")
     if path.exists():
         with path.open(mode.replace("w", "r"), encoding=encoding) as old:
@@ -30,7 +30,7 @@ def write(path: Path, content: str | bytes) -> bool:
 
 
 def fingerprint(*paths: Path) -> str:
-    """A text that changes with the name or content of any file in `paths` or below."""
+    """A hash of the names and contents of all files in `paths` or below."""
     digest = hashlib.sha256()
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

@@ -1,7 +1,7 @@
-"""DenseNet in four frameworks: the library beneath the book.
+"""DenseNet in four frameworks: the library behind the book.
 
 `from d2lext import torch as d2l` (or mxnet, jax, tensorflow) imports one framework
-and none of the other three.
+and none of the others.
 """
 
 __version__ = "0.1.0"

@@ -116,7 +116,7 @@ class Trainer:
         self.state = None
 
     def batches(self):
-        # Repair: without tensorflow_datasets, whose as_numpy does this.
+        # Repair: instead of as_numpy from tensorflow_datasets, which does the same.
         return self.data.as_numpy_iterator()
 
     def step(self, batch):

@@ -105,7 +105,7 @@ class Trainer:
         )
 
     def wait(self):
-        """Nothing is still running after a step."""
+        """Do nothing: a step returns when it is finished."""
 
 
 def start(images, labels, batch_size=128, resize=(96, 96)):

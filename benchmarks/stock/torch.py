@@ -120,7 +120,7 @@ class Trainer:
             self.optim.step()
 
     def wait(self):
-        """The plotted loss is ready, the optimiser's step on a GPU may not be."""
+        """Wait for a GPU, where the optimiser's step may still be running."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 

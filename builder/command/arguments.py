@@ -1,4 +1,4 @@
-"""The command line, read into a verb and its options."""
+"""Parses the command line into a verb and its options."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ def parser() -> ArgumentParser:
 
 
 def parse(argv: Iterable[str]) -> Namespace:
-    """The arguments, with the verb `all` when none is given and each backend once."""
+    """The parsed arguments; the verb defaults to `all`, and each backend occurs once."""
     argv = list(argv)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         argv.insert(0, "all")

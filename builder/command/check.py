@@ -22,7 +22,7 @@ def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
 
 
 def stale_editions(book: Book, backends: Iterable[str] = IDS) -> list[Edition]:
-    """The editions whose notebook was recorded from other code, or not at all."""
+    """The editions recorded from different code, or never recorded."""
     return [
         edition for edition in editions(book, backends=backends) if edition.is_stale
     ]
@@ -40,9 +40,9 @@ def _rerun(edition: Edition) -> str:
 
 
 def _findings(root: Path) -> list[str]:
-    """What ruff finds in code and in notebooks, and mypy in what is annotated."""
+    """Ruff's findings in code and notebooks, and mypy's in annotated code."""
     lint = ["ruff", "check", "--output-format=concise", "--quiet"]
-    # In a notebook an import may wait for its cell, and d2lext may have to come first.
+    # A notebook imports where it needs to, and may have to import d2lext first.
     cells = ["--select=E,F,W", "--ignore=E402,E741"]
     cells += ["--config=lint.pycodestyle.max-line-length=79"]
     commands = [
@@ -70,7 +70,7 @@ def _notebooks(book: Book, backends: Iterable[str]) -> Iterator[str]:
     for edition in editions(book, backends=backends):
         path = edition.shown_path
         if edition.is_stale:
-            yield f"{path} was recorded from other code: {_rerun(edition)}"
+            yield f"{path} was recorded from different code: {_rerun(edition)}"
             continue
         if edition.path.read_text(encoding="utf-8") != edition.text():
             yield f"{path} differs from its chapter: python build.py notebooks"

@@ -1,28 +1,28 @@
 """The last complete build: where its site is, and whether it is still current.
 
-Standard library only, because a build without changes should take no time.
+Standard library only, so that a build without changes takes no time.
 """
 
 from pathlib import Path
 
 from builder import files
 
-SOURCES = ("chapters", "notebooks", "d2lext", "constraints.txt")
+SOURCES = ("builder", "chapters", "notebooks", "d2lext", "constraints.txt")
 
 
 def site(root: Path) -> Path:
-    """The first page of the site."""
+    """The site's front page."""
     return root / "_build" / "html" / "index.html"
 
 
 def is_current(root: Path) -> bool:
-    """Whether nothing that the site or a notebook is made from has changed since."""
+    """Whether the sources of the site and the notebooks are unchanged since."""
     file = _file(root)
     return site(root).exists() and file.exists() and file.read_text() == _state(root)
 
 
 def stamp(root: Path) -> None:
-    """Note that everything is built from the sources as they are now."""
+    """Record that everything is built from the current sources."""
     files.write(_file(root), _state(root))
 
 

@@ -1,4 +1,4 @@
-"""Run a command line: its errors become messages and an exit status."""
+"""Runs a command line, and turns errors into messages and an exit status."""
 
 import os
 import sys
@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the verb that `argv`, or the process's command line, names."""
+    """Run the verb in `argv`, by default the process's own arguments."""
     try:
         args = arguments.parse(sys.argv[1:] if argv is None else argv)
         if data := os.environ.get("D2LEXT_DATA"):
-            os.environ["D2LEXT_DATA"] = os.path.abspath(data)  # kernels run elsewhere
+            os.environ["D2LEXT_DATA"] = os.path.abspath(data)  # kernels start elsewhere
         return VERBS[args.verb].run(args, ROOT) or 0
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -25,6 +25,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted: earlier recordings are unchanged", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read our output has left
+    except BrokenPipeError:  # nobody reads our output any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -1,4 +1,4 @@
-"""How a verb states its options, those that several verbs share, and what they choose."""
+"""Declares the options of verbs, the shared ones among them, and reads their values."""
 
 from argparse import (
     ArgumentParser,
@@ -15,7 +15,7 @@ from d2lext.core.frameworks import IDS, backend_id
 
 
 def option(*names: str, **settings: Any) -> Option:
-    """An option, given by the arguments of argparse's `add_argument`."""
+    """An option with the arguments of argparse's `add_argument`."""
 
     def add(parser: ArgumentParser) -> None:
         parser.add_argument(*names, **settings)
@@ -24,7 +24,7 @@ def option(*names: str, **settings: Any) -> Option:
 
 
 def positive(text: str) -> int:
-    """An option's type: an integer from 1."""
+    """The type of an option: an integer >= 1."""
     if not text.isdigit() or int(text) < 1:
         raise ArgumentTypeError(f"must be an integer >= 1, got {text!r}")
     return int(text)
@@ -55,23 +55,23 @@ EPOCHS = option(
     metavar="N",
     help="train for at most N epochs; the outputs say so",
 )
-CHAPTERS = option("chapter", nargs="*", help="such as densenet (default: all)")
+CHAPTERS = option("chapter", nargs="*", help="a name such as densenet (default: all)")
 SOLUTIONS = option(
     "--solutions",
     action=BooleanOptionalAction,
     default=True,
-    help="after each exercise, as in the notebooks (the default); without them, the "
-    "file is called NAME-no-solutions",
+    help="put solutions after the exercises, as in the notebooks (the default); "
+    "without them, the file is named NAME-no-solutions",
 )
 
 
 def frameworks(args: Namespace) -> list[str]:
-    """The frameworks asked for, all by default."""
+    """The requested frameworks, all by default."""
     return args.backend or list(IDS)
 
 
 def backends(args: Namespace) -> list[str]:
-    """The frameworks asked for, by default all that run on this kind of machine."""
+    """The requested frameworks, by default all that run on this kind of machine."""
     if args.backend:
         return args.backend
     return [name for name in IDS if name != "mxnet" or environment.mxnet_has_wheels()]

@@ -1,4 +1,4 @@
-"""The registry of verbs: one record for each, made by a decorator on its function."""
+"""The registry of verbs, filled by a decorator on their functions."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ Needs = Callable[[Namespace], set[str]]
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb of the command line; `needs` are the extras it has to find installed."""
+    """A verb of the command line; `needs` gives the extras that must be installed."""
 
     name: str
     run: Function
@@ -34,7 +34,7 @@ def verb(
     options: Iterable[Option] = (),
     needs: Needs = lambda args: {"book"},
 ) -> Callable[[Function], Function]:
-    """Make a function the verb of its name, which may end in `_`."""
+    """Register a function as the verb of its name, less a trailing `_`."""
 
     def register(function: Function) -> Function:
         name = function.__name__.rstrip("_")

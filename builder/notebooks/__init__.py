@@ -1,1 +1,1 @@
-"""Each chapter's notebook in each framework: split, run, recorded, found stale."""
+"""Each chapter's notebook in each framework: split, run, recorded, marked stale."""

@@ -1,7 +1,7 @@
-"""What a notebook needs on Google Colab: a cell that installs, and images by address.
+"""What a notebook needs on Google Colab: an install cell, and images by URL.
 
-Both come from the setting `repository` of chapters/book.toml. Without it a notebook
-stays as it is, because there is nothing to install from.
+Both rely on the setting `repository` of chapters/book.toml. Without it a notebook is
+unchanged, because there is nothing to install from.
 """
 
 import copy
@@ -21,7 +21,7 @@ from builder.source.repository import Repository
 
 GENERATED = {"d2lext": {"generated": "for Google Colab"}}  # metadata of our cell
 
-# Where an image's address begins, whatever the repository: it may have changed since.
+# The beginning of an image's URL in any repository, which may have changed since.
 ADDRESS = re.compile(r"\]\(https://raw\.githubusercontent\.com/[^)\s]+?/chapters/img/")
 
 CELL = """\
@@ -35,9 +35,9 @@ if "google.colab" in sys.modules:
 def prepared(
     notebook: NotebookNode, root: Path, backends: Iterable[str]
 ) -> NotebookNode:
-    """A copy of the notebook as published: with the cell, and images by address.
+    """A copy of the notebook as published: with the install cell, and images by URL.
 
-    Its code imports the `backends`.
+    `backends` are the frameworks that its code imports.
     """
     source = repository.of_book(root)
     notebook = with_cell(notebook, root, backends)
@@ -60,7 +60,7 @@ def with_cell(
 
 
 def written(notebook: NotebookNode) -> list[NotebookNode]:
-    """The notebook's cells without what `prepared` has done, changed in place."""
+    """The notebook's cells with the changes of `prepared` undone, in place."""
     cells = [cell for cell in notebook.cells if not _is_generated(cell)]
     for cell in cells:
         if cell.cell_type == "markdown":
@@ -73,9 +73,9 @@ def _is_generated(cell: NotebookNode) -> bool:
 
 
 def _cell(source: Repository, backends: Iterable[str]) -> NotebookNode:
-    """The cell: the project from its repository, and what else Colab may lack.
+    """The install cell: the project from its repository, and what else Colab may lack.
 
-    It asks for no versions, because by the time it runs Colab has loaded its own.
+    It pins no versions, because Colab has loaded its own before the cell runs.
     """
     normal, alone = requirements.asked_for(["base", *backends])
     names = sorted(set(map(requirements.name_of, normal)))
@@ -87,7 +87,7 @@ def _cell(source: Repository, backends: Iterable[str]) -> NotebookNode:
 
 
 def _pip(words: Iterable[str]) -> str:
-    """An IPython command, its lines no longer than those of all code in the book."""
+    """A `%pip` command, wrapped to the line length of all code in the book."""
     lines = textwrap.wrap(
         "%pip install --quiet " + " ".join(words),
         width=73,

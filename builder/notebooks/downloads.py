@@ -1,8 +1,8 @@
-"""Notebooks to download from the site: a chapter's own, with the images inside.
+"""Notebooks to download from the site: a chapter's own, with the images embedded.
 
-Away from the repository, a notebook would not find its images, so its text carries them
-as data. That takes HTML: JupyterLab does not show SVG attachments, and VS Code does not
-show data in Markdown's notation for images.
+Outside the repository, a notebook would not find its images, so its text contains their
+data. That takes HTML: JupyterLab does not show SVG attachments, and VS Code does not
+show data URLs in Markdown images.
 """
 
 import base64
@@ -24,7 +24,7 @@ from builder.source.markup import IMAGE
 def texts(
     root: Path, notebooks: Mapping[str, Mapping[str, NotebookNode]]
 ) -> dict[str, str]:
-    """The files that the site offers, by path; `notebooks` are by chapter, by backend."""
+    """The files that the site offers, by path; `notebooks` are by chapter, then backend."""
     return {
         path(name, backend): nbformat.writes(embedded(notebook, root, backend)) + "\n"
         for name, by_backend in notebooks.items()
@@ -38,7 +38,7 @@ def path(name: str, backend: str) -> str:
 
 
 def embedded(notebook: NotebookNode, root: Path, backend: str) -> NotebookNode:
-    """A copy of the notebook that needs no file beside it, and no chapter to sync with."""
+    """A self-contained copy of the notebook, without the data that `sync` needs."""
     notebook = copy.deepcopy(notebook)
     notebook.metadata.get(store.KEY, {}).pop(store.SPLIT_FROM, None)
     for cell in notebook.cells:
@@ -48,10 +48,10 @@ def embedded(notebook: NotebookNode, root: Path, backend: str) -> NotebookNode:
 
 
 def _embed(text: str, folder: Path) -> str:
-    """`text` with the images of files as data."""
+    """`text` with its image files embedded as data."""
 
     def image(match: re.Match[str]) -> str:
-        if ":" in match["source"]:  # an address, data or an attachment
+        if ":" in match["source"]:  # a URL, data or an attachment
             return match[0]
         file = (folder / match["source"]).resolve()
         return f'<img alt="{html.escape(match["alt"])}" src="{_data(file)}">'

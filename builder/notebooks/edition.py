@@ -1,4 +1,4 @@
-"""A chapter in one framework: the value that run, check, sync and publishing pass on."""
+"""A chapter in one framework: the value that run, check, sync and publishing share."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Edition:
 
     @cached_property
     def notebook(self) -> NotebookNode:
-        """Split from the chapter as it is now, with the outputs recorded for its code."""
+        """Split from the current chapter, with the outputs recorded for its code."""
         notebook = split(self.book, self.chapter, self.backend)
         store.keep_outputs(notebook, store.read(self.path))
         return notebook
@@ -40,12 +40,12 @@ class Edition:
 
     @property
     def shown_path(self) -> str:
-        """The file as messages name it, such as `notebooks/jax/01-densenet.ipynb`."""
+        """The file's path in messages, such as `notebooks/jax/01-densenet.ipynb`."""
         return self.path.relative_to(self.book.root).as_posix()
 
     @property
     def title(self) -> str:
-        """What messages call it, such as `01-densenet (PyTorch)`."""
+        """Its name in messages, such as `01-densenet (PyTorch)`."""
         return f"{self.chapter.stem} ({TITLES[self.backend]})"
 
     @property
@@ -54,19 +54,19 @@ class Edition:
         return IDS if self.chapter.is_shared else (self.backend,)
 
     def pairs(self) -> list[tuple[Cell, NotebookNode]]:
-        """Each cell of the chapter for this framework, with that of the notebook."""
+        """Each of the chapter's cells for this framework, paired with the notebook's."""
         cells = self.chapter.cells_for(self.backend)
         return list(zip(cells, self.notebook.cells, strict=True))
 
     @property
     def is_stale(self) -> bool:
-        """Whether the notebook must run again: its outputs are from other code."""
+        """Whether the notebook must run again: its outputs are from different code."""
         metadata = self.notebook.metadata[store.KEY]
         return metadata.get("recorded", {}).get("code") != metadata["code"]
 
     @property
     def is_edited(self) -> bool:
-        """Whether the file differs from what it was split from, as a damaged one does."""
+        """Whether the file differs from what it was split from; a damaged one does."""
         try:
             return store.differs(store.read(self.path))
         except BookError:

@@ -11,8 +11,8 @@ from d2lext.core.names.exports import EXPORTED, variants
 
 FALLBACK = f"{PACKAGE}.core.names.fallback:lookup"
 
-# What a name stands for, a path where it is not the library's, and the attributes after
-# it. Of a module's, the first is one that it lacks.
+# What a name means (a path if it is not the library's), and the attributes after it. If
+# it is a module, the first of these is one that the module lacks.
 Meaning = tuple[Definition | Module | str, list[str]]
 
 
@@ -52,7 +52,7 @@ class Library:
         """What the dotted `names` may mean in `module`; several bindings all count."""
         key = module.name, *names
         if key not in self._meanings:
-            self._meanings[key] = [(module, names)]  # if imports form a circle
+            self._meanings[key] = [(module, names)]  # in case imports are circular
             self._meanings[key] = self._resolve(module, names)
         return self._meanings[key]
 
@@ -81,13 +81,13 @@ class Library:
 
 
 def is_backend(module: Module) -> bool:
-    """Whether it is a framework's package, which serves further names on demand."""
+    """Whether it is a framework's package, which provides further names on demand."""
     package, *rest = module.name.split(".")
     return package == PACKAGE and len(rest) == 1 and rest != ["core"]
 
 
 def names_in(modules: Iterable[Module]) -> set[str]:
-    """Every name that one of the `modules` may serve, submodules' among them."""
+    """Every name that one of the `modules` may provide, submodules included."""
     names = {*EXPORTED, *variants()}
     for module in modules:
         names |= {*module.defined, *module.imported, module.name.rpartition(".")[2]}

@@ -1,7 +1,7 @@
 """A chapter's prose as plain Markdown for notebooks, without MyST roles and directives.
 
 References become numbers, citations become authors and years, figures become images
-with captions, equations end with their numbers.
+with captions, and equations end with their numbers.
 """
 
 import re
@@ -21,7 +21,7 @@ from builder.source.markup import (
 IMAGES = "../../chapters/"  # from notebooks/<backend>/
 LABEL = re.compile(r"^\([\w-]+\)=\n+", re.MULTILINE)
 IMAGE = re.compile(r"(!\[[^\]]*\]\()(img/[^)]+\))")
-# A line of comment, or a formula or code, in which % means something else.
+# A comment line; or a formula or code, where % means something else.
 COMMENT = re.compile(
     r"\$\$.+?\$\$|`{3,}.+?`{3,}|^(?P<comment>%[^\n]*(?:\n|\Z))",
     re.MULTILINE | re.DOTALL,
@@ -47,7 +47,7 @@ def _equation(match, book):
     if not match["label"]:
         return match[0]
     number = book.labels[match["label"]].number
-    # Not as \tag: GitLab shows the source of a formula with one.
+    # Not as \tag: GitLab would show the formula's source.
     return f"$${match['formula'].rstrip()} \\qquad ({number})\n$$"
 
 
@@ -97,7 +97,7 @@ def _author_year(entry):
 
 
 def _bibliography(chapter, book):
-    """The references that the chapter cites, in the order of their authors."""
+    """The references that the chapter cites, sorted by author."""
     from pybtex.backends.plaintext import Backend
 
     keys = {
@@ -113,7 +113,7 @@ def _bibliography(chapter, book):
 
 @cache
 def _style():
-    # Imported directly: pybtex's search for a style looks through all packages.
+    # Imported directly: pybtex's own lookup scans all installed packages.
     from pybtex.style.formatting.plain import Style
 
     return Style()

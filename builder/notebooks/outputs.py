@@ -1,4 +1,4 @@
-"""What a notebook's cells show, compared with what their author expects."""
+"""Compares what a notebook's cells show with what their author expects."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ def shown_text(outputs: Iterable[NotebookNode]) -> str:
     text = ""
     for output in outputs:
         if output.output_type == "stream" and output.name == "stdout":
-            text += output.text  # in pieces that may end within a line
+            text += output.text  # in chunks that may end within a line
         elif output.output_type == "execute_result":
             text = text and text.rstrip("\n") + "\n"
             text += output.data.get("text/plain", "")
@@ -28,7 +28,7 @@ def differences(edition: Edition) -> list[BookError]:
 
 
 def check(edition: Edition, source: Cell, cell: NotebookNode) -> BookError | None:
-    """The error that `cell` differs from the `expect:` of its `source`, if it does."""
+    """An error if the output of `cell` differs from the `expect:` of its `source`."""
     expected = source.expect.get(edition.backend)
     if expected is None or cell.cell_type != "code":
         return None
@@ -44,5 +44,5 @@ def check(edition: Edition, source: Cell, cell: NotebookNode) -> BookError | Non
 
 
 def _words(text: str) -> list[list[str]]:
-    """Lines of words: white space within a line does not count."""
+    """The words of each line: white space within a line is ignored."""
     return [line.split() for line in text.strip().splitlines()]

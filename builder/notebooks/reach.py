@@ -18,7 +18,7 @@ class Reach:
 
     `reached` numbers definitions and modules in the order in which code names them, which
     moving code between files does not change. `texts` is the code of each, empty for a
-    module, with these numbers in the place of names.
+    module, with these numbers in place of names.
     """
 
     def __init__(self, root: Path, backend: str, sources: list[str]) -> None:
@@ -28,7 +28,7 @@ class Reach:
         self._imported: set[str] = set()
         self._running: list[Module] = []
         self._words: set[str] = set()
-        # Modules that are assigned or passed on, with the words looked up in them.
+        # Modules that are assigned or passed around, with the words looked up in them.
         self._values: dict[Module, set[str]] = {}
         self._start(backend, [each for s in sources for each in parse(s).body])
         while self._reach_more():
@@ -71,7 +71,7 @@ class Reach:
                         self._run(module.imports)
 
     def _reach_more(self):
-        """Reach what is not named; return whether there is anything left to write."""
+        """Reach what is not named; return whether any text is still missing."""
         words = self._words & names_in(self._running)
         for module in [*self._values]:
             self._look_up(words, module)

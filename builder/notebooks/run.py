@@ -1,7 +1,7 @@
 """Execute a notebook and record its outputs.
 
 An output that differs from its `expect:` stops the run at that cell. The notebook's file
-is replaced as a whole, and only at the end: the earlier recording stays until then.
+is replaced at the end, all at once; until then the earlier recording stays.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ def record(
     """Run the notebook of `edition` in full and write it with its outputs.
 
     A shared chapter is recorded for every framework at once. With `fast`, training takes
-    a few steps, with `epochs` at most that many epochs, and the outputs say so. Training
+    a few steps; with `epochs`, at most that many epochs; the outputs say so. Training
     saves a checkpoint after each epoch, from which an interrupted recording of the same
-    code resumes. Raises BookError where a cell fails or its output differs from its
+    code resumes. Raises BookError if a cell fails or its output differs from its
     `expect:`; the earlier recording is then unchanged.
     """
     chapter = edition.chapter
@@ -55,7 +55,9 @@ def record(
     for owner in owners:
         if owner.is_edited:  # during the run
             kept = owner.path.with_suffix(".edited.ipynb")
-            progress(f"{owner.path.name} was edited during the run: kept as {kept}")
+            progress(
+                f"{owner.path.name} was edited during the run: edits kept in {kept}"
+            )
             owner.path.replace(kept)
         for cell, executed in zip(
             owner.notebook.cells, edition.notebook.cells, strict=True
@@ -101,14 +103,14 @@ def execute(edition: Edition, environment: Mapping[str, str]) -> None:
         raise _cell_error(edition, error) from error
     except DeadKernelError as error:
         raise BookError(
-            f"{edition.chapter.path}: the {edition.backend} kernel died, most often from "
+            f"{edition.chapter.path}: the {edition.backend} kernel died, usually for "
             "lack of memory; the earlier recording is unchanged"
         ) from error
     edition.notebook.metadata = metadata  # without the kernel's own language_info
 
 
 def _origin(edition: Edition, fast: bool) -> dict[str, str | bool]:
-    """How the outputs come about, as the notebook's metadata will say."""
+    """How the outputs were produced, for the notebook's metadata."""
     origin: dict[str, str | bool] = {
         "code": edition.notebook.metadata[store.KEY]["code"]
     }
@@ -120,7 +122,7 @@ def _origin(edition: Edition, fast: bool) -> dict[str, str | bool]:
 
 
 def _has_real_images() -> bool:
-    # Any download happens here, where its progress shows, and not in a cell's output.
+    # Download here, if at all: progress belongs in the terminal, not in a cell's output.
     try:
         return fashion_mnist.load().origin == "real"
     except DataError as error:
@@ -128,7 +130,7 @@ def _has_real_images() -> bool:
 
 
 def _checkpoints(edition: Edition, recorded: Mapping, epochs: int | None) -> Path:
-    """The folder of this recording's checkpoints: another one for other code or data."""
+    """The folder of this recording's checkpoints: a new one for different code or data."""
     name = f"{edition.path.stem}-{edition.backend}-{epochs or 'all'}-{recorded['code']}"
     if recorded.get("synthetic"):
         name += "-synthetic"

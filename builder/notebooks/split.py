@@ -14,15 +14,15 @@ from builder.source.book import Book
 from builder.source.chapter import Cell, Chapter
 from d2lext.core.frameworks import IDS
 
-KEPT = ("id", "cell_type", "source", "metadata")  # of each cell, to compare with
+KEPT = ("id", "cell_type", "source", "metadata")  # of each cell, for comparison
 
 
 def split(book: Book, chapter: Chapter, backend: str) -> NotebookNode:
     """The notebook of `chapter` for `backend`, without outputs.
 
-    In `metadata.d2lext`, `code` is the hash of its code now; `recorded` says how its
-    outputs came about, including the hash that the code had then; `split_from` is what
-    `sync` compares an edited notebook with.
+    In `metadata.d2lext`, `code` is the hash of its current code; `recorded` says how its
+    outputs were produced, including the hash of the code at the time; `split_from` is
+    what `sync` compares an edited notebook with.
     """
     own = cells(book, chapter, backend)
     sources = [cell.source for cell in own if cell.cell_type == "code"]
@@ -68,13 +68,13 @@ def cells(book: Book, chapter: Chapter, backend: str) -> list[NotebookNode]:
 
 
 def tags(cell: Cell) -> list[str]:
-    """The tags in a notebook of a `cell` of a chapter."""
+    """The tags that a chapter's `cell` has in a notebook."""
     own = without_frameworks(cell.tags)
     return [*own, IGNORED] if "train" in own else own
 
 
 def without_frameworks(tags: tuple[str, ...] | list[str]) -> list[str]:
-    """The `tags` of a chapter's cell that its notebooks have, too."""
+    """Those `tags` of a chapter's cell that its notebooks keep."""
     return [tag for tag in tags if tag not in IDS]
 
 
@@ -94,6 +94,6 @@ def _missing(root: Path, chapter: Chapter, backend: str, file: str) -> BookError
     line = [*named, *own, *code][0].line
     return chapter.error(
         line,
-        f"code for {backend!r} needs {needed}, missing so far: {remedy}, or correct "
+        f"code for {backend!r} needs {needed}, which is missing: {remedy}, or correct "
         "the name",
     )

@@ -1,15 +1,14 @@
-"""Whether a recorded notebook still belongs to the code that produced it.
+"""Whether a notebook's recording is up to date with its code.
 
-The hash covers the notebook's cells, and of the library each definition that they reach:
-what reached code names, whatever file it is in and under whatever alias. A class counts
-as a whole, with its bases. Of a module that is imported, so do the statements that do
-more than define a name. Comments, docstrings, annotations, formatting and code that is
-not reached make nothing stale.
+The hash covers the notebook's cells and every library definition that they reach: what
+reached code names, in any file and under any alias. A class counts as a whole, with its
+bases. Importing a module counts its statements that do more than define a name. Changes
+to comments, docstrings, annotations, formatting or unreached code make nothing stale.
 
-Where a name may mean several things, each of them counts. A module that is passed on may
-be asked for any attribute that reached code reads. Not seen are names put together while
-the code runs (but for those that `core.names.exports` serves), side effects of computing
-a constant, classes that their base class registers, and all that is not the library's
+If a name may mean several things, each of them counts. A module that is passed around
+may be asked for any attribute that reached code reads. We cannot see names assembled at
+run time (except those that `core.names.exports` provides), side effects of computing a
+constant, classes that their base class registers, or anything that is not the library's
 Python: other packages, data.
 """
 

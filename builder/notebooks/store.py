@@ -1,4 +1,4 @@
-"""Notebooks as files: read, and compared with what they were split from."""
+"""Reads notebook files, and compares them with what they were split from."""
 
 import hashlib
 from collections import defaultdict
@@ -13,7 +13,7 @@ from builder.notebooks import colab
 from builder.source import python
 
 KEY = "d2lext"  # our part of a notebook's metadata
-SPLIT_FROM = "split_from"  # in it: the chapter's text and the cells that it gave
+SPLIT_FROM = "split_from"  # in it: the chapter's text, and the cells split from it
 IGNORED = "nbval-ignore-output"
 Content = tuple[str, str, tuple[str, ...]]  # of a cell: kind, text, tags
 
@@ -28,15 +28,15 @@ def read(path: Path) -> NotebookNode | None:
     found: dict[str, Exception] = {}
     try:
         notebook = nbformat.read(path, as_version=4, capture_validation_error=found)
-    except Exception as error:  # nbformat raises whatever it stumbles over
+    except Exception as error:  # nbformat raises many kinds
         found["ValidationError"] = error
     if not found:
         return notebook
     [reason, *_] = str(found["ValidationError"]).splitlines() or [""]
     raise BookError(
-        f"{'/'.join(path.parts[-3:])} is damaged, no notebook that can be read "
+        f"{'/'.join(path.parts[-3:])} is damaged and cannot be read as a notebook "
         f"({reason[:80]}): restore it, for instance from the repository, or move it away "
-        "to have it written from its chapter"
+        "to have it rebuilt from its chapter"
     ) from found["ValidationError"]
 
 
@@ -69,7 +69,7 @@ def differs(notebook: NotebookNode | None) -> bool:
 
 
 def contents(cells: Iterable[NotebookNode]) -> list[Content]:
-    """The contents of those `cells` that have any."""
+    """The contents of all nonempty `cells`."""
     return [found for cell in cells if (found := content(cell))]
 
 
@@ -85,7 +85,7 @@ def own_tags(cell: NotebookNode) -> list[str]:
 
 
 def trimmed(text: str) -> str:
-    """A cell without empty lines around it, which a chapter does not keep."""
+    """A cell's text without surrounding blank lines, which a chapter does not keep."""
     lines = text.rstrip().split("\n")
     while lines and not lines[0].strip():
         lines.pop(0)
@@ -93,5 +93,5 @@ def trimmed(text: str) -> str:
 
 
 def fingerprint(text: str) -> str:
-    """A short text that changes with `text`."""
+    """A short hash of `text`."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,10 +1,10 @@
-"""The cells of an answer: to fill in for students, solved for instructors.
+"""The cells of an answer: blank for students, solved for instructors.
 
 A solution in prose becomes an answer that is graded by hand; so does an exercise without
 a solution. Code cells, up to one with `expect:`, become one answer that nbgrader grades:
 `%%capture` keeps what it prints, and a locked cell after it compares that with `expect:`,
-line by line, ignoring white space. So that students know what to print, the lines precede
-the answer with their values blanked out. Code without `expect:` is graded by hand.
+line by line, ignoring white space. To tell students what to print, the expected lines
+precede the answer, with values blanked out. Code without `expect:` is graded by hand.
 """
 
 import copy
@@ -22,7 +22,7 @@ POINTS = 1
 TEXT_STUB = "YOUR ANSWER HERE"  # these two are nbgrader's own
 CODE_STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 NO_SOLUTION = "*This exercise has no model solution: it is graded by hand.*"
-# Warnings of libraries do not belong to an answer; nbgrader would fail the test for them.
+# Library warnings are not part of an answer, but would make nbgrader fail the test.
 CAPTURE = "%%capture {name} --no-stderr"
 PROMPT = "Make the next cell print exactly this, with results in place of …"
 SHOWS = "# what the cell above prints, for nbgrader to check"
@@ -37,16 +37,16 @@ class Answers:
     def __init__(self, edition: Edition, kind: str) -> None:
         self._chapter, self._backend = edition.chapter, edition.backend
         self._for_students = kind == "student"
-        self._ids: set[str] = set()  # that the notebook has so far
+        self._ids: set[str] = set()  # used in the notebook so far
 
     def solved(
         self, exercise: Exercise | None, pairs: Sequence[Pair]
     ) -> list[NotebookNode]:
-        """The cells in place of the solution `pairs`; BookError outside an exercise."""
+        """The cells that replace the solution `pairs`; BookError outside an exercise."""
         if exercise is None:
             raise self._chapter.error(
                 pairs[0][0].line,
-                "a solution stands below the number of its exercise, such as `1. Show that "
+                "a solution must be below its exercise's number, such as `1. Show that "
                 "…`, in a section `## Exercises`",
             )
         stem, cells = self._stem(exercise), []
@@ -63,13 +63,13 @@ class Answers:
         return self._text(NO_SOLUTION, self._stem(exercise))
 
     def _text(self, solution: str, stem: str) -> NotebookNode:
-        """A cell for an answer in words, which a person grades."""
+        """A cell for an answer in words, graded by hand."""
         source = TEXT_STUB if self._for_students else solution
         cell = nbformat.v4.new_markdown_cell(source)
         return _graded(cell, self._unique(f"{stem}-text"), solution=True, grade=True)
 
     def _code(self, answer: Sequence[Pair], stem: str) -> list[NotebookNode]:
-        """A cell for an answer in code and, if its output is known, what tests it."""
+        """A cell for an answer in code and, if its output is known, one that tests it."""
         cell_id = self._unique(f"{stem}-code")
         cell = nbformat.v4.new_code_cell(CODE_STUB)
         if not self._for_students:
@@ -128,7 +128,7 @@ def _blank(match: re.Match[str]) -> str:
 
 
 def _divided(pairs: Iterable[Pair], backend: str) -> Iterator[list[Pair]]:
-    """The pairs of each answer: prose by itself, code up to a cell with `expect:`."""
+    """The pairs of each answer: prose alone, code up to a cell with `expect:`."""
     answer: list[Pair] = []
     for cell, recorded in pairs:
         if cell.kind == "markdown" and answer:

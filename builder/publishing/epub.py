@@ -21,7 +21,7 @@ def build(
 ) -> bool:
     """Write `pages`, the notebooks of `backend` by name, to the file `out`.
 
-    Nothing happens if nothing has changed since; returns whether it was written.
+    Skipped if nothing has changed; returns whether it was written.
     """
     out, settings = out.resolve(), read_settings(root)
     edition = f"{TITLES[backend]} edition"
@@ -55,7 +55,7 @@ def _configuration(
         "html_math_renderer": "mathml",
         "html_static_path": [str(STYLE), str(picture)],
         "html_secnumber_suffix": " ",
-        # A notebook's HTML table is not the valid XHTML that e-readers require.
+        # E-readers require valid XHTML, which a notebook's HTML tables are not.
         "nb_mime_priority_overrides": [("epub", "text/html", None)],
         "pygments_style": "friendly",
         "version": str(settings["year"]),

@@ -1,4 +1,4 @@
-"""One function for many tasks, in a process for each core."""
+"""Runs one function on many tasks, with a process per core."""
 
 import multiprocessing
 import signal
@@ -15,14 +15,14 @@ def side_by_side(
 ) -> Iterator[Result]:
     """Yield `function(*task)` for each task, in order.
 
-    An exception or an interrupt of this process ends the others.
+    An exception or an interrupt in this process ends the others.
     """
     tasks = list(tasks)
     count = min(len(tasks), processor.num_cores())
     if count < 2:
         yield from (function(*task) for task in tasks)
         return
-    # Spawned, as a fork copies locks; Ctrl-C ends them without a traceback each.
+    # Spawned, because a fork copies locks; Ctrl-C ends them without tracebacks.
     context = multiprocessing.get_context("spawn")
     default = (signal.SIGINT, signal.SIG_DFL)
     with context.Pool(count, signal.signal, default) as pool:

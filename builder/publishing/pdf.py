@@ -1,6 +1,6 @@
-"""The book on paper for one framework: Sphinx writes LaTeX, XeLaTeX prints it.
+"""The PDF of the book for one framework: Sphinx writes LaTeX, XeLaTeX typesets it.
 
-What XeLaTeX reads and writes stays in _build/work; only a complete PDF leaves it.
+XeLaTeX's own files stay in _build/work; only a complete PDF leaves it.
 """
 
 import copy
@@ -29,7 +29,7 @@ def build(
 ) -> bool:
     """Write `pages`, the notebooks of `backend` by name, to the file `out`.
 
-    Nothing happens if nothing has changed since; returns whether it was written.
+    Skipped if nothing has changed; returns whether it was written.
     """
     xelatex.check_programs()
     out = out.resolve()
@@ -83,7 +83,7 @@ def _configuration(settings: Mapping[str, Any], backend: str) -> dict[str, Any]:
             "pointsize": "11pt",
             "extraclassoptions": "oneside,openany",
             "fncychap": "",
-            # The fonts of formulas are mathpazo's.
+            # mathpazo provides the fonts of formulas.
             "fontenc": r"\usepackage[no-math]{fontspec}",
             "fontpkg": r"\usepackage{mathpazo}",
             "preamble": "\n".join([r"\usepackage{paper}", *macros]),

@@ -1,7 +1,7 @@
 """The site on this computer, rebuilt when a chapter changes; open pages reload.
 
-On its way to the browser each page gets the script that listens for changes: the site's
-files know nothing of it. `build` makes what is served; nothing is executed.
+Each page is sent with a script that listens for changes; the site's files lack it.
+`build` writes what is served; no notebook runs.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ from typing import Any
 from builder.errors import BookError
 
 EVENTS = "/_events"  # the address at which pages hear of changes
-INTERVAL_S = 0.3  # between two looks at the files
-PORTS = 20  # to try if none is asked for
+INTERVAL_S = 0.3  # between checks of the files
+PORTS = 20  # to try if none is given
 SCRIPT = Path(__file__).parent / "templates" / "reload.html"
 FAILED = (
     '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -29,7 +29,7 @@ FAILED = (
     "</body></html>"
 )
 
-Files = dict[Path, tuple[int, int]]  # with what changes when one is saved
+Files = dict[Path, tuple[int, int]]  # modification time and size
 
 
 def serve(
@@ -44,7 +44,7 @@ def serve(
     """Serve the folder `site`, which `build()` writes, until Ctrl-C.
 
     `build` is called first and whenever a file in the folders `watched` has changed;
-    what it raises is shown in the terminal and on the page.
+    its errors are shown in the terminal and on the page.
     """
     state = State()
     server = open_server(host, port, site, state)
@@ -76,7 +76,7 @@ def _files(folders: Iterable[Path]) -> Files:
     files = {}
     for folder in folders:
         for path in folder.rglob("*"):
-            # Hidden files are an editor's, or about to be renamed.
+            # Hidden files belong to an editor, or are about to be renamed.
             if path.name.startswith(".") or path.name.endswith("~"):
                 continue
             with contextlib.suppress(OSError):  # it has just been removed
@@ -156,7 +156,7 @@ def open_server(host: str, port: int | None, site: Path, state: State) -> "Serve
 class Server(http.server.ThreadingHTTPServer):
     """A server of the folder `site` that knows the `state`."""
 
-    daemon_threads = True  # a browser that still listens does not delay the end
+    daemon_threads = True  # a listening browser does not delay shutdown
     allow_reuse_address = False  # two servers never share a port
 
     def __init__(self, address: tuple[str, int], site: Path, state: State) -> None:
@@ -174,7 +174,7 @@ class Server(http.server.ThreadingHTTPServer):
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Sends the site's files, with the script in pages; EVENTS is a stream."""
 
-    protocol_version = "HTTP/1.0"  # one connection each: none is left open at the end
+    protocol_version = "HTTP/1.0"  # one connection per request, so none stays open
     server: Server
 
     def do_GET(self) -> None:
@@ -186,7 +186,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             super().do_GET()
 
     def send_head(self) -> Any:
-        """Put the script into a page; other files go unchanged."""
+        """Insert the script into a page; send other files unchanged."""
         path = Path(self.translate_path(self.path))
         if self.path.partition("?")[0].endswith("/"):
             path /= "index.html"
@@ -221,7 +221,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         message = None
         while not self.server.stopping:
             now = self.server.state.wait(message, timeout=1)
-            # Without news a comment is sent, which shows whether the page still listens.
+            # Without news, a comment tells us whether the page still listens.
             self.wfile.write(
                 f": \n\n{'' if now == message else f'data: {now}'}\n\n".encode()
             )

@@ -1,4 +1,4 @@
-"""The site: merged notebooks through Sphinx, with tabs and a choice of framework."""
+"""The site: Sphinx renders the merged notebooks, with tabs and a choice of framework."""
 
 import re
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def build(
     """Write the merged notebooks `pages` and the front page; return its path.
 
     `offered` are the notebooks that each page offers to download, by framework. Raises
-    BookError with every warning of Sphinx, by line of the chapter.
+    BookError with all of Sphinx's warnings, each at its line of the chapter.
     """
     offered = offered or {}
     configuration = _configuration(read_settings(root), pages, offered)

@@ -1,8 +1,8 @@
-"""The slides of a lecture: for each framework one reveal.js deck a chapter.
+"""The slides of a lecture: one reveal.js deck per framework and chapter.
 
-They are made of the cells tagged `slide`. Prose with this tag appears in lectures only; a
-heading `## …` in it starts a slide. Code with it appears with its recorded output, whole
-or the lines that its option `lines` selects. Prose tagged `notes` is for the lecturer.
+They consist of the cells tagged `slide`. Prose with this tag appears in lectures only; a
+heading `## …` in it starts a slide. Code with it appears with its recorded output, in
+full or as its option `lines` selects. Prose tagged `notes` is for the lecturer.
 """
 
 import textwrap
@@ -24,9 +24,9 @@ from builder.sphinxext import katex
 from d2lext.core.frameworks import TITLES
 
 HERE = Path(__file__).parent
-ROOM = 18  # lines of code and of text output, of the 79 columns that code has
-LARGE = (13, 66)  # lines and columns of code that also fits in larger letters
-# What slides can show, the best first; myst-nb knows it for other builders only.
+ROOM = 18  # lines of code and text output, at the 79 columns of code
+LARGE = (13, 66)  # lines and columns of code that fits in larger type, too
+# What slides can show, best first; myst-nb knows this for other builders only.
 MIME_TYPES = ("image/svg+xml", "image/png", "image/jpeg", "text/html", "text/plain")
 REVEAL = {
     "width": 1280,
@@ -61,7 +61,7 @@ def build(book: Book, out: Path, backend: str) -> Path:
 
 
 def deck(edition: Edition) -> NotebookNode:
-    """The slides of a chapter as a notebook in MyST, one section a slide."""
+    """The slides of a chapter as a notebook in MyST, one section per slide."""
     chapter = edition.chapter
     outputs = {
         cell.line: recorded.get("outputs", []) for cell, recorded in edition.pairs()

@@ -1,4 +1,4 @@
-"""Sphinx: run on a Source, its warnings checked, the output swapped in as a whole.
+"""Runs Sphinx on a Source, checks its warnings, and swaps in the complete output.
 
 A build that fails leaves the last good output in place.
 """
@@ -16,7 +16,7 @@ from builder import files
 from builder.errors import BookError
 from builder.publishing.sphinx_source import Source
 
-BUILDER = Path(__file__).parents[1]  # with PACKAGES, the tools that make an output
+BUILDER = Path(__file__).parents[1]  # with PACKAGES, the tools behind an output
 PACKAGES = (
     "sphinx",
     "furo",
@@ -28,14 +28,14 @@ PACKAGES = (
 
 
 def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
-    """Write `source` into the folder `out` by a `builder` of Sphinx's.
+    """Write `source` into the folder `out` with Sphinx's `builder`.
 
-    Nothing happens if nothing has changed since `out` was written; returns whether it was
+    Skipped if nothing has changed since `out` was written; returns whether it was
     written. The folder `work` holds what Sphinx reads, and what it caches between builds.
-    Raises BookError with every warning of Sphinx, by line of the chapter.
+    Raises BookError with all of Sphinx's warnings, each at its line of the chapter.
     """
     out, work = out.resolve(), work.resolve()
-    form = work.name.partition("-")[0]  # in messages: pdf of pdf-torch
+    form = work.name.partition("-")[0]  # in messages: pdf for pdf-torch
     folder, kept = work / "source", work / "kept"
     source.write(folder)
     tools, inputs = _fingerprint(BUILDER), _fingerprint(BUILDER, folder)
@@ -43,7 +43,7 @@ def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
         return False
     if _read(kept / ".tools") != tools:
         shutil.rmtree(kept, ignore_errors=True)
-    # Restored only on success: do not trust what a failed build has cached.
+    # Restored only on success: we do not trust a failed build's cache.
     (kept / ".tools").unlink(missing_ok=True)
     written = kept / builder
     shutil.rmtree(written, ignore_errors=True)
@@ -59,8 +59,8 @@ def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
 def publish(folder: Path, out: Path, make: Callable[[], Path]) -> bool:
     """Move the file that `make()` returns to `out`; `folder` is what it is made from.
 
-    Nothing happens if `out` was made from `folder` as Sphinx last wrote it; returns
-    whether something did.
+    Skipped if `out` was made from `folder` as Sphinx last wrote it; returns whether the
+    file was moved.
     """
     inputs, stamp = (folder / ".inputs").read_text(), folder.with_name("published")
     if out.is_file() and _read(stamp) == inputs:
@@ -74,7 +74,7 @@ def publish(folder: Path, out: Path, make: Callable[[], Path]) -> bool:
 
 
 def _fingerprint(*folders: Path) -> str:
-    """A text that changes with the tools' versions and any file in `folders`."""
+    """A hash of the tools' versions and all files in `folders`."""
     return f"{[version(name) for name in PACKAGES]} {files.fingerprint(*folders)}"
 
 
@@ -83,7 +83,7 @@ def _read(path: Path) -> str | None:
 
 
 def _run(folder: Path, kept: Path, builder: str) -> str:
-    """Write all pages into `kept`/`builder`; return Sphinx's warnings, "" at best."""
+    """Write all pages into `kept`/`builder`; return Sphinx's warnings, or ""."""
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
     from sphinx.util.docutils import docutils_namespace, patch_docutils
@@ -95,7 +95,7 @@ def _run(folder: Path, kept: Path, builder: str) -> str:
             docutils_namespace(),
             warnings.catch_warnings(),
         ):
-            # Authors cannot help it if extensions use deprecated parts of Sphinx.
+            # Authors cannot fix extensions that use deprecated parts of Sphinx.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             app = Sphinx(
@@ -107,8 +107,8 @@ def _run(folder: Path, kept: Path, builder: str) -> str:
                 status=None,
                 warning=warned,
             )
-            # Reads only what changed, but writes every page, because the navigation of
-            # each shows all titles.
+            # Reads only what changed, but writes every page, because each page's
+            # navigation shows all titles.
             app.build(force_all=True)
     except SphinxError as error:
         raise BookError(f"Sphinx could not build it: {error}") from error
@@ -124,7 +124,7 @@ def _located(warned: str, folder: Path, form: str) -> str:
 
 
 def _swap(new: Path, out: Path) -> None:
-    """Put the folder `new` in the place of `out`."""
+    """Replace the folder `out` with `new`."""
     ready, old = out.with_name(f"{out.name}.new"), out.with_name(f"{out.name}.old")
     for path in (ready, old):
         shutil.rmtree(path, ignore_errors=True)

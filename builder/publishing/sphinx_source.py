@@ -26,9 +26,9 @@ ONE_LIST_A_CHAPTER = ["bibtex.duplicate_citation", "bibtex.duplicate_label"]
 class Source:
     """The `pages` and the front page of the book in the folder `root`, for one form.
 
-    `configuration` are Sphinx's settings for this form, on top of those for all. `copied`
-    are the texts of files that go into the output unread, by path. `added` names pages in
-    chapters/ that only this form has, and lists on the front page.
+    `configuration` holds Sphinx's settings for this form, in addition to the shared ones.
+    `copied` holds the texts of files that go into the output unread, by path. `added`
+    names pages in chapters/ that only this form has, and lists on the front page.
     """
 
     root: Path
@@ -120,9 +120,9 @@ def _page(notebook: NotebookNode, chapter: Path) -> str:
 def _source_map(cells: Iterable[NotebookNode], lines: list[str]) -> list[int]:
     """The line of the chapter at which each cell begins, as myst-nb expects it.
 
-    Merging adds lines around a cell, so a cell is located by its first line that is in
-    the chapter; and merging repeats a cell whose outputs differ. myst-nb 1.4 counts one
-    line too many, so these lines count from -1.
+    Merging adds lines around a cell, so we locate a cell by its first line that is in the
+    chapter; merging also repeats a cell whose outputs differ. myst-nb 1.4 counts one line
+    too many, so these lines count from -1.
     """
     starts: list[int] = []
     place = 0  # in `lines`, after the cells so far

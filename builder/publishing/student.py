@@ -1,7 +1,7 @@
 """The notebooks that a teacher hands out and keeps: the students' and the instructor's.
 
 Authors write nothing extra: `exercises` finds which cells belong to an exercise, and
-`answers` replaces its solution by cells that nbgrader grades. The instructor's notebooks
+`answers` replaces its solution with cells that nbgrader grades. The instructor's notebooks
 are the source of an nbgrader assignment; the students' are what `nbgrader
 generate_assignment` makes of it, with the outputs of everything but solutions.
 """
@@ -36,7 +36,7 @@ NEEDED = (
     "notebook's kernel; or start `.venv/bin/jupyter lab` from the folder where you keep "
     "this notebook, not from the book's."
 )
-# In the course's folder: a grader waits 30 s for a cell, and training takes longer.
+# For the course's folder: nbgrader gives a cell 30 s, and training takes longer.
 NBGRADER = '''"""For nbgrader, in the folder of the course."""
 
 import os
@@ -86,7 +86,7 @@ def notebook(edition: Edition, kind: str) -> NotebookNode:
         if exercise and not is_solved:
             cells.append(answers.unsolved(exercise))
     for cell in cells:
-        if cell.cell_type == "markdown":  # images lie beside the notebook
+        if cell.cell_type == "markdown":  # images are beside the notebook
             cell.source = cell.source.replace(f"]({markdown.IMAGES}img/", "](img/")
     metadata = copy.deepcopy(edition.notebook.metadata)
     metadata[store.KEY] = {

@@ -29,14 +29,14 @@ def merged(editions: Sequence[Edition]) -> NotebookNode:
 
 
 def single(edition: Edition) -> NotebookNode:
-    """As `merged`, for readers of one framework: without tabs."""
+    """Like `merged`, but for readers of one framework, without tabs."""
     return sphinx_source.notebook(
         _cell(i, cell, "", result) for i, (cell, result) in enumerate(edition.pairs())
     )
 
 
 def _tabs(cell: Cell, results: Mapping[str, NotebookNode]) -> Sequence[str]:
-    """The backends that show the cell in a tab each, or one empty name: no tabs."""
+    """The backends that get a tab for the cell, or one empty name for no tabs."""
     if not cell.for_all:
         return cell.backends
     outputs = [

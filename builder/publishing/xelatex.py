@@ -1,4 +1,4 @@
-"""XeLaTeX: prints the LaTeX that Sphinx wrote; errors name their place in a chapter."""
+"""XeLaTeX typesets the LaTeX that Sphinx wrote; errors name their place in a chapter."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def check_programs() -> None:
 
 
 def print_book(source: Path, run: Path, root: Path) -> Path:
-    """Print book.tex of the folder `source`, in the folder `run`; return the PDF's path."""
+    """Typeset book.tex from `source` in the folder `run`; return the PDF's path."""
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(parents=True)
     command = ["latexmk", "-norc", "-xelatex", "-interaction=nonstopmode"]
@@ -78,7 +78,7 @@ def _failure(log: str, tex: Path, root: Path, run: Path) -> str:
 
 
 def _place(lines: Sequence[str], number: int, root: Path) -> str:
-    """The chapter and, where the words are the same there, its line."""
+    """The chapter and, if the words are the same there, its line."""
     for at in range(min(number, len(lines)) - 1, -1, -1):
         if match := re.search(r"\\label\{\\detokenize\{([^:}]+)::doc\}\}", lines[at]):
             path = Path("chapters") / f"{match[1]}.md"

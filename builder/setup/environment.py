@@ -20,11 +20,11 @@ VENV = ROOT / ".venv"
 
 
 def ensure(needs: Collection[str], into_active: bool = False) -> str:
-    """The interpreter that has the project, its base packages and the extras `needs`.
+    """An interpreter with the project, its base packages and the extras `needs`.
 
-    An active conda or virtual environment that has them all is used as it is. Otherwise
-    `.venv` is created, repaired or extended. Only with `into_active`, for the verb
-    `setup`, is anything installed into the active environment itself.
+    An active conda or virtual environment that has them all is used as is. Otherwise
+    `.venv` is created, repaired or extended. The active environment itself is changed
+    only with `into_active`, for the verb `setup`.
     """
     extras = [*_installable(needs), "base"]
     active = _active_prefix()
@@ -71,7 +71,7 @@ def mxnet_has_wheels() -> bool:
 def _installable(needs: Collection[str]) -> list[str]:
     if "mxnet" in needs and not mxnet_has_wheels():
         installer.say(
-            "MXNet is left out: its last release is for Linux and macOS on x86-64 "
+            "MXNet is skipped: its last release is for Linux and macOS on x86-64 "
             "only. The other three frameworks work here"
         )
         needs = set(needs) - {"mxnet"}
@@ -100,7 +100,7 @@ def _stamp(extra: str) -> Path:
 
 
 def _unfinished() -> Path:
-    """The mark that an interrupted set-up leaves behind."""
+    """The marker that an interrupted set-up leaves behind."""
     return VENV / "set-up" / "unfinished"
 
 
@@ -144,7 +144,7 @@ def _write_stamps(extras: Sequence[str]) -> None:
 
 
 def _extend(extras: Sequence[str]) -> None:
-    """Install the extras into `.venv`, created or repaired first if need be."""
+    """Install the extras into `.venv`, which is first created or repaired if necessary."""
     uv = installer.find_uv()
     fault = _fault(uv)
     if fault:
@@ -206,7 +206,7 @@ def _create(uv: str | None, fault: str) -> None:
 
 
 def _forget_partial() -> None:
-    """Remove the dist-info of whatever an interrupted set-up left incomplete.
+    """Remove the dist-info of packages that an interrupted set-up left incomplete.
 
     Without that folder a distribution counts as missing, so it is installed again.
     """

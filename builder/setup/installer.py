@@ -1,7 +1,7 @@
 """Installs into a Python environment: with uv if there is one, else with pip.
 
-A step is one line on standard error with the time it took; what the tool prints is shown
-only if it fails. Standard library only.
+Each step prints one line on standard error with the time it took; the tool's own output
+is shown only if it fails. Standard library only.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ def cpu_torch(
     if "UV_TORCH_BACKEND" in env or _is_cpu_wheel_in_links(pin, paths):
         return []
     if not _is_reachable(TORCH_CPU_INDEX):
-        say("no CPU build of torch within reach: the one with CUDA takes several GB")
+        say("no CPU build of torch can be reached: the one with CUDA takes several GB")
         return []
     if uv:
         env["UV_TORCH_BACKEND"] = "cpu"
@@ -116,7 +116,7 @@ def _is_reachable(address: str) -> bool:
 
     def ask():
         request = urllib.request.Request(address, method="HEAD")
-        with contextlib.suppress(Exception):  # whatever went wrong, there is no answer
+        with contextlib.suppress(Exception):  # any failure means no answer
             answers.append(urllib.request.urlopen(request, timeout=5))
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -141,7 +141,7 @@ def step(
 def run(
     command: Sequence[str | Path], env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, without input; what it prints is in `stdout`."""
+    """Run a command to completion, without input; its output is in `stdout`."""
     return subprocess.run(
         [str(part) for part in command],
         env=env,
@@ -154,12 +154,12 @@ def run(
 
 
 def say(text: str) -> None:
-    """Tell the user, apart from the output of the command itself."""
+    """Tell the user on standard error, apart from the command's own output."""
     print(text, file=sys.stderr, flush=True)
 
 
 def shortened(names: Sequence[str]) -> str:
-    """The names as a list in a sentence: at most six, and how many more."""
+    """The names as a list for a sentence: at most six, and how many more."""
     rest = len(names) - 6
     return ", ".join(names[:6]) + (f" and {rest} more" if rest > 0 else "")
 

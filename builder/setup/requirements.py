@@ -1,7 +1,7 @@
-"""What the extras require, and what of that an environment has.
+"""What the extras require, and how much of it an environment has.
 
-Read from pyproject.toml, constraints.txt and the names of dist-info folders: every command
-begins with this, so no installer is asked. Standard library only.
+Read from pyproject.toml, constraints.txt and the names of dist-info folders. Every command
+starts here, so this must not wait for an installer. Standard library only.
 """
 
 import json
@@ -21,7 +21,7 @@ _COMPARE = {">=": operator.ge, "<": operator.lt, "==": operator.eq}
 def asked_for(extras: Sequence[str]) -> tuple[list[str], list[str]]:
     """The requirements to install with their dependencies, and those without.
 
-    The metadata of MXNet and d2l require an outdated NumPy, so these two are installed
+    The metadata of MXNet and d2l requires an outdated NumPy, so these two are installed
     without dependencies, in the versions of constraints.txt.
     """
     import tomllib  # only here: most commands find everything installed
@@ -44,7 +44,7 @@ def pin(name: str) -> str:
 def lacking(
     extras: Sequence[str], paths: Sequence[str | Path]
 ) -> tuple[list[str], list[str], list[str]]:
-    """What `paths` lack of the extras, as from `asked_for`, and of the project itself."""
+    """What `paths` lack: of the two lists of `asked_for`, and of the project itself."""
     have = installed(paths)
     normal, alone = (
         [requirement for requirement in some if not _is_met(requirement, have)]

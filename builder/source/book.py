@@ -1,4 +1,4 @@
-"""The whole book: its chapters, what their labels stand for, its references."""
+"""The whole book: its chapters, what their labels refer to, its references."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -22,7 +22,7 @@ class Book:
         folder = self.root / "chapters"
         paths = sorted(folder.glob("[0-9]*.md"))
         if not paths:
-            raise BookError(f"{folder} holds no chapters: name one NN-name.md")
+            raise BookError(f"{folder} has no chapters: add one named NN-name.md")
         self.chapters = [reader.read(path, self.root) for path in paths]
         self.labels = labels.collect(self.chapters)
         for chapter in self.chapters:
@@ -37,13 +37,13 @@ class Book:
         raise BookError(f"unknown chapter {name!r}: choose from {names}")
 
     def select(self, names: Iterable[str]) -> list[Chapter]:
-        """The chapters called `names`, all if there are none."""
+        """The chapters called `names`, or all if `names` is empty."""
         return [self.find(name) for name in names] or self.chapters
 
     @cached_property
     def references(self) -> dict[str, "Entry"]:
         """The entries of chapters/references.bib, by key."""
-        # Not pybtex's own search for the parser, which looks through all packages.
+        # Not pybtex's own lookup of the parser, which scans all installed packages.
         from pybtex.database.input.bibtex import Parser
 
         path = self.root / "chapters" / "references.bib"

@@ -1,7 +1,7 @@
-"""A file of Python as definitions, in whose code the names from elsewhere are marked.
+"""A Python file as definitions, with the names from elsewhere marked in their code.
 
 Comments, docstrings, annotations and imports are dropped. `builder.notebooks.library`
-finds out what a marked name means.
+resolves the marked names.
 """
 
 import ast
@@ -24,8 +24,8 @@ _CLASS: frozenset[str] = frozenset()  # a scope whose names its methods do not s
 class Definition:
     """A statement of a `module`, with the `names` that it binds.
 
-    Its code is `text`, where a name from elsewhere stands between NULs with its
-    attributes, such as `np.linalg.norm`.
+    Its code is `text`, where a name from elsewhere is between NULs with its attributes,
+    such as `np.linalg.norm`.
     """
 
     names: tuple[str, ...]
@@ -45,7 +45,7 @@ class Module:
 
 
 def read(name: str, tree: ast.Module) -> Module:
-    """The module `name` with the syntax `tree`, which is changed.
+    """The module `name` with the syntax `tree`, which is changed in place.
 
     What its functions import counts as imported by the module.
     """
@@ -91,7 +91,7 @@ def _has_effect(statement, module):
 
 
 def _may_register(decorator, module):
-    """Whether a decorator may enter a function in a table; others' are named so."""
+    """Whether a decorator may register a function: the library's, or "register" by name."""
     paths = module.imported.get(re.split(r"\W", decorator)[0], [PACKAGE])
     return "register" in decorator or any(p.startswith(PACKAGE) for p in paths)
 

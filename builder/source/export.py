@@ -1,8 +1,8 @@
-"""Write the definitions that a chapter tags `export` to the library.
+"""Writes the definitions that a chapter tags `export` to the library.
 
 `chapters/01-densenet.md` becomes `d2lext/<backend>/densenet.py` with the imports that
-the definitions need, each under the heading it comes from. What is for every framework
-goes once to `d2lext/core/densenet/<chapter>.py`.
+the definitions need, each under the heading it comes from. Cells for every framework go
+once to `d2lext/core/densenet/<chapter>.py`.
 """
 
 import ast

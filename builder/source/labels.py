@@ -1,4 +1,4 @@
-"""What the labels in chapters stand for, and their numbers.
+"""What the labels in chapters refer to, and their numbers.
 
 Numbers follow Sphinx's rules, so that a notebook and the page agree: figures, tables
 and equations count within a chapter, sections within theirs.
@@ -20,7 +20,7 @@ from builder.source.markup import (
 
 @dataclass(frozen=True)
 class Label:
-    """What a label stands for: `kind` is figure, table, equation or section."""
+    """What a label refers to: `kind` is figure, table, equation or section."""
 
     kind: str
     number: str

@@ -1,4 +1,4 @@
-"""A skeleton for a new chapter: every part of a section, in an order that teaches."""
+"""A skeleton for a new chapter, with every part of a section in teaching order."""
 
 import re
 from pathlib import Path
@@ -123,7 +123,7 @@ def write(root: Path, title: str) -> Path:
 
 
 def _slug(title: str) -> str:
-    """The title in letters that suit a file's name: ß as ss, ø as o, æ as ae."""
+    """The title as a file name: ß becomes ss, ø becomes o, æ becomes ae."""
     words = re.sub(r"\W+", " ", title.casefold().translate(FOLDED))
     # An id begins with a letter, but a title may begin with a number.
     return make_id(f"x {words}").removeprefix("x").strip("-")

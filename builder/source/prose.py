@@ -1,4 +1,4 @@
-"""The prose of a chapter by the book's rules: directives, figures and images."""
+"""Checks a chapter's prose: directives, figures and images."""
 
 import re
 from pathlib import Path

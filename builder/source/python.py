@@ -1,10 +1,10 @@
-"""The Python in a chapter's cells: parsed, and what of it counts as code."""
+"""Parses the Python in a chapter's cells, and tells what counts as code."""
 
 import ast
 
 
 def dump_source(source: str) -> str:
-    """What of a cell's `source` counts: its syntax, without comments and docstrings."""
+    """The syntax of a cell's `source`, without comments and docstrings."""
     try:
         return dump(parse(source))
     except SyntaxError:
@@ -12,7 +12,7 @@ def dump_source(source: str) -> str:
 
 
 def parse(source: str) -> ast.Module:
-    """The syntax tree of a cell, whose magics and shell commands count for nothing."""
+    """The syntax tree of a cell, ignoring magics and shell commands."""
     lines = source.split("\n")
     code = ("pass" if line.startswith(("%", "!")) else line for line in lines)
     return ast.parse("\n".join(code))

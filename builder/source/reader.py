@@ -1,7 +1,7 @@
-"""Read a chapter: its cells with their lines, tags and options.
+"""Reads a chapter: its cells with their lines, tags and options.
 
 Errors within one chapter are raised here, so that the rest of the builder can rely on it;
-those that take the whole book to find are raised in `book`.
+those that need the whole book are raised in `book`.
 """
 
 import re
@@ -23,9 +23,9 @@ def read(path: Path, root: Path) -> Chapter:
 
 
 def parse(text: str, shown_path: Path) -> Chapter:
-    """The chapter that `text` is, called `shown_path` in messages; raises BookError.
+    """The chapter with this `text`, called `shown_path` in messages; raises BookError.
 
-    Whether the images of its prose exist is for `read` to check.
+    Whether its images exist is checked only by `read`.
     """
     if not re.fullmatch(r"\d\d-[a-z0-9-]+", shown_path.stem):
         raise chapter_error(

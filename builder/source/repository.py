@@ -1,7 +1,7 @@
 """The book's repository: links to read, discuss and run its source.
 
-How services address a file is known for repositories on GitHub. For another host there
-is only the link to the repository, rather than links that may be broken.
+Links to files and services are built only for GitHub. For other hosts there is just the
+link to the repository, rather than links that may be broken.
 """
 
 import re
@@ -65,7 +65,7 @@ class Repository:
 
 
 def of_book(root: Path) -> Repository | None:
-    """The repository of the book in the folder `root`; None without one, or settings."""
+    """The repository of the book in the folder `root`; None without one or settings."""
     return of(read_settings(root)) if (root / FILE).is_file() else None
 
 

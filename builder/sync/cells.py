@@ -55,7 +55,7 @@ def _cut(chapter):
 
 
 def _tagged_prose(lead, tags):
-    """The text before a cell of prose, with other `tags`."""
+    """The text before a cell of prose, with new `tags`."""
     if not BREAK.search(lead):
         lead = "\n+++\n\n"
     *_, last = BREAK.finditer(lead)
@@ -67,7 +67,7 @@ def _tagged_prose(lead, tags):
 
 
 def _tagged_code(lead, tags):
-    """The text before the code of a cell, with other `tags`."""
+    """The text before the code of a cell, with new `tags`."""
     new = f"[{', '.join(tags)}]"
     if found := TAGS.search(lead):
         if tags:

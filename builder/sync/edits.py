@@ -15,11 +15,11 @@ DELETED = None
 
 
 class Edits:
-    """The edits in the notebook of `edition`; cells go by their number in `old`.
+    """The edits in the notebook of `edition`; cells are numbered as in `old`.
 
-    That is the chapter that the notebook was split from. `changed` has the new texts and
-    tags of cells, `order` all cells in the notebook's order: numbers, and the contents
-    of new ones. `problems` are edits that cannot be brought back, with a line of `old`.
+    `old` is the chapter that the notebook was split from. `changed` has the new texts and
+    tags of cells, `order` all cells in the notebook's order: numbers, and the contents of
+    new ones. `problems` are edits that cannot be carried back, with a line of `old`.
     """
 
     def __init__(self, edition: Edition) -> None:
@@ -41,7 +41,7 @@ class Edits:
             raise BookError(
                 f"{self.path} does not say what it was split from, so its edits cannot "
                 "be told from the chapter's: move it away, write it with python build.py "
-                f"notebooks {self.old.name}, and make the edits in that one"
+                f"notebooks {self.old.name}, and repeat the edits there"
             )
         self.old = parse("\n".join(base.chapter), self.old.path)
         numbers = (
@@ -55,12 +55,12 @@ class Edits:
 
     def _compare(self, cells: list[NotebookNode]) -> None:
         line, known = 1, contents(self._base.values())
-        places: dict[int, int] = {}  # of cells, in the chapter as it is now
+        places: dict[int, int] = {}  # of cells, in the current chapter
         for number, cell, own in zip(
             self._numbers(cells), cells, contents(cells), strict=True
         ):
             self._check(cell, line)
-            # What was also changed or added in the chapter is no edit.
+            # Not an edit if the chapter was changed, or added to, in the same way.
             is_there = own in self._now and own not in known
             if number is not None:
                 line = self.old.lecture[number].line
@@ -75,7 +75,7 @@ class Edits:
         order = [number for number in self.order if isinstance(number, int)]
         for number in self._base.keys() - {*order}:
             self.changed |= {(number, TEXT): DELETED, (number, TAGS): DELETED}
-        # Nor is what was also moved there, to the same place.
+        # Nor if the cell was moved to the same place there.
         here = sorted(places, key=places.__getitem__)
         self.is_moved = order != sorted(order) and not here == [*places] != sorted(here)
 
@@ -85,14 +85,14 @@ class Edits:
         ids = [cell.get("id") or cell.metadata.get("id") for cell in cells]
         if not {*ids} & {*lost}:
             raise BookError(
-                f"{self.path}: its cells have lost their ids, so what was edited cannot "
-                "be told: make the edits again in JupyterLab or VS Code, which keep them"
+                f"{self.path}: its cells have lost their ids, so its edits cannot be "
+                "found: repeat them in JupyterLab or VS Code, which keep the ids"
             )
         numbers = [lost.pop(cell_id, None) for cell_id in ids]
         for place, cell in enumerate(cells):
             number = numbers[place]
             if number is not None and self._base[number].cell_type != cell.cell_type:
-                numbers[place] = None  # from code to prose or back: another cell
+                numbers[place] = None  # from code to prose or back: a new cell
             if number is None:  # for instance, cut and pasted
                 for cell_id, n in lost.items():
                     if content(self._base[n]) == content(cell):
@@ -142,7 +142,7 @@ class Edits:
             self._refuse(
                 line,
                 f"{self.path} has an image inside a cell: save it in chapters/img and "
-                "show it by ![description](../../chapters/img/NAME)",
+                "show it with ![description](../../chapters/img/NAME)",
             )
 
     def _refuse(self, line: int, message: str) -> None:

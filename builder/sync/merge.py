@@ -1,4 +1,4 @@
-"""Texts merged by git, and edits of rendered prose carried into its MyST source."""
+"""Merges texts with git, and carries edits of rendered prose into its MyST source."""
 
 import json
 import re
@@ -53,7 +53,7 @@ class Generated(Exception):
 
 
 def merged(base: str, ours: str, theirs: str, pieces: re.Pattern[str] = LINES) -> str:
-    """`base` with both changes; raises Conflict if they change the same of its `pieces`."""
+    """`base` with both changes; raises Conflict if they change the same piece of it."""
     if base in (ours, theirs):
         return ours if base == theirs else theirs
     result = _git(base, ours, theirs, pieces)
@@ -91,7 +91,7 @@ def unrendered(source: str, base: str, text: str, render: Callable[[str], str]) 
 
 
 def both(name: Path | str, text: str | None, other_name: str, other: str | None) -> str:
-    """Two versions of a cell, as a comparison."""
+    """Two versions of a cell, for comparison."""
     one, two = ((version or "(deleted)").splitlines() for version in (text, other))
     return "\n".join(unified_diff(one, two, str(name), other_name, lineterm="", n=1))
 

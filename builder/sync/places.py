@@ -31,7 +31,7 @@ class New:
         kind, text, tags = self.content
         if kind == "markdown":
             text = text.replace(f"]({IMAGES}", "](")
-        # In a chapter whose code is the same for all, so is what is added to it.
+        # In a chapter whose code is for all frameworks, so is a new cell.
         for_all = chapter.is_shared or self.backends == {*IDS}
         named = {*tags} | (set() if for_all else self.backends)
         frameworks = [backend for backend in IDS if backend in named]
@@ -89,9 +89,9 @@ def placed(
     lecture: tuple[Cell, ...],
     moved: int | None = None,
 ) -> list[int | New]:
-    """`order` with all that is New in notebooks, each right after the cell before it.
+    """`order` with all New cells of notebooks, each right after its predecessor.
 
-    Equal ones become one where no reader sees a difference. The cell `moved` is New, too.
+    Equal ones are merged where no reader sees a difference. The cell `moved` is New, too.
     """
     result: list[int | New] = [*order]
     for edits in notebooks:
@@ -118,7 +118,7 @@ def placed(
 def _is_open(
     cell: int, copy: New, cells: list[int | New], lecture: tuple[Cell, ...]
 ) -> bool:
-    """Whether readers of other notebooks could have the `copy` of `cell` further on."""
+    """Whether readers of other notebooks could have the `copy` of `cell` later on."""
     after = cells[cells.index(copy) + 1 :]
     passed = takewhile(lambda c: not copy.backends & _readers([c], lecture), after)
     others = {*lecture[cell].backends} - copy.backends

@@ -1,9 +1,9 @@
-"""Edits made in notebooks, brought back to the chapters that they were split from.
+"""Carries edits made in notebooks back to the chapters that they were split from.
 
-A cell for several frameworks is edited in one notebook or, equally, in several: it
-changes for all. A new cell is for the frameworks whose notebooks have it, at the same
-place and with the same text. All edits are made in the chapter as it was split, and git
-merges the result with the chapter as it is now.
+A cell for several frameworks may be edited in one notebook or, identically, in several:
+it changes for all. A new cell is for the frameworks whose notebooks have it, at the same
+place and with the same text. All edits are applied to the chapter as it was split, and
+git merges the result with the current chapter.
 """
 
 import shutil
@@ -28,9 +28,9 @@ from d2lext.core.frameworks import TITLES
 
 
 def sync(book: Book, chapters: Iterable[Chapter], backends: Iterable[str]) -> list[str]:
-    """Bring the edits in the notebooks of `chapters` back; return what was done.
+    """Carry the edits in the notebooks of `chapters` back; return what was done.
 
-    Raises BookError, and changes nothing, if any edit cannot be brought back.
+    Raises BookError, and changes nothing, if any edit cannot be carried back.
     """
     backends = list(backends)
     merges = [_Merge(book, chapter, backends) for chapter in chapters]
@@ -69,7 +69,7 @@ class _Merge:
                 self._bring_back(order)
 
     def _changed(self):
-        """What is changed in cells, with the paths of the notebooks that changed it."""
+        """The changes to cells, with the paths of the notebooks that made them."""
         changed: dict = {}
         for edits in self.notebooks:
             for line, message in edits.problems:
@@ -104,7 +104,7 @@ class _Merge:
         return found[1]
 
     def _bring_back(self, order: list[int | New]) -> None:
-        """Make all edits in the chapter as it was split, and merge that with it now."""
+        """Apply all edits to the chapter as it was split; merge it with the current one."""
         wanted = [self._wanted(item) for item in order]
         text = cells.edited(self.old, wanted)
         paths = " or ".join(edits.path for edits in self.notebooks)
@@ -122,7 +122,7 @@ class _Merge:
             self.done += self._lines(order)
 
     def _check(self, wanted: list[Cell], text: str, new: str, paths: str) -> None:
-        """Refuse what the old chapter's `text` or the `new` text has otherwise."""
+        """Refuse if the edited `text` of the old chapter, or the `new` one, is wrong."""
         for pair in zip_longest(wanted, self._cells(text)):
             one, two = (c and (c.kind, c.source, sorted(c.tags)) for c in pair)
             if one != two:
@@ -140,7 +140,7 @@ class _Merge:
                 self._refuse_moves()
                 self._refuse(
                     cell.line,
-                    "this cell was moved or deleted here and, in another way, in "
+                    "this cell was moved or deleted here and, differently, in "
                     f"{paths}: make them equal, or undo one",
                 )
 
@@ -195,7 +195,7 @@ class _Merge:
         self.problems.append(str(self.chapter.error(self._line(line), message)))
 
     def _line(self, line: int) -> int:
-        """Where the `line` of the old chapter is in the chapter as it is now."""
+        """Where the `line` of the old chapter is in the current one."""
         old, now = self.old.text.split("\n"), self.chapter.text.split("\n")
         blocks = SequenceMatcher(None, old, now, False).get_matching_blocks()
         block = max((b for b in blocks if b.a < line), default=Match(0, 0, 0))

@@ -1,4 +1,4 @@
-"""Checks of a caller's arguments: each error states the rule, the value, the remedy."""
+"""Checks a caller's arguments; each error states the rule, the value and the remedy."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real

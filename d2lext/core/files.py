@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all. Standard library only."""
+"""Writes files that appear complete or not at all. Standard library only."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-ABANDONED_S = 3600  # the age at which a partial file belongs to no running process
+ABANDONED_S = 3600  # partial files of this age belong to no running process
 
 
 @contextlib.contextmanager
@@ -20,10 +20,10 @@ def replacing(
 ) -> Iterator[IO]:
     """A new file that takes the name `path` once the block has written all of it.
 
-    If anything fails before that, whatever was at `path` stays and nothing is left
-    beside it. A killed process leaves a partial file; a later call removes it once it is
-    older than `abandoned_after_s`. `mode` and `options` are those of `open`. Raises
-    OSError if the disk is full or the folder not writable.
+    If anything fails before that, the file at `path` stays as it was and nothing is left
+    beside it. A killed process leaves a partial file, which a later call removes once it
+    is older than `abandoned_after_s`. `mode` and `options` are those of `open`. Raises
+    OSError if the disk is full or the folder is not writable.
     """
     path = Path(path)
     _remove_abandoned(path, abandoned_after_s)

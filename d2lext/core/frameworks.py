@@ -31,7 +31,7 @@ _BY_NAME = {backend: backend for backend in IDS} | {
 
 
 def backend_id(name: str) -> str:
-    """The id of the framework that people call `name`; ValueError if unknown."""
+    """The id of the framework known as `name`; ValueError if unknown."""
     if name.lower() not in _BY_NAME:
         raise ValueError(f"unknown backend {name!r}: choose from {', '.join(_BY_NAME)}")
     return _BY_NAME[name.lower()]
@@ -39,7 +39,7 @@ def backend_id(name: str) -> str:
 
 @contextlib.contextmanager
 def needed_by(backend: str) -> Iterator[None]:
-    """Where an import of the framework fails within, say how to install it."""
+    """If importing the framework fails within the block, say how to install it."""
     try:
         yield
     except ImportError as error:

@@ -27,7 +27,7 @@ class HyperParameters:
         """Store the caller's arguments as attributes and in `self.hparams`.
 
         Call it in `__init__`. Names in `ignore`, `self` and names that start
-        with an underscore are left out.
+        with an underscore are skipped.
         """
         left_out = {*ignore, "self"}
         self.hparams: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""d2l's Module and Classifier without a framework: the steps that are equal in all.
+"""d2l's Module and Classifier without a framework: the steps that all backends share.
 
-A backend's classes extend these and add whatever touches a tensor. JAX, whose functions
-take the parameters as arguments, replaces the steps as well.
+A backend's classes extend these and add everything that touches a tensor. JAX, whose
+functions take the parameters as arguments, replaces the steps as well.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,10 +46,10 @@ class Module(HyperParameters):
         self.plot("loss", self.loss(self(*batch[:-1]), batch[-1]), train=False)
 
     def configure_optimizers(self) -> Any:
-        """Minibatch stochastic gradient descent at the learning rate `self.lr`.
+        """Minibatch stochastic gradient descent with learning rate `self.lr`.
 
-        With `self.momentum` and `self.weight_decay` where the model has them; the
-        latter times a weight is added to its gradient.
+        `self.momentum` and `self.weight_decay` are used if the model has them; the
+        latter, times a weight, is added to its gradient.
         """
         raise NotImplementedError
 

@@ -1,6 +1,6 @@
-"""Figures as SVG: the curve that grows during training, lines, and rows of images.
+"""Figures as SVG: curves that grow during training, lines, and rows of images.
 
-Matplotlib is imported for the first figure, which keeps `import d2lext` quick.
+Matplotlib is imported for the first figure, to keep `import d2lext` fast.
 """
 
 import io
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Limits = tuple[float, float] | None
-Array = Any  # numbers in lists, NumPy's arrays, tensors of any framework
+Array = Any  # lists of numbers, NumPy arrays, tensors of any framework
 
 
 def use_svg_display() -> None:
@@ -27,7 +27,7 @@ def use_svg_display() -> None:
     from IPython import get_ipython
     from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-    # Outside a notebook it would start a shell.
+    # Outside a notebook this would start a shell.
     if get_ipython() is not None:
         set_matplotlib_formats("svg")
 
@@ -76,7 +76,7 @@ def plot(
     """Draw lines through the points (x, y) of X and Y, each one line or several.
 
     A line is a sequence of numbers or a tensor with one axis. Several lines in Y may
-    share one in X; without Y, X holds the heights above 0, 1, 2 and so on.
+    share one in X; without Y, X holds the heights at 0, 1, 2 and so on.
     """
     from matplotlib import pyplot as plt
 
@@ -112,9 +112,9 @@ def show_images(
     titles: Sequence[str] | None = None,
     scale: float = 1.5,
 ) -> np.ndarray:
-    """Plot images (h, w) or (h, w, 3) in rows; return the axes, a flat array.
+    """Show images (h, w) or (h, w, 3) in rows; return the axes as a flat array.
 
-    `imgs` holds arrays, tensors or Pillow's images; `titles` go above them.
+    `imgs` holds arrays, tensors or Pillow images; `titles` go above them.
     """
     from matplotlib import pyplot as plt
 
@@ -231,8 +231,8 @@ class ProgressBoard(HyperParameters):
         if get_ipython() is None:
             return
         picture = display.SVG(svg(self.figure()))
-        # One output, updated in place: clear_output would make readers' pages
-        # flicker and erase what the cell printed.
+        # One output, updated in place: clear_output would make the page flicker and
+        # erase what the cell printed.
         if self._handle is None:
             self._handle = display.display(picture, display_id=True)
         else:

@@ -1,7 +1,7 @@
-"""d2l's blocks from its chapters on convolutions, which later chapters reuse.
+"""d2l's blocks from its chapters on convolution, which later chapters reuse.
 
 Images are (n, h, w, c). Batch normalization has epsilon 1e-5; its moving statistics
-keep a share of 0.9 at each step.
+keep 0.9 of their value at each step.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def corr2d(X, K):
     """
     k, l = K.shape
     rows, columns = X.shape[0] - k + 1, X.shape[1] - l + 1
-    # Over the kernel's few elements: JAX copies an array for each one that is set.
+    # Loop over the kernel's few elements: JAX copies an array for each element set.
     return sum(
         X[i : i + rows, j : j + columns] * K[i, j] for i in range(k) for j in range(l)
     )
@@ -66,7 +66,7 @@ class Residual(nn.Module):
     """Two 3x3 convolutions whose output is added to their input; d2l, section 8.6.2.
 
     He et al. (2016), Deep residual learning for image recognition, section 3.2. With
-    `strides` > 1 or another number of channels, `use_1x1conv` makes the input fit.
+    `strides` > 1 or a new number of channels, `use_1x1conv` makes the input fit.
     """
 
     num_channels: int

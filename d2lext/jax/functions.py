@@ -2,7 +2,7 @@
 
 A notebook that writes `d2l.reduce_sum(x)` instead of `x.sum()` reads the same in every
 framework. Arguments and defaults are JAX's own: `d2l.ones((2, 3))` is float32. Random
-numbers take their key from `get_key`.
+numbers get their key from `get_key`.
 """
 
 import jax
@@ -72,7 +72,7 @@ repeat = jnp.repeat
 
 
 def reshape(x, *args, **kwargs):
-    """`x` in another shape: `reshape(x, (2, -1))`."""
+    """`x` with a new shape: `reshape(x, (2, -1))`."""
     return x.reshape(*args, **kwargs)
 
 

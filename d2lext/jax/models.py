@@ -1,4 +1,4 @@
-"""The networks by name, what they predict, and what one training step computes."""
+"""Networks by name, their predictions, and what one training step computes."""
 
 from types import SimpleNamespace
 
@@ -19,7 +19,7 @@ def create_model(name, seed=0, **options):
 
     `options`: arch, growth_rate, num_channels, bottleneck_size, compression, dropout,
     memory_efficient, num_classes, in_channels, and those of training. The weights are
-    the same in every framework.
+    equal in every framework.
     """
     from d2lext.jax.family import DenseNetBC
 
@@ -27,7 +27,7 @@ def create_model(name, seed=0, **options):
     model = DenseNetBC(**registry.model_options(name, options))
     size = network.min_image_size
     X = jnp.zeros((1, size, size, network.in_channels))
-    # Only shapes, until the weights are set: no arithmetic, nothing to compile.
+    # Only shapes until the weights are set: no arithmetic, nothing to compile.
     model.variables = jax.eval_shape(model.init, jax.random.key(seed), X)
     set_weights(model, registry.initial_weights(name, seed, options))
     return model
@@ -36,8 +36,8 @@ def create_model(name, seed=0, **options):
 def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
-    The model is in evaluation mode meanwhile and does not change. The first call for a
-    shape of X takes longer: it compiles the network.
+    The model runs in evaluation mode and does not change. The first call for each shape
+    of X is slower, because it compiles the network.
     """
     check_images(X)
     check_built(model)

@@ -21,13 +21,13 @@ _COMPILE_QUICKLY = {"xla_backend_optimization_level": 0}
 class Module(core.Module, nn.Module):
     """Base of models: a network `net`, a loss and an optimiser.
 
-    A Flax module consists of its fields; two with equal fields are equal. What training
-    changes is kept beside them, in `variables`.
+    A Flax module is defined by its fields; modules with equal fields are equal. What
+    training changes is kept apart, in `variables`.
     """
 
     plot_train_per_epoch = 5
     plot_valid_per_epoch = 1
-    # With init=False Flax leaves a field out of equality and hash.
+    # With init=False, Flax excludes a field from equality and hash.
     board: ProgressBoard = field(default_factory=ProgressBoard, init=False)
     _variables = None
 
@@ -36,7 +36,7 @@ class Module(core.Module, nn.Module):
         """Parameters and statistics, a dict of collections; None before they exist.
 
         `apply_init`, `layer_summary` and `Trainer.fit` set them. Within `init` and
-        `apply` they are, as in any Flax module, those that are being applied.
+        `apply`, as in any Flax module, they are those being applied.
         """
         return self._variables if self.scope is None else super().variables
 
@@ -86,8 +86,8 @@ class Module(core.Module, nn.Module):
     def apply_init(self, dummy_input, key):
         """Build layers for inputs like the tuple `dummy_input`; return `variables`."""
         # Compiled, it computes no layer's output: the weights depend on shapes alone.
-        # It runs once, so time spent on optimising it would be lost.
-        # A new function, which JAX has to trace: weights may follow a trainer's seed.
+        # It runs once, so optimising it would waste time.
+        # A new function, so that JAX traces it: weights may depend on a trainer's seed.
         init = jax.jit(
             lambda key, *X: self.init(key, *X), compiler_options=_COMPILE_QUICKLY
         )
@@ -114,7 +114,7 @@ class Classifier(Module):
         self.plot("acc", acc, train=False)
 
     def accuracy(self, params, X, Y, state, averaged=True):
-        """The share of correct predictions, or 0 and 1 for each if not `averaged`."""
+        """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
         variables = {"params": params, "batch_stats": state.batch_stats}
         Y_hat = state.apply_fn(variables, *X)
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
@@ -140,8 +140,8 @@ class Classifier(Module):
             self.apply_init((X,), get_key() if key is None else key)
 
         def print_shapes(variables, X):
-            # Mutable, for a BatchNorm that is not told to evaluate. It changes a copy:
-            # `variables` themselves stay as they are.
+            # Mutable, in case a BatchNorm is not told to evaluate. It changes a copy,
+            # not `variables` themselves.
             model = self.evaluating().bind(variables, mutable=["batch_stats"])
             for layer in model.net.layers:
                 X = layer(X)
@@ -156,14 +156,14 @@ def init_cnn(key, shape, dtype=jnp.float32):
     """Xavier-uniform weights, as a layer's kernel_init; Flax's biases start at zero.
 
     `shape` is (h, w, in, out) or (in, out). While a trainer builds a model, its seed
-    decides the weights, the same in every framework.
+    determines the weights, equal in every framework.
     """
     otherwise = nn.initializers.xavier_uniform()
     return _init(initializers.xavier_uniform, otherwise, key, shape, dtype)
 
 
 def init_he(key, shape, dtype=jnp.float32):
-    """As `init_cnn`, but with He's normal distribution, for convolutions."""
+    """Like `init_cnn`, but with He's normal distribution, for convolutions."""
     otherwise = nn.initializers.variance_scaling(2, "fan_in", "normal")
     return _init(initializers.he_normal, otherwise, key, shape, dtype)
 

@@ -37,12 +37,12 @@ class Trainer(trainer.Trainer):
     _key = None
 
     def fastest(self):
-        """bf16 on GPUs and where a CPU multiplies it; compiled."""
+        """bf16 on GPUs and on CPUs that multiply it; compiled."""
         has_bf16 = bool(self.gpus) or processor.has_bfloat16()
         return "bf16" if has_bf16 else "fp32", True
 
     def fit(self, model, data, key=None):
-        """Train `model` on `data`; weights and dropout follow `key` if it is given."""
+        """Train `model` on `data`; `key`, if given, determines weights and dropout."""
         self._key = key
         super().fit(model, data)
 
@@ -52,15 +52,15 @@ class Trainer(trainer.Trainer):
         self._params_key, self._dropout_key = jax.random.split(key)
 
     def prepare_model(self, model):
-        """Build the model if it is not, and make the functions of the two steps."""
+        """Build the model if necessary, and make the functions of the two steps."""
         super().prepare_model(model)
         if not self.gpus:
             keep_pages()
         X = self.sample[:-1]
         if model.variables is None:
             key = {"params": self._params_key, "dropout": self._dropout_key}
-            # A reader's key decides the weights; otherwise the seed does, as in every
-            # framework.
+            # A reader's key determines the weights; otherwise the seed does, as in
+            # every framework.
             drawn = (
                 contextlib.nullcontext() if self._key is not None else seeded(self.seed)
             )
@@ -68,8 +68,8 @@ class Trainer(trainer.Trainer):
                 model.variables = model.apply_init(X, key)
         self._apply = faster(model.apply, self._low_precision())
         self._eval_apply = faster(model.evaluating().apply)
-        # One compiled function a step; the old state's memory becomes the new one's.
-        # `lax.scan` over steps took five times as long a step on a CPU.
+        # One compiled function per step; the new state reuses the old one's memory.
+        # `lax.scan` over steps took five times as long per step on a CPU.
         self._run_train_step, self._run_eval_step = self._train_step, self._eval_step
         if self.compiled:
             self._run_train_step = jax.jit(self._train_step, donate_argnums=0)
@@ -91,8 +91,8 @@ class Trainer(trainer.Trainer):
     def prepare_batch(self, batch):
         """The batch on the device."""
         batch = jax.device_put(batch, self.device)
-        # A step whose input is still on its way waits for it in one of XLA's threads,
-        # where glibc maps and clears the step's whole memory again.
+        # A step whose input has not arrived waits for it in one of XLA's threads, where
+        # glibc maps and clears all of the step's memory again.
         return batch if self.gpus else jax.block_until_ready(batch)
 
     def train_step(self, batch):
@@ -111,7 +111,7 @@ class Trainer(trainer.Trainer):
         return jax.tree.map(lambda grad: grad * scale.clip(max=1), grads)
 
     def gpu_name(self):
-        """What XLA calls it."""
+        """The GPU's name in XLA."""
         return self.device.device_kind
 
     def network_options(self):
@@ -120,7 +120,7 @@ class Trainer(trainer.Trainer):
         return {n: getattr(self.model, n) for n in fields if n not in _OF_FLAX}
 
     def get_state(self):
-        """All of the training's state; parameters and statistics as model/..."""
+        """The whole state of training; parameters and statistics as model/..."""
         return {
             name: np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
             for name, leaf in _named(self.state)
@@ -142,14 +142,14 @@ class Trainer(trainer.Trainer):
         return jnp.bfloat16 if self.used_precision == "bf16" else None
 
     def _show_state(self):
-        """Let the model's `variables` be those of the state."""
+        """Set the model's `variables` to those of the state."""
         self.model.variables = {
             "params": self.state.params,
             "batch_stats": self.state.batch_stats,
         }
 
-    # Traced once for each shape of batch: what the model logs are symbols here, and
-    # only as results do they become numbers. JAX sorts the keys of a plain dict.
+    # Traced once for each batch shape: what the model logs is symbolic here, and becomes
+    # numbers only in the results. JAX sorts the keys of a plain dict.
 
     def _train_step(self, state, batch):
         value, grads = self.model.training_step(state.params, batch, state)

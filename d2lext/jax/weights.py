@@ -28,7 +28,7 @@ _FLAX = {  # its names: the collection, and the canonical name in it
 def named_tensors(model, variables=None):
     """The model's arrays, running statistics included, by canonical name.
 
-    Given other `variables` of the same structure, such as gradients, those in them.
+    With other `variables` of the same structure, such as gradients, theirs.
     """
     places = _places(model)
     flat = traverse_util.flatten_dict(variables or model.variables)
@@ -57,7 +57,7 @@ def _match(model):
     layers = []
     for path in paths:
         name, array = weights[path]
-        # Of an empty NumPy array: JAX would compile a transposition.
+        # Transpose an empty NumPy array: JAX would compile a transposition.
         shape = hwio_to_oihw(np.empty(array.shape)).shape
         layers.append((_KINDS.get((name, array.ndim), name), shape))
     return core.match(model, layers), paths

@@ -1,6 +1,6 @@
 """d2l for MXNet: `from d2lext import mxnet as d2l`. Images are (n, c, h, w).
 
-Import it before `mxnet`, which does not load beside NumPy 2 by itself.
+Import it before `mxnet`, which on its own does not load with NumPy 2.
 """
 
 from d2lext.mxnet import loading  # noqa: F401  first, for its errors

@@ -1,7 +1,7 @@
-"""d2l's blocks from its chapters on convolutions, which later chapters reuse.
+"""d2l's blocks from its chapters on convolution, which later chapters reuse.
 
 Images are (n, c, h, w). Batch normalization has epsilon 1e-5; its moving statistics
-keep a share of 0.9 at each step.
+keep 0.9 of their value at each step.
 """
 
 from mxnet import init, np
@@ -19,7 +19,7 @@ def corr2d(X, K):
     """
     k, l = K.shape
     rows, columns = X.shape[0] - k + 1, X.shape[1] - l + 1
-    # Stacked, not written into an array of zeros: MXNet records no such assignment.
+    # Stacked, not assigned to an array of zeros: MXNet does not record assignments.
     windows = [X[i : i + k, j : j + l] for i in range(rows) for j in range(columns)]
     return np.stack([(window * K).sum() for window in windows]).reshape(rows, columns)
 
@@ -50,7 +50,7 @@ class Residual(nn.HybridBlock):
     """Two 3x3 convolutions whose output is added to their input; d2l, section 8.6.2.
 
     He et al. (2016), Deep residual learning for image recognition, section 3.2. With
-    `strides` > 1 or another number of channels, `use_1x1conv` makes the input fit.
+    `strides` > 1 or a new number of channels, `use_1x1conv` makes the input fit.
     """
 
     def __init__(self, num_channels, use_1x1conv=False, strides=1, **kwargs):

@@ -18,5 +18,5 @@ class FashionMNIST(datamodule.FashionMNIST):
 
     def visualize(self, batch, nrows=1, ncols=8, labels=()):
         """Show the first images of a minibatch with their labels."""
-        # Matplotlib would turn MXNet's arrays into arrays of objects.
+        # Matplotlib would turn MXNet's arrays into object arrays.
         return super().visualize([a.asnumpy() for a in batch], nrows, ncols, labels)

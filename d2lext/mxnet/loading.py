@@ -1,6 +1,6 @@
-"""Imports MXNet 1.9.1 beside NumPy 2, or says how to install it.
+"""Imports MXNet 1.9.1 with NumPy 2, or says how to install it.
 
-`__init__.py` imports this module before all others of the package: it prepares what MXNet
+`__init__.py` imports this module before all others in the package: it sets what MXNet
 reads only once, when it is loaded.
 """
 
@@ -12,8 +12,8 @@ from d2lext.core.frameworks import needed_by
 from d2lext.core.machine.processor import num_cores
 from d2lext.mxnet import numpy1  # noqa: F401  restores what NumPy 2 removed
 
-# MXNet expects two hardware threads a core and therefore starts half as many threads as
-# it counts, even on machines without such pairs. OMP_NUM_THREADS, if set, wins.
+# MXNet expects two hardware threads per core and therefore starts half as many threads
+# as it counts, even on machines without hyperthreading. OMP_NUM_THREADS, if set, wins.
 os.environ.setdefault("MXNET_OMP_MAX_THREADS", str(num_cores()))
 
 with warnings.catch_warnings():

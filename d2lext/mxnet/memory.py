@@ -1,4 +1,4 @@
-"""Memory for time: what a block computes is recomputed for the backward pass, not kept."""
+"""Trades time for memory: recomputes a block in the backward pass instead of storing it."""
 
 import os
 
@@ -12,40 +12,40 @@ from d2lext.mxnet.speed import graphs
 __all__ = ["recompute"]
 
 # MXNet has 16 threads for functions like `_Recomputed`. Each would start a team of OpenMP
-# threads, which spin while they wait and so take the cores from one another.
+# threads, which spin while they wait and so compete for the cores.
 os.environ.setdefault("MXNET_CUSTOM_OP_NUM_THREADS", "1")
 
 
 def recompute(block, *inputs):
-    """`block(*inputs)`, of which only the inputs are kept for the backward pass.
+    """`block(*inputs)`, keeping only the inputs for the backward pass.
 
     There the block runs again (Pleiss et al., 2017), with copies of its parameters: it
-    does so in a thread of MXNet, perhaps after the optimiser was told to change them.
-    With dropout it runs as usual: MXNet cannot draw the same random numbers twice.
+    runs in one of MXNet's threads, perhaps after the optimiser was told to change them.
+    A block with dropout runs as usual: MXNet cannot draw the same random numbers twice.
     """
     params = block.collect_params()
     if not all(shape_is_known(param.shape) for param in params.values()):
-        return block(*inputs)  # the first time: it is being built
+        return block(*inputs)  # the first call builds it
     trained = {n: p for n, p in params.items() if p.grad_req != "null"}
     for param in trained.values():
-        # That thread also updates the running statistics, and must have done so before
-        # they are read again.
+        # That thread also updates the running statistics, and must finish before they
+        # are read again.
         param.grad().wait_to_read()
     if not autograd.is_recording() or _drops(block):
         return block(*inputs)
     statistics = {n: p.data() for n, p in params.items() if n not in trained}
     shapes = {f"data{i}": array.shape for i, array in enumerate(inputs)}
     function = _Recomputed(block, list(trained), statistics, shapes)
-    # The last input first: the first may have no gradient, and MXNet leaves out what
+    # The last input first: the first may have no gradient, and MXNet skips whatever
     # follows such an array.
     return function(*(p.data() for p in trained.values()), *reversed(inputs))
 
 
 class _Recomputed(autograd.Function):
-    """A block as a function of its inputs and of its parameters.
+    """A block as a function of its inputs and its parameters.
 
-    The optimiser waits for gradients that this function returns. It would not wait for
-    those of parameters that are no inputs.
+    The optimiser waits for the gradients that this function returns. It would not wait
+    for those of parameters that are not inputs.
     """
 
     def __init__(self, block, names, statistics, shapes):
@@ -61,7 +61,7 @@ class _Recomputed(autograd.Function):
         self.arrays = [*copies, *arrays[self.num_params :]]
         return self._run(self.arrays)
 
-    @util.use_np  # the thread that runs this has not been told
+    @util.use_np  # the setting is per thread
     def backward(self, grad):
         arrays = [array.detach() for array in self.arrays]
         for array in arrays:

@@ -31,7 +31,7 @@ class Module(core.Module, nn.Block):
         params = self.parameters()
         if isinstance(params, list):
             return SGD(params, self.lr)
-        # One device has no gradients to share, so it needs no store for them.
+        # With one device there are no gradients to share, so we need no kvstore.
         settings = {
             "learning_rate": self.lr,
             "momentum": getattr(self, "momentum", 0),
@@ -75,7 +75,7 @@ class Classifier(core.Classifier, Module):
     """Base of classifiers: cross-entropy loss and accuracy."""
 
     def accuracy(self, Y_hat, Y, averaged=True):
-        """The share of correct predictions, or 0 and 1 for each if not `averaged`."""
+        """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
         preds = Y_hat.argmax(axis=1).astype(Y.dtype)
         compare = (preds == Y.reshape(-1)).astype(np.float32)
@@ -99,14 +99,14 @@ def init_cnn(block):
     """Xavier-uniform weights, zero biases; normalization starts as the identity.
 
     Use it as `net.apply(init_cnn)`. A layer that does not know its input yet draws its
-    weights in its first forward pass. While a trainer builds a model, its seed decides
-    the weights, the same in every framework.
+    weights in its first forward pass. While a trainer builds a model, its seed determines
+    the weights, equal in every framework.
     """
     block.params.initialize(_Xavier(), force_reinit=True)
 
 
 def init_he(block):
-    """As `init_cnn`, but with He's normal distribution for convolutions."""
+    """Like `init_cnn`, but with He's normal distribution for convolutions."""
     is_conv = isinstance(block, nn.Conv2D)
     block.params.initialize(_He() if is_conv else _Xavier(), force_reinit=True)
 
@@ -135,7 +135,7 @@ class SGD(HyperParameters):
 
 
 class _Drawn:
-    """An initialiser whose weights follow a trainer's seed while one is in force."""
+    """An initialiser that uses a trainer's seed while one is active."""
 
     def _init_weight(self, name, arr):
         weights = initializers.draw_oihw(self.draw, arr.shape)

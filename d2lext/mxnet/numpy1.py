@@ -1,8 +1,8 @@
 """The names that NumPy 2 removed and MXNet 1.9.1 still uses.
 
-MXNet was retired in 2023, before NumPy 2. Importing this module restores the names that
-MXNet reads, most of them while it is imported, where they are missing. It changes no
-name that NumPy still has, no thread setting and no allocator.
+MXNet was retired in 2023, before NumPy 2. Importing this module restores missing names
+that MXNet reads, most of them on import. It changes no name that NumPy still has, no
+thread setting and no allocator.
 """
 
 from types import SimpleNamespace

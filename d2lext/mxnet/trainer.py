@@ -22,9 +22,9 @@ class Trainer(trainer.Trainer):
     devices = device
 
     def fastest(self):
-        """bf16 where the CPU multiplies it, compiled; ValueError if it cannot be bf16.
+        """bf16 if the CPU multiplies it, compiled; ValueError if bf16 is impossible.
 
-        It is the graph of a compiled network that has bfloat16 numbers in it.
+        Only the graph of a compiled network can compute in bfloat16.
         """
         can = (
             not self.gpus and self.compile in (None, True) and processor.has_bfloat16()
@@ -54,9 +54,9 @@ class Trainer(trainer.Trainer):
             first = [a[:1] for a in self.prepare_batch(self.sample)]
             with initializers.seeded(self.seed):
                 model(*first[:-1])
-        # Blocks that cannot be compiled run as they are; without `compiled` all do. No
-        # static_shape: it is no faster here, and a step still running would switch
-        # between training and evaluation mode together with the next one.
+        # Blocks that cannot be compiled run as they are; without `compiled`, all do. No
+        # static_shape: it is no faster here, and a step that is still running would
+        # switch between training and evaluation mode together with the next one.
         with warnings.catch_warnings():
             # MXNet recommends HybridSequential even when compilation is off.
             warnings.filterwarnings("ignore", message="All children of this Sequential")
@@ -70,15 +70,15 @@ class Trainer(trainer.Trainer):
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
         if self.deterministic:
-            # MXNet does not reveal the state of its random numbers, so a checkpoint
-            # cannot hold it: each step has a seed of its own.
+            # MXNet does not expose the state of its random numbers, so a checkpoint
+            # cannot hold it: we seed each step separately.
             npx.random.seed(self.seed + self.train_batch_idx + 1)
         with autograd.record():
             loss = self.model.training_step(batch)
         loss.backward()
         if self.gradient_clip_val > 0:
             self.clip_gradients(self.gradient_clip_val, self.model)
-        self.optim.step(1)  # the loss is a mean already
+        self.optim.step(1)  # the loss is already a mean
         return self.take_logged()
 
     def eval_step(self, batch):
@@ -87,10 +87,10 @@ class Trainer(trainer.Trainer):
         return self.take_logged()
 
     def take_logged(self):
-        """What the model logged since the last call, after waiting for the values before.
+        """What the model logged since the last call, after waiting for earlier values.
 
-        MXNet computes while Python goes on: without the wait, Python would prepare
-        batches by the hundred and keep them in memory. One batch ahead is enough.
+        MXNet runs asynchronously: without the wait, Python would prepare hundreds of
+        batches and keep them in memory. One batch ahead is enough.
         """
         logged = super().take_logged()
         for value in self._unfinished.values():
@@ -111,7 +111,7 @@ class Trainer(trainer.Trainer):
             grad *= scale
 
     def gpu_name(self):
-        """Its number, which is all that MXNet knows."""
+        """The GPU's number, which is all that MXNet knows."""
         return str(self.gpus[0])
 
     def get_state(self):
@@ -133,7 +133,7 @@ class Trainer(trainer.Trainer):
             if f"updates/{n}" not in arrays:
                 continue
             optimizer, count = updater.optimizer, int(arrays[f"updates/{n}"])
-            # Optimisers predate MXNet's NumPy arrays.
+            # Optimisers predate MXNet's NumPy arrays and use the older kind.
             weight = self.optim._params[i].data(self.device).as_nd_ndarray()
             state = optimizer.create_state_multi_precision(i, weight)
             for j, array in enumerate(_leaves(state)):
@@ -146,13 +146,13 @@ class Trainer(trainer.Trainer):
         params = self.model.parameters()
         if not isinstance(params, list):
             params = [param.data(self.device) for param in params.values()]
-        # By number: Gluon's names keep counting in a second model of a process.
+        # By number: Gluon's names keep counting in a process's second model.
         return dict(enumerate(params))
 
     def _updated(self):
-        """(what keeps the state, number in the optimiser, number in the model) of each.
+        """(owner of the state, number in the optimiser, number in the model) of each.
 
-        None of an optimiser of one's own. Gluon's are in the order of the names.
+        Empty for a reader's own optimiser. Gluon's parameters are in order of name.
         """
         if not isinstance(self.optim, gluon.Trainer):
             return
@@ -164,7 +164,7 @@ class Trainer(trainer.Trainer):
 
 
 def _leaves(state):
-    """The arrays in an optimiser's state of one parameter: none, one or several."""
+    """The arrays in an optimiser's state for one parameter: none, one or several."""
     if isinstance(state, (tuple, list)):
         return [array for part in state for array in _leaves(part)]
     return [] if state is None else [state]

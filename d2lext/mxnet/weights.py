@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 _KINDS = {nn.Conv2D: "conv", nn.BatchNorm: "norm", nn.Dense: "linear"}
-_GLUON = {"norm": {"weight": "gamma", "bias": "beta"}}  # its names, where others
+_GLUON = {"norm": {"weight": "gamma", "bias": "beta"}}  # its names, where different
 
 
 def named_tensors(model):
@@ -68,7 +68,7 @@ def _read(model):
 
 def _write(model, weights):
     for name, param in named_tensors(model).items():
-        # As MXNet's array: NumPy's cannot overwrite one that oneDNN has laid out.
+        # As an MXNet array: NumPy's cannot overwrite one in a oneDNN layout.
         param.set_data(np.array(weights[name]))
 
 

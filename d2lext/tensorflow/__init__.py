@@ -1,7 +1,7 @@
 """d2l for TensorFlow: `from d2lext import tensorflow as d2l`. Images are (n, h, w, c).
 
-Import it before TensorFlow and Keras: it chooses Keras' backend and keeps the log of
-TensorFlow's start-up out of a notebook.
+Import it before TensorFlow and Keras: it chooses Keras' backend and keeps TensorFlow's
+start-up log out of notebooks.
 """
 
 from d2lext.tensorflow import loading  # noqa: F401  first, for its errors

@@ -1,7 +1,7 @@
-"""d2l's blocks from its chapters on convolutions, which later chapters reuse.
+"""d2l's blocks from its chapters on convolution, which later chapters reuse.
 
 Images are (n, h, w, c). Batch normalization has epsilon 1e-5; its moving statistics
-keep a share of 0.9 at each step.
+keep 0.9 of their value at each step.
 """
 
 import keras
@@ -20,7 +20,7 @@ def corr2d(X, K):
     """
     k, l = K.shape
     rows, columns = X.shape[0] - k + 1, X.shape[1] - l + 1
-    # Stacked, not assigned to a variable: no gradient passes through an assignment.
+    # Stacked, not assigned to a variable: gradients do not pass through assignments.
     windows = [X[i : i + k, j : j + l] for i in range(rows) for j in range(columns)]
     return tf.reshape([tf.reduce_sum(X * K) for X in windows], (rows, columns))
 
@@ -52,7 +52,7 @@ class Residual(keras.Model):
     """Two 3x3 convolutions whose output is added to their input; d2l, section 8.6.2.
 
     He et al. (2016), Deep residual learning for image recognition, section 3.2. With
-    `strides` > 1 or another number of channels, `use_1x1conv` makes the input fit.
+    `strides` > 1 or a new number of channels, `use_1x1conv` makes the input fit.
     """
 
     def __init__(self, num_channels, use_1x1conv=False, strides=1):
@@ -117,7 +117,7 @@ class GroupedConv2D(layers.Conv2D):
     """Keras' layer, computed group by group.
 
     TensorFlow cannot train a grouped convolution on a CPU, so Keras has XLA compile each
-    call of it: a step then takes far longer, and the compiler warns.
+    call: a step is then far slower, and the compiler prints warnings.
     """
 
     def convolution_op(self, X, kernel):

@@ -14,7 +14,7 @@ class DataModule(datamodule.DataModule):
 
     def take(self, tensor, indices):
         """The examples `indices`, a NumPy array, of a tensor."""
-        return tf.gather(tensor, indices)  # tensor[indices] takes no arrays
+        return tf.gather(tensor, indices)  # tensor[indices] does not accept arrays
 
 
 class FashionMNIST(datamodule.FashionMNIST, DataModule):
@@ -28,5 +28,5 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
 
     def visualize(self, batch, nrows=1, ncols=8, labels=()):
         """Show the first images of a minibatch with their labels."""
-        # A tensor of TensorFlow has no method `squeeze`.
+        # TensorFlow's tensors have no method `squeeze`.
         return super().visualize([a.numpy() for a in batch], nrows, ncols, labels)

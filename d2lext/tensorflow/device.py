@@ -1,4 +1,4 @@
-"""Devices of TensorFlow, each for use as `with device:`."""
+"""Devices of TensorFlow, for use as `with device:`."""
 
 import tensorflow as tf
 from tensorflow.python.eager import context

@@ -1,6 +1,6 @@
 """Imports TensorFlow and Keras quietly, or says how to install them.
 
-`__init__.py` imports this module before all others of the package: Keras chooses its
+`__init__.py` imports this module before all others in the package: Keras chooses its
 backend only once, when it is loaded.
 """
 

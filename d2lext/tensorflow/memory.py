@@ -1,4 +1,4 @@
-"""Memory for time: what a layer computes is recomputed for the backward pass, not kept."""
+"""Trades time for memory: recomputes a layer in the backward pass instead of storing it."""
 
 import keras
 import tensorflow as tf
@@ -9,12 +9,12 @@ __all__ = ["recompute"]
 
 
 def recompute(layer, *inputs, training=None):
-    """`layer(*inputs)`, of which only the inputs are kept for the backward pass.
+    """`layer(*inputs)`, keeping only the inputs for the backward pass.
 
     There the layer, which must be built, runs again (Pleiss et al., 2017), with the same
-    random numbers; the statistics of its normalizations are updated once. Several inputs
-    reach it as a list, as in Keras. Pass on the `training` of the calling layer: the
-    backward pass has none.
+    random numbers; its normalization statistics are updated once. It gets several inputs
+    as a list, as in Keras. Pass the `training` of the calling layer: the backward pass
+    does not know it.
     """
 
     def run(*inputs):
@@ -31,8 +31,8 @@ def recompute(layer, *inputs, training=None):
         if is_first:
             is_first = False
             return run(*inputs)
-        # This scope discards what is assigned to variables. The trainer's fused
-        # normalization has ended when gradients are taken.
+        # This scope discards assignments to variables. The trainer's own `fused` has
+        # ended by the time gradients are computed.
         with keras.StatelessScope(seeds), normalization.fused(layer):
             return run(*inputs)
 

@@ -20,10 +20,10 @@ class Module(core.Module, keras.Model):
 
     def __init__(self, plot_train_per_epoch=5, plot_valid_per_epoch=1):
         super().__init__(plot_train_per_epoch, plot_valid_per_epoch)
-        del self.loss  # Keras' constructor sets it to None, which hides the method
+        del self.loss  # Keras' constructor sets it to None, hiding the method
 
     def __call__(self, X, *args, **kwargs):
-        # Here and not in `call`, whose errors Keras wraps in a list of arguments.
+        # Here, not in `call`, whose errors Keras buries in a list of arguments.
         if X.ndim == 4 and None not in X.shape[1:3]:
             check_image_size(X.shape[1:3], self.min_image_size, type(self).__name__)
         if self.training:
@@ -31,12 +31,12 @@ class Module(core.Module, keras.Model):
         return super().__call__(X, *args, **kwargs)
 
     def build(self, X_shape):
-        """Nothing: the layers build themselves in the first call, as in PyTorch."""
+        """Do nothing: the layers build themselves in the first call, as in PyTorch."""
 
     def call(self, X, *args, training=None):
         """`forward`, with `training` as `self.training`.
 
-        Keras passes it on to the layers in it, modules included.
+        Keras passes it on to layers inside, modules included.
         """
         before, self.training = self.training, bool(training)
         try:
@@ -64,7 +64,7 @@ class Classifier(core.Classifier, Module):
     """Base of classifiers: cross-entropy loss and accuracy."""
 
     def accuracy(self, Y_hat, Y, averaged=True):
-        """The share of correct predictions, or 0 and 1 for each if not `averaged`."""
+        """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
         Y_hat = tf.reshape(Y_hat, (-1, Y_hat.shape[-1]))
         preds = tf.cast(tf.argmax(Y_hat, axis=1), Y.dtype)
         compare = tf.cast(preds == tf.reshape(Y, (-1,)), tf.float32)
@@ -89,16 +89,16 @@ class Classifier(core.Classifier, Module):
 def init_cnn(layer):
     """Xavier-uniform weights and zero biases for a dense or convolutional layer.
 
-    Use it as `model.apply_init(inputs, init_cnn)`. Layers of Keras start like this
-    unless they are told otherwise. While a trainer builds a model, its seed decides the
-    weights, the same in every framework.
+    Use it as `model.apply_init(inputs, init_cnn)`. Keras layers start like this unless
+    told otherwise. While a trainer builds a model, its seed determines the weights, equal
+    in every framework.
     """
     if isinstance(layer, (layers.Dense, layers.Conv2D)):
         _init(layer, GlorotUniform())
 
 
 def init_he(layer):
-    """As `init_cnn`, but with He's normal distribution for convolutions."""
+    """Like `init_cnn`, but with He's normal distribution for convolutions."""
     if isinstance(layer, layers.Conv2D):
         _init(layer, HeNormal())
     else:
@@ -107,7 +107,7 @@ def init_he(layer):
 
 def num_params(model):
     """The number of trainable parameters of a built model."""
-    # A composite layer counts as built only when called itself; its parts tell.
+    # A composite layer counts as built only once called itself, so check its parts.
     if not all(layer.built for layer in flatten(model) if not flatten(layer)[1:]):
         raise ValueError(
             f"{type(model).__name__} has no parameters before its first input: call it "
@@ -118,7 +118,7 @@ def num_params(model):
 
 def flatten(layer):
     """The layer and all layers in it, at any depth."""
-    return layer._flatten_layers()  # Keras has no public way that enters every layer
+    return layer._flatten_layers()  # Keras has no public way to visit every layer
 
 
 class GlorotUniform(keras.initializers.GlorotUniform):
@@ -129,7 +129,7 @@ class GlorotUniform(keras.initializers.GlorotUniform):
 
 
 class HeNormal(keras.initializers.VarianceScaling):
-    """As `GlorotUniform`, but He's normal distribution, for convolutions."""
+    """Like `GlorotUniform`, but with He's normal distribution, for convolutions."""
 
     def __init__(self):
         # Not Keras' HeNormal, which truncates the distribution.
@@ -146,7 +146,7 @@ class HeNormal(keras.initializers.VarianceScaling):
 class _SGD(keras.optimizers.SGD):
     """Keras' SGD with the weight decay of the other frameworks.
 
-    Keras' own shrinks weights apart from the gradient, hence without momentum.
+    Keras' own decay shrinks weights separately from the gradient, thus without momentum.
     """
 
     def __init__(self, learning_rate, momentum, l2):
@@ -170,7 +170,7 @@ def _init(layer, initializer):
 
 
 def _drawn(draw, shape, dtype, otherwise):
-    """Weights (h, w, in, out) or (in, out) from the seed in force, if there is one."""
+    """Weights (h, w, in, out) or (in, out) from the active seed, if there is one."""
     weights = initializers.draw_hwio(draw, shape)
     if weights is None:
         return otherwise(shape, dtype)

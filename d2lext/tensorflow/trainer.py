@@ -28,22 +28,22 @@ class Trainer(trainer.Trainer):
         return self.gpus[0] if self.gpus else device.entered() or device.cpu()
 
     def fastest(self):
-        """bf16 where the hardware multiplies it; compiled."""
+        """bf16 if the hardware multiplies it; compiled."""
         return "bf16" if self.gpus or processor.has_bfloat16() else "fp32", True
 
     def seed_framework(self):
-        """Seed TensorFlow's random numbers, and Python's, where Keras takes seeds."""
+        """Seed TensorFlow's random numbers, and Python's, from which Keras draws seeds."""
         keras.utils.set_random_seed(self.seed)
 
     def prepare_model(self, model):
-        """Build the model on the device; its two steps are compiled when first made."""
+        """Build the model on the device; its two steps are compiled on first use."""
         super().prepare_model(model)
         batch = self.sample
         drawn = _seed_layers(model, self.seed)
         with self.device:
             model(*(a[:1] for a in batch[:-1]))
             with initializers.seeded(self.seed):
-                # Keras calls an initialiser more than once, and in its own order.
+                # Not by Keras, which calls an initialiser repeatedly, in its own order.
                 for layer in drawn:
                     layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
         self._function = functools.cache(self._compile)
@@ -81,7 +81,7 @@ class Trainer(trainer.Trainer):
 
     @contextlib.contextmanager
     def only_deterministic(self):
-        """Let TensorFlow raise where it has no deterministic algorithm."""
+        """Let TensorFlow raise if it has no deterministic algorithm."""
         before = config.is_op_determinism_enabled()
         tf.config.experimental.enable_op_determinism()
         try:
@@ -120,11 +120,11 @@ class Trainer(trainer.Trainer):
 
     def _compile(self, step, specs):
         # Without AutoGraph, as in Keras: errors then point to the author's lines. One
-        # concrete function, as TensorFlow warns of tracing when there are many fits.
+        # concrete function, because TensorFlow warns about retracing after many fits.
         function = tf.function(step, input_signature=specs, autograph=False)
         return function.get_concrete_function()
 
-    # Traced once for a shape: what the model logs are symbols here, numbers as results.
+    # Traced once per shape: what the model logs is symbolic here, numbers in the results.
 
     def _train(self, *batch):
         self.model.training = True
@@ -146,11 +146,11 @@ class Trainer(trainer.Trainer):
 
 
 def _seed_layers(model, seed):
-    """Let `seed` decide the weights of layers that are not built yet, and dropout.
+    """Let `seed` determine dropout, and the weights of layers that are not built yet.
 
-    A layer of Keras draws the seeds of its initialisers when it is constructed, long
-    before a trainer sees it. Those that its author chose stay. Returns the layers whose
-    weights all frameworks draw alike, in the order of the forward pass.
+    A Keras layer draws the seeds of its initialisers on construction, long before a
+    trainer sees it. Seeds that its author chose stay. Returns the layers whose weights
+    are equal in all frameworks, in the order of the forward pass.
     """
     rng = random.Random(seed)
     drawn = []
@@ -174,8 +174,8 @@ def _unseeded(source):
 
 
 def _specs(batch):
-    # With the number of examples, which a notebook may read as X.shape[0]; the last
-    # batch is smaller and has a step of its own.
+    # With the number of examples, which a notebook may read as X.shape[0]; the smaller
+    # last batch gets a separate step.
     return tuple(tf.TensorSpec(a.shape, a.dtype) for a in batch)
 
 

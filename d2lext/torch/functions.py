@@ -59,7 +59,7 @@ def repeat(x, *args, **kwargs):
 
 
 def reshape(x, *args, **kwargs):
-    """`x` in another shape: `reshape(x, (2, -1))`."""
+    """`x` with a new shape: `reshape(x, (2, -1))`."""
     return x.reshape(*args, **kwargs)
 
 

@@ -4,8 +4,8 @@ import os
 
 from d2lext.core.frameworks import needed_by
 
-# Tensors in huge pages: a step on a CPU touches more memory than the processor can keep
-# the addresses of in small pages. PyTorch reads this when it is loaded.
+# Tensors in huge pages: a CPU step touches more small pages than the processor can keep
+# addresses for. PyTorch reads this when it is loaded.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 with needed_by("torch"):

@@ -1,4 +1,4 @@
-"""Memory for time: what a block computes is recomputed for the backward pass, not kept."""
+"""Trades time for memory: recomputes a block in the backward pass instead of storing it."""
 
 import contextlib
 
@@ -9,10 +9,10 @@ __all__ = ["recompute"]
 
 
 def recompute(block, *inputs):
-    """`block(*inputs)`, of which only the inputs are kept for the backward pass.
+    """`block(*inputs)`, keeping only the inputs for the backward pass.
 
-    There the block runs again (Pleiss et al., 2017), with the same random numbers; the
-    running statistics of its normalizations are updated once.
+    There the block runs again (Pleiss et al., 2017), with the same random numbers; its
+    normalization statistics are updated once.
     """
     output = checkpoint(
         block,
@@ -20,8 +20,8 @@ def recompute(block, *inputs):
         use_reentrant=False,
         context_fn=lambda: (contextlib.nullcontext(), _unchanged(block)),
     )
-    # A copy: the first output lies between temporary tensors, and would keep malloc from
-    # merging the memory that they leave.
+    # A copy: the first output is between temporary tensors in memory, and would keep
+    # malloc from merging what they free.
     return output.clone() if torch.is_grad_enabled() else output
 
 

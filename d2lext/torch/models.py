@@ -1,4 +1,4 @@
-"""The networks by name, what they predict, and what one training step computes."""
+"""Networks by name, their predictions, and what one training step computes."""
 
 import torch
 
@@ -15,7 +15,7 @@ def create_model(name, seed=0, **options):
 
     `options`: arch, growth_rate, num_channels, bottleneck_size, compression, dropout,
     memory_efficient, num_classes, in_channels, and those of training. The weights are
-    the same in every framework.
+    equal in every framework.
     """
     from d2lext.torch.family import DenseNetBC
 
@@ -33,7 +33,7 @@ def create_model(name, seed=0, **options):
 def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
-    The model is in evaluation mode meanwhile and does not change.
+    The model runs in evaluation mode and does not change.
     """
     check_images(X)
     check_built(model)

@@ -44,7 +44,7 @@ class Classifier(core.Classifier, Module):
     """Base of classifiers: cross-entropy loss and accuracy."""
 
     def accuracy(self, Y_hat, Y, averaged=True):
-        """The share of correct predictions, or 0 and 1 for each if not `averaged`."""
+        """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
         compare = (Y_hat.argmax(dim=1).type(Y.dtype) == Y.reshape(-1)).float()
         return compare.mean() if averaged else compare
@@ -73,15 +73,15 @@ def init_cnn(module):
     """Xavier-uniform weights and zero biases for linear and convolutional layers.
 
     Use it as `net.apply(init_cnn)`. A lazy layer is initialised in its first forward
-    pass, as soon as it has weights. While a trainer builds a model, its seed decides the
-    weights, the same in every framework.
+    pass, as soon as it has weights. While a trainer builds a model, its seed determines
+    the weights, equal in every framework.
     """
     if isinstance(module, (nn.Linear, nn.Conv2d)):
         _init(module, initializers.xavier_uniform, nn.init.xavier_uniform_)
 
 
 def init_he(module):
-    """As `init_cnn`, but with He's normal distribution for convolutions."""
+    """Like `init_cnn`, but with He's normal distribution for convolutions."""
     if isinstance(module, nn.Conv2d):
         _init(module, initializers.he_normal, nn.init.kaiming_normal_)
     else:
@@ -94,15 +94,15 @@ def num_params(model):
 
 
 def _init(module, draw, otherwise):
-    """Initialise a layer, a lazy one after the forward pass that gives it its shape."""
+    """Initialise a layer; a lazy one, in the forward pass that gives it its shape."""
     if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
 
         def init_once(module, _):
             hook.remove()
             _init(module, draw, otherwise)
 
-        # Pre-hooks run in the order of registration: first the layer's own one, which
-        # creates the weights.
+        # Pre-hooks run in order of registration: first the layer's own, which creates
+        # the weights.
         hook = module.register_forward_pre_hook(init_once)
         return
     weights = initializers.draw_oihw(draw, module.weight.shape)

@@ -27,10 +27,10 @@ class Trainer(trainer.Trainer):
     devices = device
 
     def fastest(self):
-        """bf16 where the hardware multiplies it, not compiled.
+        """bf16 if the hardware multiplies it, not compiled.
 
-        On CPUs, compiled steps were slower than eager ones, whose convolutions are
-        oneDNN's either way.
+        On CPUs, compiled steps were slower than eager ones; convolutions are oneDNN's
+        either way.
         """
         has_bf16 = torch.cuda.is_bf16_supported if self.gpus else processor.has_bfloat16
         return "bf16" if has_bf16() else "fp32", False
@@ -41,12 +41,14 @@ class Trainer(trainer.Trainer):
 
     @contextlib.contextmanager
     def only_deterministic(self):
-        """Let PyTorch raise where it has no deterministic algorithm."""
+        """Let PyTorch raise if it has no deterministic algorithm."""
         before = torch.are_deterministic_algorithms_enabled()
         benchmark = torch.backends.cudnn.benchmark
         # cuBLAS requires it, and reads it when a process first uses cuBLAS.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False  # each run could pick another algorithm
+        torch.backends.cudnn.benchmark = (
+            False  # each run could pick a different algorithm
+        )
         torch.use_deterministic_algorithms(True)
         try:
             yield
@@ -57,14 +59,14 @@ class Trainer(trainer.Trainer):
     def prepare_model(self, model):
         """Move the model to the device, with channels last in memory."""
         if not isinstance(model, Module):
-            # A model of d2l's own: let it report to this trainer and draw on our board.
+            # One of d2l's own models: let it report to this trainer and draw on our board.
             model.board = ProgressBoard()
             model.plot = functools.partial(Module.plot, model)
         super().prepare_model(model)
         if not self.gpus:
             keep_pages()
         if any(is_lazy(param) for param in model.parameters()):
-            # Built on the CPU, weights do not depend on the device.
+            # Built on the CPU, so that weights do not depend on the device.
             model.eval()
             with torch.no_grad(), initializers.seeded(self.seed):
                 model(*(a.cpu() for a in self.sample[:-1]))
@@ -85,7 +87,7 @@ class Trainer(trainer.Trainer):
             loss = self._loss(batch)
         self.optim.zero_grad()
         loss.backward()
-        with torch.no_grad():  # a reader's own optimiser may not say so
+        with torch.no_grad():  # a reader's own optimiser may lack it
             if self.gradient_clip_val > 0:
                 self.clip_gradients(self.gradient_clip_val, self.model)
             self.optim.step()
@@ -103,7 +105,7 @@ class Trainer(trainer.Trainer):
         torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip_val)
 
     def gpu_name(self):
-        """What CUDA calls it."""
+        """The GPU's name in CUDA."""
         return torch.cuda.get_device_name(self.gpus[0])
 
     def get_state(self):

@@ -35,7 +35,7 @@ def library():
     own = {f"d2lext.{name}": "backends" for name in BACKENDS}
     own |= {f"d2lext.core.{name}": name for name in children("d2lext.core")}
     titles = {"backends": "torch, mxnet, jax, tensorflow"}
-    notes = {"backends": "One folder a framework, with the same files in each."}
+    notes = {"backends": "One folder per framework, with the same files in each."}
     return picture(*imports("d2lext", own), titles, notes)
 
 

@@ -1,7 +1,7 @@
 """The verbs, one record each: VERBS, in the order of the help.
 
-Their functions import what they need inside themselves: build.py reads the command line
-before anything is installed.
+Each function does its own imports, because build.py parses the command line before
+anything is installed.
 """
 
 from builder.command.registry import VERBS

@@ -1,4 +1,4 @@
-"""Verbs for authors: what goes from a chapter to its notebooks, and back."""
+"""Verbs for authors: from a chapter to its notebooks, and back."""
 
 import os
 import sys
@@ -121,7 +121,7 @@ def _report_exports(paths: Iterable[Path]) -> None:
 
 
 def _install(backends: Iterable[str]) -> None:
-    """Set up frameworks; if that takes another environment, start over in it."""
+    """Install frameworks; if that takes another environment, restart in it."""
     python = environment.ensure({"book", *backends})
     if python != sys.executable:
         os.execv(python, [python, "-P", *sys.argv])

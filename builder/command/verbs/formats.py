@@ -1,4 +1,4 @@
-"""Verbs for the formats of the book: written from its notebooks, shown, opened."""
+"""Verbs that write, serve and open the formats of the book."""
 
 import os
 import subprocess
@@ -73,7 +73,10 @@ def student(args: Namespace, root: Path) -> None:
     "serve",
     [
         option(
-            "--port", type=positive, metavar="N", help="(default: a free one from 8000)"
+            "--port",
+            type=positive,
+            metavar="N",
+            help="the port to listen on (default: the first free one from 8000)",
         ),
         option(
             "--host",
@@ -83,7 +86,7 @@ def student(args: Namespace, root: Path) -> None:
     ],
 )
 def serve(args: Namespace, root: Path) -> None:
-    """Write and show the site, and rebuild it when a chapter changes."""
+    """Build and serve the site, and rebuild it when a chapter changes."""
     from builder.command import check
     from builder.publishing import serve, site
     from builder.source.book import Book
@@ -112,7 +115,7 @@ def serve(args: Namespace, root: Path) -> None:
             "edition",
             nargs="?",
             choices=("student", "instructor"),
-            help="notebooks that `student` wrote (default: the book's own)",
+            help="open the notebooks that `student` wrote (default: the book's own)",
         ),
     ],
     needs=lambda args: {"book", "lab", *frameworks(args)},
@@ -125,7 +128,7 @@ def lab(args: Namespace, root: Path) -> int:
     if not folder.is_dir():
         writer = "student" if args.edition else "notebooks"
         raise BookError(
-            f"there is no folder {folder.relative_to(root)} to open: write it with "
+            f"there is no folder {folder.relative_to(root)}: write it with "
             f"python build.py {writer}"
         )
     # Jupyter refuses to run as root, often a container's only user.
@@ -135,7 +138,7 @@ def lab(args: Namespace, root: Path) -> int:
 
 
 def _write_volumes(kind: str, args: Namespace, root: Path) -> None:
-    """The whole book for each framework; none of the frameworks has to be installed."""
+    """Write the whole book for each framework; the frameworks need not be installed."""
     from builder.command import check
     from builder.publishing import parallel
     from builder.source.book import Book

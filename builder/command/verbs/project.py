@@ -47,7 +47,7 @@ def check(args: Namespace, root: Path) -> None:
 
 @verb(
     "test --quick",
-    [BACKEND, option("--quick", action="store_true", help="skip what takes long")],
+    [BACKEND, option("--quick", action="store_true", help="skip slow tests")],
     needs=lambda args: {"book", "test", *frameworks(args)},
 )
 def test(args: Namespace, root: Path) -> int:
@@ -55,8 +55,8 @@ def test(args: Namespace, root: Path) -> int:
     from d2lext.core.machine import processor
 
     names = backends(args)
-    # A process per core and one thread per process: threads that wait for each other on
-    # a busy core take many times as long. Each process takes about 4 GB of memory.
+    # One process per core and one thread per process: more threads than cores are many
+    # times slower. Each process takes about 4 GB of memory.
     processes = min(4, processor.num_cores())
     variables = {
         **os.environ,
@@ -64,7 +64,7 @@ def test(args: Namespace, root: Path) -> int:
         "D2LEXT_BACKENDS": ",".join(names),
         "OMP_NUM_THREADS": "1",
         "TQDM_DISABLE": "1",
-        # Tests and their kernels share what JAX compiled, which saves a third of the time.
+        # Tests and their kernels share JAX's compilation cache: a third of the time.
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
     }
     command = [sys.executable, "-m", "pytest", "-rs", "tests"]
@@ -81,7 +81,7 @@ def test(args: Namespace, root: Path) -> int:
 
 
 def notebooks_to_test(root: Path, backends: Sequence[str]) -> list[str]:
-    """The notebooks' paths; one of a shared chapter's four, if all frameworks are there."""
+    """The notebooks' paths; a shared chapter's first, if all frameworks were requested."""
     from builder.notebooks.edition import editions
     from builder.source.book import Book
 
@@ -96,7 +96,7 @@ def notebooks_to_test(root: Path, backends: Sequence[str]) -> list[str]:
 
 
 def _benchmark(name: str) -> str:
-    # Not as choices: argparse then refuses an empty list of names.
+    # Not with `choices`: argparse would refuse an empty list of names.
     if name not in BENCHMARKS:
         raise BookError(
             f"unknown benchmark {name!r}: choose from {', '.join(BENCHMARKS)}"
@@ -107,7 +107,7 @@ def _benchmark(name: str) -> str:
 def _rounds(parser: ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
-        "--quick", action="store_true", help="a few rounds, to see that it works"
+        "--quick", action="store_true", help="only a few rounds, to check that it works"
     )
     group.add_argument(
         "--full", action="store_true", help="whole epochs instead of a few batches"
@@ -136,14 +136,14 @@ def _measured(args: Namespace) -> set[str]:
             "--precision",
             choices=("auto", "bf16", "fp32"),
             default="auto",
-            help="of our training steps (default: auto, the fastest)",
+            help="the precision of our training steps (default: auto, the fastest)",
         ),
     ],
     needs=_measured,
 )
 def bench(args: Namespace, root: Path) -> int:
-    """Measure speed and memory beside d2l and other libraries."""
-    # In another process: this one has the book's modules loaded.
+    """Compare speed and memory with d2l and other libraries."""
+    # In another process, because this one has loaded the book's modules.
     command = [sys.executable, "-m", "benchmarks", *args.name]
     for backend in backends(args):
         command += ["--backend", backend]

@@ -1,4 +1,4 @@
-"""Data sets as d2l's chapters use them; a backend adds only its kind of tensor."""
+"""Data sets as d2l's chapters use them; a backend adds only its tensors."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ Tensor = Any  # of the backend's framework
 class DataModule(HyperParameters):
     """Base of data sets: a loader for training and one for validation.
 
-    A trainer sets `seed`, of the order, and `device`, where it wants the batches.
+    A trainer sets `seed`, which fixes the order, and `device`, which gets the batches.
     """
 
     seed: int = 0
@@ -45,7 +45,7 @@ class DataModule(HyperParameters):
         train: bool,
         indices: slice | np.ndarray = slice(0, None),
     ) -> minibatches.TensorBatches:
-        """Minibatches of `batch_size` examples out of `tensors`, shuffled if `train`.
+        """Minibatches of `batch_size` examples from `tensors`, shuffled if `train`.
 
         The tensors share their first axis; `indices` selects examples along it.
         """
@@ -68,8 +68,8 @@ class FashionMNIST(DataModule):
 
     Of the 60,000 training images 10,000 are held out for validation, the same ones for
     every seed; only `test_dataloader` returns the 10,000 test images. `resize` is
-    (height, width); `num_train` and `num_val` shorten the sets. Enlarged images are
-    made once and cached as bytes; on the device they become numbers in [0, 1].
+    (height, width); `num_train` and `num_val` limit the sets. Images are enlarged once
+    and cached as bytes; on the device they become numbers in [0, 1].
     """
 
     resize: tuple[int, int]
@@ -105,7 +105,7 @@ class FashionMNIST(DataModule):
         return self._batches(images[index], labels[index], shuffle=train)
 
     def test_dataloader(self) -> minibatches.Batches:
-        """The test set in order. Look at it once, after every decision is made."""
+        """The test set in order. Use it once, after every decision has been made."""
         images, labels = self.source.test_images, self.source.test_labels
         return self._batches(images, labels, shuffle=False)
 

@@ -1,6 +1,6 @@
 """Files of a data set: from a local folder, the cache, or their publisher.
 
-Each file is verified by its checksum, wherever it comes from. What the files mean is
+Each file is verified by its checksum, wherever it comes from. Interpreting the files is
 left to the data set's own module.
 """
 
@@ -29,7 +29,7 @@ class NoNetworkError(DataError):
 
 
 class Files(NamedTuple):
-    """The files of a data set: their folder's name, their address, each one's SHA-256."""
+    """The files of a data set: their folder's name, their URL, and each one's SHA-256."""
 
     name: str
     url: str  # ends with a slash
@@ -39,9 +39,9 @@ class Files(NamedTuple):
 def find(files: Files) -> Path:
     """The folder that holds `files`, each verified by its checksum.
 
-    It is in the folder that D2LEXT_DATA names, or else in the cache (D2LEXT_CACHE),
-    to which missing files are downloaded. Raises DataError, and its NoNetworkError
-    where a caller may continue with other data.
+    It is in the folder that D2LEXT_DATA names, or else in the cache (D2LEXT_CACHE), to
+    which missing files are downloaded. Raises DataError, or its subclass NoNetworkError
+    if the caller may continue with other data.
     """
     if os.environ.get("D2LEXT_DATA"):
         return _find_local(files, Path(os.environ["D2LEXT_DATA"]).expanduser())
@@ -56,14 +56,14 @@ def find(files: Files) -> Path:
 
 
 def cache_folder() -> Path:
-    """The folder of downloads: D2LEXT_CACHE, or the system's folder for caches."""
+    """The folder for downloads: D2LEXT_CACHE, or the system's cache folder."""
     folder = os.environ.get("D2LEXT_CACHE") or _pooch().os_cache("d2lext")
     return Path(folder).expanduser()
 
 
 def _pooch():
     with warnings.catch_warnings():
-        # In a notebook without ipywidgets it warns of a progress bar we do not use.
+        # In a notebook without ipywidgets, it warns about a progress bar we do not use.
         warnings.simplefilter("ignore")
         import pooch
     return pooch
@@ -133,7 +133,7 @@ def _no_answer(url):
         except requests.RequestException as error:
             answers.put(error)
 
-    # In a thread, because looking up a name has no timeout, and a connection's timeout
+    # In a thread, because a name lookup has no timeout, and a connection's timeout
     # restarts for each address of the host.
     threading.Thread(target=ask, daemon=True).start()
     host = urlsplit(url).netloc
@@ -149,20 +149,20 @@ def _no_answer(url):
 
 
 def _download(files, name, folder):
-    """Download one file: it appears in `folder` complete and verified, or not at all."""
+    """Download a file: it appears in `folder` complete and verified, or not at all."""
     url = files.url + name
     remedy = (
         "try again later, or set D2LEXT_DATA to a folder that holds "
         f"{files.name}/ with the files"
     )
     pooch = _pooch()
-    # Its messages name folders of this machine; the bar is enough.
+    # Its messages reveal this machine's folders; the bar is enough.
     pooch.get_logger().setLevel("WARNING")
     # pooch sets the total later, but it treats a bar without one as no bar.
     with tqdm(desc=name, total=1, unit="B", unit_scale=True, ncols=79) as bar:
         try:
-            # To a temporary file beside it, which takes the name once verified: two
-            # processes can download the same file at once.
+            # To a temporary file beside it, renamed once verified: two processes can
+            # download the same file at once.
             pooch.retrieve(
                 url,
                 known_hash=f"sha256:{files.sha256[name]}",
@@ -170,7 +170,7 @@ def _download(files, name, folder):
                 path=folder,
                 downloader=pooch.HTTPDownloader(timeout=TIMEOUT_S, progressbar=bar),
             )
-            (folder / name).chmod(0o644)  # temporary files are their owner's alone
+            (folder / name).chmod(0o644)  # temporary files are private to their owner
         except requests.RequestException as error:
             raise DataError(
                 f"{url} must arrive in full, but the download failed with "

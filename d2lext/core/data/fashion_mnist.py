@@ -62,15 +62,15 @@ class Source(NamedTuple):
 def load() -> Source:
     """The real Fashion-MNIST or, without a network, synthetic garments and a notice.
 
-    Raises `download.DataError` for files that are damaged, or missing from the folder
-    that D2LEXT_DATA names.
+    Raises `download.DataError` if files are damaged, or missing from the folder that
+    D2LEXT_DATA names.
     """
     try:
         folder = download.find(FILES)
     except download.NoNetworkError as error:
         print(_notice(error), flush=True)
         return _synthetic()
-    # The checksums, verified by `find`, determine the contents: they can be cached.
+    # The checksums, verified by `find`, determine the contents, which can thus be cached.
     return _read(folder, tuple(FILES.sha256.items()))
 
 

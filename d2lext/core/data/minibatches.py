@@ -1,6 +1,6 @@
 """Minibatches: which images are held out, the size and order of batches.
 
-All of it is NumPy, so equal seeds give equal batches in every framework.
+Everything is NumPy, so equal seeds give equal batches in every framework.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from d2lext.core.checks import check_positive
 from d2lext.core.data.fashion_mnist import NUM_TRAIN
 
 NUM_HELD_OUT = 10_000
-_SPLIT_SEED = 2017  # never change it: trained models would have seen held-out images
+_SPLIT_SEED = 2017  # never change it, or trained models will have seen held-out images
 
 
 def split(
@@ -22,8 +22,8 @@ def split(
     """Indices of the training images and of those held out for validation.
 
     The last 10,000 of one fixed permutation of the 60,000 are held out, whatever the
-    seed of training. `num_train` and `num_val` keep only the first of each part; None
-    means all.
+    training seed. `num_train` and `num_val` keep only the first of each part; None means
+    all.
     """
     order = np.random.Generator(np.random.PCG64(_SPLIT_SEED)).permutation(NUM_TRAIN)
     train, val = order[:-NUM_HELD_OUT], order[-NUM_HELD_OUT:]
@@ -120,7 +120,7 @@ class Batches(Minibatches):
 
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator[tuple]:
         """Each batch after `convert`."""
-        # Leaving the block ends the thread, also if a caller stops early.
+        # Leaving the block ends the thread, even if a caller stops early.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as worker:
             following = worker.submit(self._read, indices[0])
             for index in indices[1:]:

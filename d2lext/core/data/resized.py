@@ -1,7 +1,7 @@
-"""Images at another size: made once, then read from the cache.
+"""Resizes images once, then reads them from the cache.
 
-A cached file is named by what it was made from, appears complete or not at all, and is
-mapped into memory: an epoch reads only what it needs, and processes share it.
+A cached file is named after what it was made from, appears complete or not at all, and
+is mapped into memory: an epoch reads only what it needs, and processes share it.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from PIL import Image
 from d2lext.core.data.download import cache_folder
 from d2lext.core.files import replacing
 
-_AT_ONCE = 1000  # images between two writes
+_AT_ONCE = 1000  # images per write
 _MOST_IN_MEMORY = 2  # arrays: the training and the validation images
 _in_memory: dict[str, np.ndarray] = {}
 
@@ -21,8 +21,8 @@ _in_memory: dict[str, np.ndarray] = {}
 def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Images (n, h, w), uint8, at another `size` (height, width), read-only.
 
-    Where the cache is full or not writable, a notice says so and the images are kept
-    in memory.
+    If the cache is full or not writable, a notice says so and the images are kept in
+    memory.
     """
     size = size[0], size[1]
     if images.shape[1:] == size:
@@ -54,7 +54,7 @@ def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Images (n, h, w), uint8, at another `size` (height, width), by Pillow, bilinear."""
+    """Images (n, h, w), uint8, at another `size` (height, width), by Pillow (bilinear)."""
     height, width = size
     larger = np.empty((len(images), height, width), np.uint8)
     for i, image in enumerate(images):

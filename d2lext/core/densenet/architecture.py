@@ -1,6 +1,6 @@
-"""The layers of a DenseNet, with the names and shapes of their weights, by its options.
+"""The layers that a DenseNet's options give, with the names and shapes of their weights.
 
-Names and layouts are torchvision's, in which weights travel between the frameworks:
+Names and layouts are torchvision's, in which weights are exchanged between frameworks:
 convolutions (out, in, height, width), linear layers (out, in).
 """
 
@@ -14,7 +14,7 @@ from d2lext.core.densenet.family import VARIANTS
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with weights. `kind` is conv, norm or linear; `shape` its weight's."""
+    """A layer with weights. `kind` is conv, norm or linear; `shape` is its weight's."""
 
     name: str
     kind: str
@@ -33,10 +33,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The options that decide a DenseNet's weights (Huang et al., 2017, Sections 3, 4).
+    """The options that determine a DenseNet's weights (Huang et al., 2017, Sections 3, 4).
 
-    The defaults are those of the networks for ImageNet, and of `DenseNetBC`.
-    `small_images` selects the stem of the networks for CIFAR.
+    The defaults are those of the ImageNet networks, and of `DenseNetBC`. `small_images`
+    selects the stem of the CIFAR networks.
     """
 
     arch: tuple[int, ...]
@@ -67,8 +67,8 @@ class Architecture:
         """The architecture that a model's hyperparameters describe.
 
         What the first chapter's `DenseNet` lacks comes from its entry in VARIANTS. Raises
-        ValueError for values that no DenseNet can have, dropout's included, and TypeError
-        for other kinds of models.
+        ValueError for values that no DenseNet can have, including dropout's, and
+        TypeError for other kinds of models.
         """
         for name in ("arch", "growth_rate", "num_channels", "num_classes"):
             if not hasattr(model, name):
@@ -89,7 +89,7 @@ class Architecture:
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Architecture":
-        """The architecture with `options`; those that decide no weights are ignored."""
+        """The architecture with `options`; those that affect no weights are ignored."""
         names = {field.name for field in fields(cls)}
         return cls(**{name: options[name] for name in options if name in names})
 
@@ -97,7 +97,7 @@ class Architecture:
     def min_image_size(self) -> int:
         """The smallest height and width, in pixels, that reach the head."""
         halvings = len(self.arch) - 1
-        # A 3x3 pooling at stride 2 leaves n pixels of 2n - 1, and so does the stem.
+        # A 3x3 pooling at stride 2 maps 2n - 1 pixels to n, and so does the stem.
         return 2**halvings if self.small_images else 2 ** (halvings + 2) - 3
 
     def layers(self) -> list[Layer]:
@@ -123,7 +123,7 @@ class Architecture:
                 layers.append(_norm(f"{name}.norm", c))
                 layers.append(self._conv(f"{name}.conv", c, width, 1))
                 c = width
-        # torchvision's name for the last one, however many blocks there are.
+        # torchvision's name for the last norm, however many blocks there are.
         layers.append(_norm("features.norm5", c))
         return [*layers, Layer("classifier", "linear", (self.num_classes, c), True)]
 
@@ -141,7 +141,7 @@ class Architecture:
         )
 
     def options(self) -> dict[str, Any]:
-        """The options as a dict that JSON can hold."""
+        """The options as a dict for JSON."""
         return asdict(self) | {"arch": list(self.arch)}
 
     def _conv(self, name: str, c_in: int, c_out: int, size: int) -> Layer:

@@ -1,7 +1,7 @@
-"""Initial weights from NumPy, so that equal seeds give the same ones in every framework.
+"""Initial weights from NumPy, so that equal seeds give equal weights in every framework.
 
-While a seed is in force, that is while a Trainer builds a model, a backend's `init_cnn`
-and `init_he` draw from here; otherwise the framework draws. Weights are drawn in the
+While a seed is active, that is, while a Trainer builds a model, a backend's `init_cnn` and
+`init_he` draw weights here; otherwise the framework draws them. Weights are drawn in the
 order of the forward pass, in the layout (out, in, height, width).
 """
 
@@ -31,12 +31,12 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def draw_oihw(draw: Draw, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Weights of `shape` (out, in, h, w) or (out, in); None where no seed is in force."""
+    """Weights of `shape` (out, in, h, w) or (out, in); None if no seed is active."""
     return None if _generator is None else draw(shape, _generator)
 
 
 def draw_hwio(draw: Draw, shape: tuple[int, ...]) -> np.ndarray | None:
-    """As `draw_oihw`, but of `shape` (h, w, in, out) or (in, out)."""
+    """Like `draw_oihw`, but of `shape` (h, w, in, out) or (in, out)."""
     *window, c_in, c_out = shape
     weights = draw_oihw(draw, (c_out, c_in, *window))
     return None if weights is None else oihw_to_hwio(weights)
@@ -50,7 +50,7 @@ def xavier_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarr
 
 
 def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Normal with deviation sqrt(2 / fan_in) (He et al., 2015, Eq. 10)."""
+    """Normal with standard deviation sqrt(2 / fan_in) (He et al., 2015, Eq. 10)."""
     deviation = math.sqrt(2 / math.prod(shape[1:]))
     return rng.normal(0, deviation, shape).astype(np.float32)
 
@@ -58,10 +58,11 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 def initial_weights(
     architecture: Architecture, seed: int, conv: Draw = he_normal
 ) -> dict[str, np.ndarray]:
-    """All tensors of a DenseNet by canonical name, as `seed` gives them everywhere.
+    """All tensors of a DenseNet by canonical name, the same in all frameworks.
 
-    `conv` draws the weights of the convolutions, `xavier_uniform` those of the linear
-    layer. Biases are 0, and normalization starts as the identity.
+    `seed` determines them. `conv` draws the weights of the convolutions,
+    `xavier_uniform` those of the linear layer. Biases are 0, and normalization starts as
+    the identity.
     """
     rng = _new_generator(seed)
     weights = {}

@@ -1,7 +1,7 @@
-"""The two layouts of weights: (out, in, h, w), the canonical one, and (h, w, in, out).
+"""The two layouts of weights: the canonical one, (out, in, h, w), and (h, w, in, out).
 
-JAX and TensorFlow have the second. Linear layers are (out, in) and (in, out); arrays
-with one axis stay as they are.
+JAX and TensorFlow use the second. Linear layers are (out, in) and (in, out); arrays with
+one axis are the same in both.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Parity: how far apart the float32 results of two frameworks may lie."""
+"""Parity: how far apart the float32 results of two frameworks may be."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike
 from d2lext.core.densenet.architecture import Architecture
 
 Arrays = Mapping[str, np.ndarray]  # by canonical names
-# The largest difference allowed, as a share of the largest number compared. Each
-# operation of float32 rounds by up to 2^-24 = 6e-8, and frameworks sum in different
-# orders. A forward pass through some dozen layers thus reaches about 1e-6; in training
-# mode it also divides by a minibatch's deviations, which carry errors too; the backward
-# pass doubles the number of layers, and its sums cancel. A training step starts from
-# the errors of all steps before it.
+# The largest difference allowed, as a share of the largest number compared. Each float32
+# operation rounds by up to 2^-24 = 6e-8, and frameworks sum in different orders. Over a
+# few dozen layers, a forward pass thus reaches about 1e-6; in training mode it also
+# divides by a minibatch's deviations, which have errors too; the backward pass doubles
+# the number of layers, and its sums cancel. A training step inherits the errors of all
+# steps before it.
 TOLERANCES = {
     "logits, evaluation": 5e-6,
     "logits, training": 2e-5,
@@ -42,9 +42,9 @@ class Step(NamedTuple):
 def difference(a: Arrays | ArrayLike, b: Arrays | ArrayLike) -> float:
     """The largest difference between `a` and `b`, as a share of the largest number.
 
-    For dicts of arrays it is the largest of all. Arrays far smaller than the others
-    count as a tenth of the largest: the gradient of a bias that the next normalization
-    cancels is only rounding.
+    For dicts of arrays it is the largest over all of them. Arrays far smaller than the
+    others count as a tenth of the largest: the gradient of a bias that the next
+    normalization cancels is mere rounding.
     """
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         if list(a) != list(b):
@@ -55,7 +55,7 @@ def difference(a: Arrays | ArrayLike, b: Arrays | ArrayLike) -> float:
 
 
 def compare(step: Step, reference: Step) -> dict[str, float]:
-    """The differences of two results of `examine`, by the names in TOLERANCES.
+    """The differences between two results of `examine`, by the names in TOLERANCES.
 
     Both must keep the population variance: see `population`.
     """
@@ -70,11 +70,11 @@ def compare(step: Step, reference: Step) -> dict[str, float]:
 def population(
     statistics: Arrays, start: Arrays, counts: Mapping[str, int], steps: int = 1
 ) -> dict[str, np.ndarray]:
-    """PyTorch's running statistics after `steps` from `start`, as the others keep them.
+    """PyTorch's running statistics after `steps` from `start`, in the others' convention.
 
-    PyTorch takes the unbiased variance of the N = n * h * w numbers of a channel in a
-    minibatch, the others that of the population: what the steps added to a running
-    variance shrinks by (N - 1) / N. `counts` holds each layer's N by its name.
+    PyTorch uses the unbiased variance of the N = n * h * w numbers of a channel in a
+    minibatch, the others the population variance: what the steps added to a running
+    variance is scaled by (N - 1) / N. `counts` holds each layer's N by its name.
     """
     converted = dict(statistics)
     for name in statistics:
@@ -87,7 +87,7 @@ def population(
 
 
 def pixels(architecture: Architecture, size: int) -> dict[str, int]:
-    """The pixels that each normalization reads, by name, of square images of `size`."""
+    """The pixels that each normalization reads, by name, for square images of `size`."""
     sides = {"features.norm0": size // 2}
     size //= 1 if architecture.small_images else 4
     for layer in architecture.layers():

@@ -1,6 +1,6 @@
-"""The networks that have a name: what `create_model` builds.
+"""The named networks that `create_model` builds.
 
-Their numbers are in the chapter on the family, which exports them to `family.py`.
+Their parameters are in the chapter on the family, which exports them to `family.py`.
 """
 
 import difflib
@@ -22,7 +22,7 @@ _OPTIONS = sorted({field.name for field in fields(Architecture)} | {*_TRAINING, 
 
 
 def list_models(pattern: str = "") -> list[str]:
-    """The names that `create_model` knows, those that contain `pattern`."""
+    """The names that `create_model` knows, limited to those that contain `pattern`."""
     return [name for name in VARIANTS if pattern in name]
 
 
@@ -32,7 +32,7 @@ def architecture(name: str, **options: Any) -> Architecture:
 
 
 def model_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with which `DenseNetBC` is the network `name`."""
+    """The arguments that make `DenseNetBC` the network `name`."""
     options = _resolved(name, options)
     return {k: v for k, v in options.items() if k not in ("in_channels", "init")}
 
@@ -46,7 +46,7 @@ def initial_weights(
 
 
 def _resolved(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """What differs from the defaults of `Architecture`, and the initializer's name."""
+    """The differences from the defaults of `Architecture`, and the initializer's name."""
     if name not in VARIANTS:
         close = difflib.get_close_matches(name, VARIANTS) or list(VARIANTS)
         raise ValueError(

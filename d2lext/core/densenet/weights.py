@@ -1,7 +1,7 @@
-"""Weights by canonical name: whether they fit a network, and their way to files and back.
+"""Weights by canonical name: checks that they fit a network, and saves and loads them.
 
 A backend finds the layers of a model, and reads and writes their tensors; the rest is
-the same for all.
+shared.
 """
 
 import os
@@ -19,9 +19,9 @@ Arrays = dict[str, np.ndarray]
 class Weights:
     """A backend's public functions on weights.
 
-    They rest on three of its own: `match(model)` gives the architecture of a built
-    DenseNet, `read(model)` a copy of its weights by canonical name; `write(model, weights)`
-    sets weights that fit.
+    The backend provides three functions: `match(model)` gives the architecture of a built
+    DenseNet, `read(model)` a copy of its weights by canonical name, and
+    `write(model, weights)` sets weights that fit.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Weights:
         self._write(model, _check(weights, self._match(model)))
 
     def save_weights(self, model: Any, path: str | os.PathLike) -> None:
-        """Write the weights to `path`, as safetensors that every framework here reads."""
+        """Write the weights to `path`, as safetensors that every backend can load."""
         architecture = self._match(model)
         formats.write(path, _check(self._read(model), architecture), architecture)
 
     def load_weights(self, model: Any, path: str | os.PathLike) -> None:
         """Give `model` the weights in the file at `path`.
 
-        It may come from `save_weights`, torchvision, Keras or Gluon, which its content
-        tells. Raises ValueError, and changes nothing, unless all tensors fit.
+        It may come from `save_weights`, torchvision, Keras or Gluon; the format is
+        inferred. Raises ValueError, and changes nothing, unless all tensors fit.
         """
         self.set_weights(model, _load(path, self._match(model)))
 
@@ -68,7 +68,7 @@ class Weights:
 def match(model: Any, layers: Sequence[tuple[str, tuple[int, ...]]]) -> Architecture:
     """The architecture of `model`, whose layers have these kinds and shapes.
 
-    Raises ValueError where they are not those that its hyperparameters describe.
+    Raises ValueError if they are not those that its hyperparameters describe.
     """
     in_channels = layers[0][1][1] if layers and layers[0][0] == "conv" else 1
     architecture = Architecture.of(model, in_channels)
@@ -99,7 +99,7 @@ def not_built(model: Any) -> ValueError:
 def _check(weights: Arrays, architecture: Architecture) -> Arrays:
     """The `weights` in canonical order, contiguous; ValueError unless they fit exactly.
 
-    A missing or unknown name, a wrong shape or type and infinite numbers do not.
+    Missing or unknown names, wrong shapes or types, and non-finite numbers do not fit.
     """
     shapes = architecture.tensors()
     formats.check(weights, shapes, "the weights")
@@ -109,8 +109,8 @@ def _check(weights: Arrays, architecture: Architecture) -> Arrays:
 def _load(path: str | os.PathLike, architecture: Architecture) -> Arrays:
     """The weights in a file of any format that `formats` knows.
 
-    Raises ValueError where the file is damaged, of unknown format, or does not fit;
-    where it names its architecture, the error names the first difference.
+    Raises ValueError if the file is damaged, of unknown format, or does not fit; if it
+    names its architecture, the error names the first difference.
     """
     saved = formats.read_metadata(path)
     for name, here in architecture.options().items():

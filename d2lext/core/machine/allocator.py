@@ -1,8 +1,8 @@
-"""Keep the pages of large buffers instead of returning them to the system.
+"""Keeps the pages of large buffers instead of returning them to the system.
 
-A training step allocates and frees the same large tensors again and again. By
-default glibc maps each of them afresh, and the system clears every page before the
-first write: about half the time of a step on a CPU. Without glibc this does nothing.
+A training step allocates and frees the same large tensors again and again. By default,
+glibc maps fresh pages for each of them, and the system clears every page before the first
+write: about half the time of a step on a CPU. Without glibc this does nothing.
 """
 
 import ctypes

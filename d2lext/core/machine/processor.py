@@ -22,7 +22,7 @@ def cpu_name() -> str:
 def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 faster than float32.
 
-    It does with AVX-512 BF16 or AMX; otherwise libraries emulate it, more slowly.
+    It does with AVX-512 BF16 or AMX; otherwise libraries emulate it, which is slower.
     """
     return bool({"avx512_bf16", "amx_bf16"} & set(_cpuinfo("flags").split()))
 

@@ -1,4 +1,4 @@
-"""Import a library without its start-up log."""
+"""Imports a library without its start-up log."""
 
 import contextlib
 import os

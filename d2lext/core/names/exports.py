@@ -1,8 +1,8 @@
 """Names that a backend's package looks up on demand: the chapters', and the rest of d2l's.
 
 The chapters define the models; `python build.py export` writes them to
-`d2lext/<backend>/<chapter>.py`. They import the package, which therefore imports them
-only when they are first asked for.
+`d2lext/<backend>/<chapter>.py`. These modules import the package, which therefore imports
+them only on first use.
 """
 
 import functools
@@ -27,9 +27,9 @@ EXPORTED = {
 def lookup(package: str, name: str) -> Any:
     """The public `name` of the backend `package` (such as "d2lext.torch").
 
-    The name of a network in the registry is a function that creates it. Anything that no
+    A network's name in the registry is a function that creates it. Anything that no
     chapter exports comes from the installed d2l. Raises AttributeError for a name that
-    d2l lacks too.
+    d2l lacks, too.
     """
     if name in EXPORTED:
         return getattr(importlib.import_module(f"{package}.{EXPORTED[name]}"), name)
@@ -43,8 +43,8 @@ def lookup(package: str, name: str) -> Any:
 
 def variants() -> list[str]:
     """The names of the registry, each of which is also a function."""
-    # Imported only here: the builder writes `family`, which the registry imports, and
-    # itself imports this module.
+    # Imported only here: the registry imports `family`, which the builder writes, and the
+    # builder imports this module.
     from d2lext.core.densenet.registry import list_models
 
     return list_models()

@@ -1,8 +1,8 @@
 """The names of d2l 1.0.3 that d2lext does not define, from the installed package.
 
-Dive into Deep Learning has many chapters; d2lext redoes what the convolutional ones
-need. Any other name loads `d2l.<backend>` on first use. What has changed since its
-release is fixed in the loaded code, not in the frameworks.
+Dive into Deep Learning has many chapters; d2lext redoes what the convolutional ones need.
+Any other name loads `d2l.<backend>` on first use. What broke since its release is fixed
+in the loaded code, not in the frameworks.
 """
 
 import difflib
@@ -17,7 +17,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-# d2l imports these at its top but needs them in few places: they are imported there.
+# d2l imports these at the top but needs them in few places: we import them there.
 _LATE = (
     "pandas",
     "scipy.spatial",
@@ -69,7 +69,7 @@ def _load(original: str) -> types.ModuleType:
         spec = importlib.util.find_spec(original)
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"No module named {original!r}", name=original)
-        # First what d2l draws with, which must not import a placeholder.
+        # First d2l's plotting libraries, which must not import a placeholder.
         importlib.import_module("matplotlib.pyplot")
         importlib.import_module("IPython.display")
         source = Path(spec.origin).read_text("utf-8")
@@ -100,7 +100,7 @@ class _Late(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        # While d2l loads, what it imports from this module is late, too.
+        # While d2l loads, names that it imports from this module are placeholders, too.
         if sys.modules.get(self.__name__) is self:
             return _Late(f"{self.__name__}.{name}")
         return getattr(self._import(), name)
@@ -112,7 +112,7 @@ class _Late(types.ModuleType):
         library = self.__name__.partition(".")[0]
         try:
             return pkgutil.resolve_name(self.__name__)
-        # If built for another version of its framework, it may raise anything.
+        # A module built for another version of its framework may raise anything.
         except Exception as error:
             raise ImportError(
                 f"this part of d2l needs {library} ({error}): pip install {library}",

@@ -1,1 +1,1 @@
-"""Training without a framework: the loop, and what goes on around it."""
+"""Training without a framework: the loop, and everything around it."""

@@ -1,4 +1,4 @@
-"""Where a training cannot succeed: what is wrong, and what to change."""
+"""Advice when training cannot succeed: what is wrong, and what to change."""
 
 import contextlib
 import math
@@ -9,16 +9,16 @@ from d2lext.core.training import report
 
 
 def check_batches(trainer: Any) -> None:
-    """Raise FloatingPointError if a batch that is not drawn yet had no finite loss."""
+    """Raise FloatingPointError if a batch not yet drawn had a loss that is not finite."""
     current = trainer.current
     for values, _ in current.batches.floats(current.drawn):
         _check_finite(trainer, values)
 
 
 def check_losses(trainer: Any, values: dict[str, float]) -> None:
-    """Raise FloatingPointError if a loss of the validation is not finite.
+    """Raise FloatingPointError if a validation loss is not finite.
 
-    Other values may be NaN: a metric says so where it is undefined.
+    Other values may be NaN: a metric that is undefined.
     """
     _check_finite(trainer, {k: v for k, v in values.items() if "loss" in k})
 
@@ -40,7 +40,7 @@ def _check_finite(trainer: Any, values: dict[str, float]) -> None:
 
 @contextlib.contextmanager
 def on_memory(trainer: Any) -> Iterator[None]:
-    """Raise MemoryError with advice where a framework runs out of memory within."""
+    """Raise MemoryError with advice if a framework runs out of memory within the block."""
     try:
         yield
     except Exception as error:

@@ -11,8 +11,8 @@ Batch = tuple[dict[str, Any], int]
 class Averages:
     """The values of batches, and their means over examples.
 
-    A batch counts in proportion to its size, since the last one may be smaller. Values
-    stay where they are (on a device, perhaps not yet computed) until they are read.
+    Batches are weighted by size, since the last one may be smaller. Values stay where
+    they are (on a device, perhaps not yet computed) until they are read.
     """
 
     def __init__(self, batches: Iterable = ()):

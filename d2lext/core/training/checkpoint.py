@@ -1,7 +1,7 @@
-"""The file of a checkpoint, which is complete whenever a process is killed.
+"""The file of a checkpoint, which is complete even if the process is killed.
 
-A checkpoint is NumPy's .npz, in which each array has a checksum, and what is not an
-array is JSON: reading it executes nothing.
+A checkpoint is a NumPy .npz file, in which each array has a checksum and everything else
+is JSON: reading it executes nothing.
 """
 
 import itertools
@@ -22,21 +22,20 @@ _fits = itertools.count(1)
 def save(path: str | Path, record: dict[str, Any], arrays: Arrays) -> None:
     """Write `record`, of JSON's types, and the dict `arrays` to the file `path`.
 
-    The checkpoint that was there is kept beside it (`before(path)`). At any moment at
-    least one of the two is complete. Raises OSError where there is no room, and then
-    nothing has changed.
+    The previous checkpoint is kept beside it (`before(path)`). At any moment at least one
+    of the two is complete. Raises OSError, and changes nothing, if there is no room.
     """
     path = Path(path)
-    # The points of a notebook's own curve may be scalars of any library.
+    # The points of a notebook's own curves may be scalars of any library.
     text = np.frombuffer(json.dumps(record, default=float).encode(), np.uint8)
     members: dict[str, Any] = {_RECORD: text, **arrays}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Only one process writes it, so that any unfinished part is a killed one's.
+        # Only one process writes it, so any partial file is from a killed one.
         with replacing(path, abandoned_after_s=0) as file:
             np.savez(file, **members)
             file.flush()  # if there is no room for it, nothing has changed
-            # A damaged one must not take the place of the one before it.
+            # A damaged checkpoint must not replace the one before it.
             if path.exists() and _is_complete(path):
                 os.replace(path, before(path))
     except OSError as error:
@@ -44,10 +43,10 @@ def save(path: str | Path, record: dict[str, Any], arrays: Arrays) -> None:
 
 
 def load(path: str | Path) -> tuple[dict[str, Any], Arrays] | None:
-    """(record, arrays) of the checkpoint `path`; None where there is none.
+    """(record, arrays) of the checkpoint `path`; None if there is none.
 
-    Of a damaged one the checkpoint before it is taken, and a notice says so. Raises
-    ValueError where neither can be read.
+    If it is damaged, the one before it is used, and a notice says so. Raises ValueError
+    if neither can be read.
     """
     problems = []
     for candidate in (Path(path), before(path)):
@@ -57,7 +56,7 @@ def load(path: str | Path) -> tuple[dict[str, Any], Arrays] | None:
             continue
         except MemoryError:
             raise
-        # What reads a damaged file raises whatever its bytes lead to.
+        # What a damaged file raises depends on its bytes.
         except Exception as error:
             problems.append(f"{candidate} ({error})")
             continue
@@ -75,15 +74,15 @@ def load(path: str | Path) -> tuple[dict[str, Any], Arrays] | None:
 
 
 def before(path: str | Path) -> Path:
-    """Where the checkpoint before the newest one is."""
+    """The path of the checkpoint before the newest one."""
     path = Path(path)
     return path.with_name(path.name + ".before")
 
 
 def of_next_fit() -> Path | None:
-    """A path in the folder D2LEXT_CHECKPOINTS, another one for each call, or None.
+    """A path in the folder D2LEXT_CHECKPOINTS, different for each call, or None.
 
-    So an interrupted recording resumes without any word of it in the chapter.
+    It lets an interrupted recording resume without any code for it in the chapter.
     """
     folder = os.environ.get("D2LEXT_CHECKPOINTS")
     return Path(folder) / f"fit-{next(_fits)}.npz" if folder else None
@@ -107,8 +106,8 @@ def _advice(error: OSError, arrays: Arrays) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    # Reading an array to its end compares its checksum. NumPy would not close the file
-    # that it has opened itself and then finds damaged.
+    # Reading an array to its end checks its checksum. NumPy would not close a file that
+    # it opens itself and then finds damaged.
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = dict(archive)
     return json.loads(arrays.pop(_RECORD).tobytes()), arrays

@@ -1,4 +1,4 @@
-"""The curves of a training, drawn on the model's board while it runs."""
+"""Training curves, drawn on the model's board while training runs."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ from d2lext.core.training import advice
 
 
 class Drawing:
-    """Draws a trainer's losses: several points an epoch, each the mean of its batches."""
+    """Draws a trainer's losses: several points per epoch, each the mean of its batches."""
 
     def __init__(self, trainer: Any):
         self.trainer = trainer
@@ -16,14 +16,14 @@ class Drawing:
 
     def train_batch(self) -> None:
         """After a training batch: draw, once there are enough for a point."""
-        # Reading a value waits for a GPU, which would idle: once an epoch will do.
+        # Reading a value waits for the GPU and leaves it idle: once an epoch is enough.
         if self.trainer.gpus or not self._expected:
             return
         if len(self.trainer.current.batches) % self._per_point == 0:
             self.train_end()
 
     def train_end(self) -> None:
-        """Draw the training batches that are not drawn yet."""
+        """Draw the training batches that have not been drawn yet."""
         current, epoch = self.trainer.current, self.trainer.epoch
         advice.check_batches(self.trainer)
         end = len(current.batches)

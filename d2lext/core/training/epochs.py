@@ -28,7 +28,7 @@ class Epoch:
         self._start: float | None = None
 
     def start_clock(self) -> None:
-        """Measure from now on, in addition to `seconds`."""
+        """Start measuring, in addition to `seconds`."""
         self._start = time.perf_counter() - self.seconds
 
     def stop_clock(self) -> float:
@@ -39,32 +39,32 @@ class Epoch:
 
 
 def num_epochs(max_epochs: int) -> int:
-    """The epochs that a run makes: fewer than `max_epochs` in the short modes."""
+    """The number of epochs to run: fewer than `max_epochs` in the short modes."""
     limit = 1 if provenance.fast_mode() else provenance.epoch_limit()
     return min(max_epochs, limit or max_epochs)
 
 
 def most_batches(train: bool) -> int | None:
-    """How many batches of an epoch are used at most; None means all."""
+    """The most batches that an epoch may use; None means all."""
     if not provenance.fast_mode():
         return None
     return FAST_TRAIN_BATCHES if train else FAST_VAL_BATCHES
 
 
 def expected_batches(loader: Any, train: bool) -> int:
-    """How many batches of `loader` an epoch will use, 0 where that is unknown."""
+    """How many batches of `loader` an epoch will use, 0 if unknown."""
     known = filter(None, (most_batches(train), operator.length_hint(loader)))
     return min(known, default=0)
 
 
 def rereadable(make_loader: Callable[[], Any]) -> Any:
-    """The loader, to be read once an epoch; None where there is none."""
+    """The loader, readable once per epoch; None if there is none."""
     loader = make_loader()
     return _Reread(make_loader) if isinstance(loader, Iterator) else loader
 
 
 class _Reread:
-    """Batches that can be read only once, such as a generator's: made again each time."""
+    """Batches that can be read only once, such as a generator's: recreated each time."""
 
     def __init__(self, make: Callable[[], Iterator]):
         self._make = make

@@ -1,4 +1,4 @@
-"""Ctrl-C, noted at once and obeyed when the program is ready."""
+"""Ctrl-C, noted at once and acted on when the program is ready."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ class Interrupt:
     """Within `with Interrupt() as interrupt:`, Ctrl-C only sets `interrupt.asked`.
 
     The block checks it where it can stop without loss. A second Ctrl-C stops at once.
-    Outside the main thread, which alone gets signals, nothing changes.
+    Outside the main thread, the only one that gets signals, nothing changes.
     """
 
     asked = False

@@ -13,7 +13,7 @@ from d2lext.core.training.steps import Steps
 
 
 class Preparation(Steps, HyperParameters):
-    """The options of a trainer, and all that comes before the first batch."""
+    """The options of a trainer, and everything before the first batch."""
 
     max_epochs: int
     precision: str
@@ -44,15 +44,15 @@ class Preparation(Steps, HyperParameters):
 
     @property
     def num_epochs(self) -> int:
-        """The epochs that this run makes: fewer than `max_epochs` in short modes."""
+        """The number of epochs in this run: fewer than `max_epochs` in the short modes."""
         return epochs.num_epochs(self.max_epochs)
 
     def prepare_data(self, data: Any) -> None:
         """Make the loaders, the training set's in the order that `seed` fixes."""
         self.device, self.data = self.find_device(), data
         data.seed, data.device = self.seed, self.device
-        # Some layers have no weights before they have seen a batch. It comes from a
-        # loader of its own: taking it must not use up an epoch's order.
+        # Some layers have no weights until they have seen a batch. We take it from a
+        # separate loader, so as not to use up an epoch's order.
         self.sample = next(iter(data.train_dataloader()), None)
         if self.sample is None:
             raise ValueError(
@@ -61,7 +61,7 @@ class Preparation(Steps, HyperParameters):
             )
         self.train_dataloader = epochs.rereadable(data.train_dataloader)
         self.val_dataloader = epochs.rereadable(data.val_dataloader)
-        # 0 where a loader does not know.
+        # 0 if a loader does not know.
         self.num_train_batches = operator.length_hint(self.train_dataloader)
         self.num_val_batches = operator.length_hint(self.val_dataloader)
 
@@ -88,7 +88,7 @@ class Preparation(Steps, HyperParameters):
         return itertools.islice(self.val_dataloader, epochs.most_batches(train=False))
 
     def expected_batches(self, train: bool) -> int:
-        """How many batches an epoch will have, 0 where that is unknown."""
+        """How many batches an epoch will have, 0 if unknown."""
         loader = self.train_dataloader if train else self.val_dataloader
         return epochs.expected_batches(loader, train)
 

@@ -1,4 +1,4 @@
-"""The progress bar of a training: batches, rate and time left."""
+"""The progress bar of training: batches, rate and time left."""
 
 import sys
 
@@ -6,10 +6,10 @@ from tqdm import tqdm
 
 
 def bar(total: int, done: int = 0) -> tqdm:
-    """A bar over `total` batches (0: unknown), `done` of which are behind us.
+    """A bar over `total` batches (0: unknown), of which `done` are finished.
 
-    It is shown in a terminal and in a notebook, unless TQDM_DISABLE is set, as it is
-    while a notebook is recorded.
+    It is shown in a terminal and in a notebook unless TQDM_DISABLE is set, as it is while
+    a notebook is recorded.
     """
     silent: dict[str, bool] = {} if _is_watched() else {"disable": True}
     return tqdm(
@@ -25,7 +25,7 @@ def bar(total: int, done: int = 0) -> tqdm:
 def _is_watched() -> bool:
     if sys.stderr is None:
         return False
-    # If IPython is not loaded, this is no notebook.
+    # Without IPython loaded, this is not a notebook.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None

@@ -1,4 +1,4 @@
-"""What produced a result: the versions, and the modes that shorten a run."""
+"""What produced a result: versions, and modes that shorten a run."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ def epoch_limit() -> int | None:
 
 def versions(*packages: str) -> str:
     """The versions of `packages`, NumPy, d2lext and Python, as one line."""
-    # Not from the metadata: TensorFlow is also distributed as tensorflow-cpu.
+    # Not from metadata, because TensorFlow is also distributed as tensorflow-cpu.
     parts = [f"{p} {import_module(p).__version__}" for p in (*packages, "numpy")]
     python = f"Python {platform.python_version()}"
     return ", ".join([*parts, f"d2lext {d2lext.__version__}", python])

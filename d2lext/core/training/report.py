@@ -1,4 +1,4 @@
-"""What a trainer prints: what shortens a run, its results, what produced them."""
+"""What a trainer prints: whether a run is shortened, its results, what produced them."""
 
 import operator
 from typing import Any
@@ -8,14 +8,14 @@ from d2lext.core.training.epochs import FAST_TRAIN_BATCHES
 
 
 def beginning(trainer: Any) -> None:
-    """Say what makes this training shorter, or slower, than its reader may expect."""
+    """Say what makes this training shorter or slower than a reader may expect."""
     shortened(trainer.max_epochs, trainer.num_epochs, FAST_TRAIN_BATCHES)
     if trainer.num_gpus and not trainer.gpus:
         print("No GPU found: training on the CPU, which takes longer.")
 
 
 def end(trainer: Any) -> None:
-    """Print the result of a training, and what produced it."""
+    """Print the result of the training, and what produced it."""
     if trainer.history:  # a notebook's own fit_epoch may keep none
         results(trainer.history, trainer.num_train_examples, trainer.data)
     auto = " (auto)" if trainer.precision == "auto" else ""
@@ -28,7 +28,7 @@ def end(trainer: Any) -> None:
 
 
 def shortened(max_epochs: int, num_epochs: int, num_batches: int) -> None:
-    """Say so if a run is shorter than its `max_epochs`; None where it is not."""
+    """Say so if a run is shorter than its `max_epochs`."""
     if provenance.fast_mode():
         print(
             f"D2LEXT_FAST is set: {num_batches} batches instead of {max_epochs} epochs. "
@@ -58,7 +58,7 @@ def results(history: list[dict[str, Any]], num_examples: int, data: Any) -> None
 
 
 def numbers(values: dict[str, float]) -> str:
-    """The losses and accuracies among `values`, as a reader says them."""
+    """The losses and accuracies among `values`, in words."""
     return ", ".join(
         f"{name(key)} {value:.3f}"
         for key, value in values.items()
@@ -73,7 +73,7 @@ def name(key: str) -> str:
 
 
 def kind(data: Any) -> str:
-    """What the examples of `data` are called, synthetic ones by that name."""
+    """What the examples of `data` are called; synthetic ones are called synthetic."""
     origin = getattr(getattr(data, "source", None), "origin", None)
     names = {None: "examples", "real": "images"}
     return names.get(origin, f"{origin} images")

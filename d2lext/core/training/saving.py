@@ -1,4 +1,4 @@
-"""A training saved after each epoch and on Ctrl-C, and resumed from there."""
+"""Saves training after each epoch and on Ctrl-C, and resumes from there."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ from d2lext.core.training.interrupt import Interrupt
 class Saving:
     """The checkpoint of a trainer; within `with saving:`, Ctrl-C waits for it.
 
-    Without a path nothing is saved, and Ctrl-C is Python's.
+    Without a path nothing is saved, and Ctrl-C works as usual.
     """
 
     def __init__(self, trainer: Any):
@@ -36,20 +36,20 @@ class Saving:
             self.interrupt.__exit__()
 
     def batch_end(self) -> None:
-        """If Ctrl-C has been pressed: save the training within its epoch, and stop."""
+        """If Ctrl-C was pressed, save the training mid-epoch and stop."""
         if self.interrupt.asked:
             advice.check_batches(self.trainer)
             self.trainer.current.stop_clock()
             self.epoch_end()
 
     def epoch_end(self) -> None:
-        """Save the training; stop if Ctrl-C has been pressed."""
+        """Save the training; stop if Ctrl-C was pressed."""
         self.save()
         if self.interrupt.asked:
             raise KeyboardInterrupt(f"the training is saved in {self.path}")
 
     def save(self) -> None:
-        """Write the checkpoint, if one is wanted, as of the last finished step."""
+        """Write the checkpoint, if one was requested, as of the last finished step."""
         if not self.path:
             return
         trainer, current = self.trainer, self.trainer.current
@@ -68,15 +68,15 @@ class Saving:
         checkpoint.save(self.path, record, trainer.get_state())
 
     def resume(self) -> None:
-        """Resume from the checkpoint where there is one.
+        """Resume from the checkpoint if there is one.
 
-        Raises ValueError if it is of another training, or damaged.
+        Raises ValueError if it is damaged, or from a different training.
         """
         found = checkpoint.load(self.path)
         record: dict[str, Any] = found[0] if found else {}
         arrays: dict[str, np.ndarray] = found[1] if found else {}
-        if not record.get("epoch") and not record.get("batches"):  # of no step
-            self.save()  # if that fails, we should know now and not after an epoch
+        if not record.get("epoch") and not record.get("batches"):  # before any step
+            self.save()  # if that fails, we should know now, not after an epoch
             return
         self._check(record, arrays)
         trainer = self.trainer
@@ -94,7 +94,7 @@ class Saving:
         trainer.model.board.restore(record["board"])
 
     def _check(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Raise ValueError unless the checkpoint is of this training."""
+        """Raise ValueError unless the checkpoint is from this training."""
         for key, value in identity(self.trainer).items():
             if record["training"].get(key) != value:
                 raise ValueError(
@@ -113,7 +113,7 @@ class Saving:
 
 
 def identity(trainer: Any) -> dict[str, str]:
-    """What must be equal for a training to be resumed from a checkpoint, as text."""
+    """What must be equal to resume from a checkpoint, as text."""
     values = {
         **trainer.network_options(),
         "framework": trainer.distributions[0],

@@ -14,7 +14,7 @@ class Steps:
     distributions: tuple[str, ...] = ()  # whose versions a result depends on
     devices: Any  # the backend's module of devices: cpu, gpu, num_gpus
     seed: int
-    gpus: list  # the GPUs to train on; without one it is the CPU
+    gpus: list  # the GPUs to train on; the CPU if empty
     model: Any
 
     def find_gpus(self, num_gpus: int) -> list:
@@ -31,7 +31,7 @@ class Steps:
         return self.gpu_name() if self.gpus else f"CPU: {processor.cpu_name()}"
 
     def gpu_name(self) -> str:
-        """The name of the GPU that it trains on."""
+        """The name of the GPU to train on."""
         raise NotImplementedError
 
     def fastest(self) -> tuple[str, bool]:
@@ -43,11 +43,11 @@ class Steps:
         raise NotImplementedError
 
     def only_deterministic(self) -> contextlib.AbstractContextManager:
-        """A context in which the framework uses deterministic algorithms alone."""
+        """A context in which the framework uses only deterministic algorithms."""
         return contextlib.nullcontext()
 
     def network_options(self) -> dict[str, Any]:
-        """The options of the model, by which a checkpoint recognises it."""
+        """The options of the model, which identify it in a checkpoint."""
         return dict(getattr(self.model, "hparams", {}))
 
     def prepare_batch(self, batch: Any) -> Any:

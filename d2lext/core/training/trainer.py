@@ -1,7 +1,7 @@
 """The training loop on one page, in the order and with the names of d2l.
 
 What comes before it is in `preparation`, what a framework adds in `steps`, and what
-goes on around it (curves, checkpoint, Ctrl-C, bar, advice) in `watch`.
+happens around it (curves, checkpoint, Ctrl-C, bar, advice) in `watch`.
 """
 
 import itertools
@@ -19,25 +19,25 @@ from d2lext.core.training.watch import Watch
 class Trainer(Preparation):
     """Fit a model to data for `max_epochs` passes over the training set.
 
-    With `num_gpus` >= 1 it trains on a GPU when there is one. `seed` fixes the order
-    of the examples, dropout, and the initial weights of a model that is not built yet.
+    With `num_gpus` >= 1 it trains on a GPU if there is one. `seed` fixes the order of
+    the examples, dropout, and the initial weights of a model that is not built yet.
     After `fit`, `history` holds a dict for each epoch: epoch, train_loss, val_loss,
     val_acc, train_seconds, val_seconds.
 
     `precision` is that of the training steps: "fp32", or "bf16" for products of
     bfloat16 numbers, with float32 parameters and statistics. `compile` says whether a
-    step is compiled before it runs. "auto" and None choose the fastest for the framework
-    and the kind of machine, as measured. Evaluation is float32.
+    step is compiled before it runs. "auto" and None choose what we measured to be fastest
+    for the framework and the kind of machine. Evaluation is in float32.
 
     `checkpoint` is a file to which the training is saved after each epoch and on
-    Ctrl-C; where it exists already, `fit` resumes from it. It holds what the framework
+    Ctrl-C; if it already exists, `fit` resumes from it. It holds what the framework
     counts as the model's parameters and buffers; after Ctrl-C within an epoch, a loader
-    that shuffles by itself gives other batches. With `deterministic`, equal runs give
-    equal bits, on the same machine with as many threads.
+    that does its own shuffling gives different batches. With `deterministic`, equal runs
+    give equal bits on the same machine with the same number of threads.
     """
 
     def fit(self, model: Any, data: Any) -> None:
-        """Train `model` on `data` and print the result with what produced it."""
+        """Train `model` on `data`; print the result and what produced it."""
         report.beginning(self)
         self.seed_framework()
         self.prepare_data(data)
@@ -46,7 +46,7 @@ class Trainer(Preparation):
         self.history, self.num_train_examples = [], 0
         self.train_batch_idx = self.val_batch_idx = 0
         self.begin_epoch(0)
-        with Watch(self) as self.watch:  # may resume in a later epoch
+        with Watch(self) as self.watch:  # may resume from a later epoch
             for epoch in range(self.epoch, self.num_epochs):
                 self.fit_epoch()
                 self.begin_epoch(epoch + 1)
@@ -59,7 +59,7 @@ class Trainer(Preparation):
 
     def fit_epoch(self) -> None:
         """One pass over the training set, then one over the validation set."""
-        current = self.current  # with the batches of before, if it is resumed
+        current = self.current  # with its earlier batches, if resumed
         current.start_clock()
         for batch in self.train_batches(skip=len(current.batches)):
             logged = self.train_step(self.prepare_batch(batch))
@@ -89,7 +89,7 @@ class Trainer(Preparation):
         return averages
 
     def test(self, data: Any) -> None:
-        """Print the loss and accuracy on the test set: once, when all is decided.
+        """Print the loss and accuracy on the test set: once, after every decision.
 
         They are kept in `test_metrics`.
         """

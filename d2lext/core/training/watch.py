@@ -1,4 +1,4 @@
-"""What goes on around the loop: curves, a checkpoint, Ctrl-C, a bar, advice."""
+"""What happens around the loop: curves, a checkpoint, Ctrl-C, a bar, advice."""
 
 import contextlib
 from typing import Any
@@ -9,7 +9,7 @@ from d2lext.core.training.saving import Saving
 
 
 class Watch(contextlib.ExitStack):
-    """Surrounds the epochs of a trainer, which tells it of each batch and each epoch."""
+    """Surrounds a trainer's epochs; the trainer reports each batch and epoch to it."""
 
     def __init__(self, trainer: Any):
         super().__init__()
@@ -22,11 +22,11 @@ class Watch(contextlib.ExitStack):
         trainer = self.trainer
         if trainer.deterministic:
             self.enter_context(trainer.only_deterministic())
-        self.enter_context(self.saving)  # which may resume in a later epoch
+        self.enter_context(self.saving)  # may resume from a later epoch
         per_epoch = trainer.expected_batches(True) + trainer.expected_batches(False)
         done = trainer.epoch * per_epoch + len(trainer.current.batches)
         self._bar = progress.bar(trainer.num_epochs * per_epoch, done)
-        # A bar has a stream in it: with one, a model could not be copied afterwards.
+        # A bar holds a stream: keeping one would prevent copying the model afterwards.
         self.callback(vars(self).pop, "_bar")
         self.enter_context(self._bar)
         self.enter_context(advice.on_memory(trainer))
@@ -42,7 +42,7 @@ class Watch(contextlib.ExitStack):
         self.drawing.train_end()
 
     def val_batch(self) -> None:
-        """After each batch of the validation."""
+        """After each validation batch."""
         self._advance()
 
     def val_end(self, values: dict[str, float]) -> None:
@@ -51,11 +51,11 @@ class Watch(contextlib.ExitStack):
         self.drawing.draw(self.trainer.epoch + 1, values)
 
     def epoch_end(self) -> None:
-        """After an epoch: save the training, and stop if Ctrl-C has been pressed."""
+        """After an epoch: save the training, and stop if Ctrl-C was pressed."""
         self.saving.epoch_end()
 
     def _advance(self) -> None:
-        """Move the bar, and stop here if Ctrl-C has been pressed."""
+        """Advance the bar, and stop here if Ctrl-C was pressed."""
         text = f"epoch {self.trainer.epoch + 1}/{self.trainer.num_epochs}"
         self._bar.set_description(text, refresh=False)
         self._bar.update()

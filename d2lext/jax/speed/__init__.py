@@ -1,1 +1,1 @@
-"""What makes JAX faster: other ways to compute what XLA computes slowly on a CPU."""
+"""What makes JAX faster: alternatives to what XLA computes slowly on a CPU."""

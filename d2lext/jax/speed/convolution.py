@@ -1,9 +1,9 @@
 """A convolution and its gradients as matrix products, which a CPU computes quickly.
 
-XLA's own convolutions reach about a third of a CPU's rate, and it computes the gradient
-of the weights as a convolution with a window as large as the image. Products reach most
-of the rate, in bfloat16 too where the processor has instructions for it. The price is
-patches: copies of an array, one for each position of the window.
+XLA's own convolutions reach about a third of a CPU's peak rate, and it computes the
+gradient of the weights as a convolution with a window as large as the image. Matrix
+products reach most of the peak, in bfloat16 too if the processor supports it. The price
+is patches: copies of an array, one for each position of the window.
 
 Images are (n, h, w, c) and weights (h, w, in, out), with any number of axes between.
 """
@@ -18,8 +18,8 @@ from jax.experimental.layout import Layout, with_layout_constraint
 def conv_by_products(params, dtype):
     """The convolution with XLA's `params`, from float32 to float32.
 
-    `dtype`, if given, is that of the factors in the products; sums are float32. On other
-    devices than CPUs, and with groups or dilation, XLA convolves.
+    `dtype`, if given, is that of the factors in the products; sums are float32. On
+    devices other than CPUs, and with groups or dilation, XLA convolves.
     """
     strides, padding = params["window_strides"], params["padding"]
     unit = set(strides) == {1}
@@ -92,8 +92,8 @@ def _correlate(X, W, strides, padding):
     if c_out >= c_in or window[0] == 1 or set(strides) != {1}:
         P = _patches(X, window, strides, padding)
         return _dot(P, W.reshape(-1, c_out))
-    # Fewer channels come out than go in: patches along the other axes only, and the
-    # contribution of each to the k rows around it.
+    # Fewer output than input channels: patches along the other axes only, and each one's
+    # contribution to the k rows around it.
     k, (lo, hi) = window[0], padding[0]
     P = _patches(X, [1, *window[1:]], strides, [(0, 0), *padding[1:]])
     Z = _dot(P, jnp.moveaxis(W, 0, -2).reshape(P.shape[-1], -1))
@@ -118,7 +118,7 @@ def _weights_gradient(X, dY, shape, strides, padding):
 
 
 def _turned(window, padding):
-    """The padding for correlating a gradient with the turned window."""
+    """The padding for correlating a gradient with the rotated window."""
     return [
         (k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip(window, padding, strict=True)
     ]
@@ -129,7 +129,7 @@ def _summed_product(A, B):
     A, B = (array.reshape(-1, array.shape[-1]) for array in (A, B))
     if A.dtype == jnp.float32:
         return lax.dot_general(A, B, (((0,), (0,)), ((), ())))
-    # Otherwise A would be computed in the order of its transpose, which takes longer.
+    # Otherwise A would be computed in the order of its transpose, which is slower.
     return _dot(lax.optimization_barrier(A).T, B)
 
 
@@ -162,10 +162,10 @@ def _patches(X, window, strides, padding):
 def _taps(X, axis, k, s, lo, hi):
     """What each position of a window of `k` along `axis` reads, as channels."""
     X = lax.slice_in_dim(X, max(0, -lo), X.shape[axis] - max(0, -hi), axis=axis)
-    # By concatenation: a pad would be fused with each slice, and computed for every one.
+    # By concatenation: a pad would be fused into each slice, and recomputed every time.
     shapes = ((*X.shape[:axis], max(0, n), *X.shape[axis + 1 :]) for n in (lo, hi))
     before, after = (jnp.zeros(shape, X.dtype) for shape in shapes)
     X = jnp.concatenate((before, X, after), axis)
-    last = (X.shape[axis] - k) // s * s  # where the last window begins
+    last = (X.shape[axis] - k) // s * s  # the start of the last window
     taps = [lax.slice_in_dim(X, i, i + last + 1, s, axis) for i in range(k)]
     return jnp.concatenate(taps, -1)

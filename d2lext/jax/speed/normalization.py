@@ -1,9 +1,9 @@
-"""Batch normalization that passes over memory less often than Flax's.
+"""Batch normalization with fewer passes over memory than Flax's.
 
-It takes one multiplication and one addition a number, where Flax first subtracts the
+It takes one multiplication and one addition per number, where Flax first subtracts the
 mean. With scale and shift combined per channel, the gradients need two sums over a batch
-instead of three, and write nothing to memory only for themselves. Sums over features that
-several layers of a dense block normalize are computed once.
+instead of three, and no temporary arrays in memory. Sums over features that several
+layers of a dense block normalize are computed once.
 """
 
 import functools
@@ -14,7 +14,7 @@ from jax import numpy as jnp
 
 
 def fused(call, args, kwargs, context):
-    """Normalize, for `flax.linen.intercept_methods`, where Flax would do no more."""
+    """Normalize, for `flax.linen.intercept_methods`, where Flax would do nothing else."""
     layer = context.module
     if not (
         type(layer) is nn.BatchNorm
@@ -26,7 +26,7 @@ def fused(call, args, kwargs, context):
     axes = tuple(range(X.ndim - 1))
     n = X.size // X.shape[-1]
     mean = jnp.sum(X, axes) / n
-    # As in Flax: the variance of the population, and not below zero.
+    # As in Flax: the population variance, clipped at zero.
     var = jnp.maximum(0, jnp.sum(lax.square(X), axes) / n - lax.square(mean))
     for name, new in (("mean", mean), ("var", var)):
         old = layer.get_variable("batch_stats", name)
@@ -64,7 +64,7 @@ class Joined:
     """
 
     def __init__(self):
-        # By the id of an array, which is kept too: ids of freed arrays are reused.
+        # By the array's id; the array is kept too, because freed ids are reused.
         self._parts, self._results = {}, {}
 
     def join(self, arrays):

@@ -12,7 +12,7 @@ def is_plain(params):
 
 
 def max_pool(X, params):
-    """Max-pooling with XLA's `params`, one axis after the other."""
+    """Max-pooling with XLA's `params`, one axis after another."""
     names = "window_dimensions", "window_strides", "padding"
     # The last axis first: of equal numbers, the first in reading order gets the gradient.
     for axis in reversed(range(X.ndim)):
@@ -27,7 +27,7 @@ def _max_along(axis, k, s, lo, hi):
         return [(lo, hi, interior) if i == axis else (0, 0, 0) for i in range(X.ndim)]
 
     def largest(X):
-        """The maxima, and the place in the window that each comes from."""
+        """The maxima, and the position in the window that each comes from."""
         X = lax.pad(X, np.array(-np.inf, X.dtype), config(X, lo, hi, 0))
         size = (X.shape[axis] - k) // s + 1
         taps = [
@@ -49,10 +49,10 @@ def _max_along(axis, k, s, lo, hi):
 
     def backward(residuals, dY):
         place, size = residuals
-        # It is read at each place of the window, and must not be computed there each time.
+        # It is read at each position of the window, and must not be recomputed each time.
         dY, dX = lax.optimization_barrier(dY), 0
         for i in range(k):
-            # Each gradient at its place i of the window, `s` apart from the next.
+            # Each gradient at its position i of the window, `s` from the next.
             end = size - (i - lo + (dY.shape[axis] - 1) * s + 1)
             chosen = jnp.where(place == i, dY, 0)
             dX += lax.pad(

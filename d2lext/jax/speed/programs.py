@@ -1,8 +1,8 @@
-"""The same function as a program that runs faster on a CPU.
+"""Turns a function into an equal one that runs faster on a CPU.
 
 `faster` leaves a model as its author wrote it and replaces operations in the traced
-program with others of equal value: those of `convolution`, `normalization` and `pooling`.
-It leaves alone what it does not know.
+program with equivalent ones: those of `convolution`, `normalization` and `pooling`. It
+leaves everything else alone.
 """
 
 import functools
@@ -22,8 +22,8 @@ def faster(function, dtype=None):
     """`function` with equal values and, in reverse mode, equal gradients.
 
     For `model.apply` with all its arguments, which need not be arrays. A `dtype` such as
-    jnp.bfloat16 is that of the inputs of convolutions; everything else, parameters and
-    statistics included, keeps its type.
+    jnp.bfloat16 applies to the inputs of convolutions; everything else, including
+    parameters and statistics, keeps its type.
     """
 
     @functools.wraps(function)
@@ -52,7 +52,7 @@ def _is_array(leaf):
 
 
 def _evaluate(jaxpr, consts, args, dtype, joined):
-    """The results of a program: of each equation as it is, or of its replacement."""
+    """The results of a program, with some equations replaced."""
     values = dict(zip(jaxpr.constvars + jaxpr.invars, [*consts, *args], strict=True))
     for eqn in jaxpr.eqns:
         given = [v.val if isinstance(v, Literal) else values[v] for v in eqn.invars]

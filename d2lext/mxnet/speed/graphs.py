@@ -1,4 +1,4 @@
-"""The graph that MXNet traces of a network, with operations that take less time."""
+"""Replaces operations in MXNet's traced graph of a network with faster ones."""
 
 import functools
 import json
@@ -13,13 +13,13 @@ _CHANNELS = 16  # of a block in the layouts in which oneDNN computes convolution
 
 
 def compile_faster(model, in_bf16=False):
-    """Let each part of `model` change its graph by `faster` once it is traced.
+    """Let each part of `model` apply `faster` to its graph once it is traced.
 
-    With `in_bf16`, only the graph for training is in bfloat16: evaluation stays float32.
+    With `in_bf16`, only the training graph is in bfloat16: evaluation stays float32.
     """
     if in_bf16:
-        # Gradients of an array that several layers read are added as they are computed.
-        # By default MXNet adds up to seven at once, in an operation that supports neither
+        # Add the gradients of an array that several layers read as they are computed. By
+        # default MXNet adds up to seven at once, in an operation that supports neither
         # oneDNN's layouts nor bfloat16. It reads this at its first gradient.
         os.environ.setdefault("MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "1")
     model.apply(functools.partial(_take_faster, in_bf16=in_bf16))
@@ -32,22 +32,24 @@ def training(block, graph, **shapes):
 
 
 def faster(graph, in_bf16=False, **shapes):
-    """The symbol `graph`, whose inputs have `shapes`, with operations that take less time.
+    """The symbol `graph`, whose inputs have `shapes`, with faster operations.
 
     Copies are removed: dropout of rate 0 is one, and so is a concatenation of one array.
     NumPy's concatenation becomes the older one, oneDNN's, which keeps the layout of
     convolutions; after NumPy's, each layer converts its input. In MXNet 1.9.1 the older
-    one fails on inputs (n, c, h, w) where c is not a multiple of 16; there NumPy's stays.
+    one fails on inputs (n, c, h, w) if c is not a multiple of 16; there NumPy's stays.
 
-    With `in_bf16`, convolutions and what is between them compute in bfloat16, in the
+    With `in_bf16`, convolutions and operations between them run in bfloat16, in the
     backward pass too. Products are summed in float32; parameters, their gradients and the
     statistics of batch normalization stay float32.
     """
     content = json.loads(graph.tojson())
     nodes = content["nodes"]
     for number, node in enumerate(nodes):
-        if node["op"] != "null":  # no input or parameter
-            node["name"] += f"_{number}"  # a layer that is called twice has one name
+        if node["op"] != "null":  # not an input or parameter
+            node["name"] += (
+                f"_{number}"  # a layer that is called twice has only one name
+            )
     is_blocked = _find_blocked(_load(content), shapes)
     for node in nodes:
         node["inputs"] = [_original(nodes, entry) for entry in node["inputs"]]
@@ -56,7 +58,7 @@ def faster(graph, in_bf16=False, **shapes):
             node["op"], node["attrs"]["dim"] = "Concat", node["attrs"].pop("axis")
     if not in_bf16:
         return _load(content)
-    content = json.loads(_load(content).tojson())  # without the nodes no longer read
+    content = json.loads(_load(content).tojson())  # without unused nodes
     return _load(_cast(content, _find_bfloat16(content["nodes"], is_blocked)))
 
 
@@ -65,7 +67,7 @@ def _load(content):
 
 
 def _find_blocked(graph, shapes):
-    """Whether a node's first output has whole blocks of channels, by the node's name."""
+    """Whether each node's first output has whole blocks of channels, by the node's name."""
     parts, is_blocked = graph.get_internals(), {}
     _, sizes, _ = parts.infer_shape_partial(**shapes)
     for part, size in zip(parts, sizes, strict=True):
@@ -91,7 +93,7 @@ def _original(nodes, entry):
 def _find_bfloat16(nodes, is_blocked):
     """The numbers of the nodes to compute in bfloat16: convolutions and what joins them.
 
-    Others, such as pooling, do so where their data is available in bfloat16.
+    Others, such as pooling, are included if their data is available in bfloat16.
     """
     chosen, available = set(), set()
     while True:
@@ -110,7 +112,7 @@ def _find_bfloat16(nodes, is_blocked):
 
 
 def _has_bfloat16(node):
-    """Whether oneDNN computes it in bfloat16, and fast on whole blocks of channels."""
+    """Whether oneDNN computes it in bfloat16, quickly on whole blocks of channels."""
     attrs = node.get("attrs", {})
     return (
         node["op"] in ("Activation", "BatchNorm", "Concat", "Convolution", "Pooling")
@@ -121,7 +123,7 @@ def _has_bfloat16(node):
 
 
 def _cast(content, in_bf16):
-    """`content` with the nodes of the numbers `in_bf16` in bfloat16, others in float32."""
+    """`content` with the nodes numbered in `in_bf16` in bfloat16, others in float32."""
     old, new, numbers, casts = content["nodes"], [], [], {}
 
     def bf16_inputs(number):
@@ -147,7 +149,7 @@ def _cast(content, in_bf16):
             dtype = "bfloat16" if to_bf16 else "float32"
             name = f"{old[node]['name']}_{output}_{dtype}"
             if len(wanted[node, output]) == 2:
-                # MXNet's gradient of a cast overwrites what it should add to.
+                # MXNet's gradient of a cast overwrites where it should add.
                 source = add("_copy", f"{name}_copy", source)
             casts[node, output] = add("amp_cast", name, source, dtype=dtype)
         return casts[node, output]
@@ -165,7 +167,7 @@ def _cast(content, in_bf16):
 
 def _take_faster(block, in_bf16):
     if isinstance(block, HybridBlock):
-        # A method, not a closure: a copy of the block gets its own.
+        # A method, not a closure, so that a copy of the block gets its own.
         block._build_cache = types.MethodType(_build_cache, block)
         block._in_bf16 = in_bf16
 

@@ -1,7 +1,7 @@
 """Batch normalization as one operation instead of Keras' twenty.
 
-Keras composes it of sums, products and casts, each of which passes over the whole tensor:
-more than half the time of a step on a CPU. The layers themselves do not change.
+Keras composes it from sums, products and casts, each of which passes over the whole
+tensor: more than half of a step's time on a CPU. The layers themselves do not change.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def fused(model):
-    """Let the batch normalization in `model` train by TensorFlow's fused operation.
+    """Let the batch normalization in `model` train with TensorFlow's fused operation.
 
     The same function up to rounding, with the same moving averages. This applies only to
     Keras' own layer, not to subclasses, on images with channels last.

@@ -14,13 +14,13 @@ _REWRITE = "auto_mixed_precision_onednn_bfloat16"
 
 @contextlib.contextmanager
 def in_graph():
-    """Run functions of `tf.function` in bfloat16: enter it for each call of them.
+    """Run functions of `tf.function` in bfloat16: enter it for each call.
 
-    TensorFlow casts around convolutions, matrix products and what is between them,
-    whoever wrote the layers; sums, softmax and the loss stay float32. This works only on
-    CPUs with oneDNN; elsewhere the functions run unchanged.
+    TensorFlow casts around convolutions, matrix products and operations between them, in
+    any layers; sums, softmax and the loss stay float32. This works only on CPUs with
+    oneDNN; elsewhere the functions run unchanged.
     """
-    # A function called both without it and within it is compiled twice.
+    # A function called both inside and outside is compiled twice.
     before = tf.config.optimizer.get_experimental_options().get(_REWRITE, False)
     tf.config.optimizer.set_experimental_options({_REWRITE: True})
     try:
@@ -31,9 +31,9 @@ def in_graph():
 
 @contextlib.contextmanager
 def mixed(model):
-    """Let the float32 layers of `model` compute in bfloat16, by Keras' policy.
+    """Let the float32 layers of `model` compute in bfloat16, with Keras' policy.
 
-    The model's output is float32 again, for the loss. Afterwards, even after an
+    The model's output is float32 again, for the loss. On leaving, even after an
     exception, the model is as before.
     """
     if not model.built:
@@ -44,10 +44,10 @@ def mixed(model):
         )
     layers = [
         layer
-        for layer in model._flatten_layers()  # Keras has no public way into each
+        for layer in model._flatten_layers()  # Keras has no public way to visit each
         if layer.dtype_policy.name == "float32"
     ]
-    # A Sequential keeps a graph that would cast to float32 at each entry. Without the
+    # A Sequential keeps a graph that would cast to float32 on each entry. Without the
     # graph, it calls its layers one by one.
     graphs = [
         (layer, layer._functional)

@@ -1,5 +1,5 @@
 """What makes PyTorch faster: the layout of its tensors in memory.
 
-It needs no more here: its eager operations are oneDNN's already, and on CPUs compiled steps
-were slower. Huge pages are asked for in `loading`, before PyTorch is imported.
+Nothing else is needed: its eager operations are oneDNN's already, and compiled steps were
+slower on CPUs. `loading` requests huge pages, before PyTorch is imported.
 """

@@ -15,7 +15,7 @@ def test_check_finds_what_is_out_of_date(copy, monkeypatch):
     copy.edit("2 * x", "3 * x")
     problems = "\n".join(check.problems(copy.root))
     assert "d2lext/torch/tiny.py differs from its chapter" in problems
-    assert "notebooks/torch/01-tiny.ipynb was recorded from other code" in problems
+    assert "notebooks/torch/01-tiny.ipynb was recorded from different code" in problems
     assert "notebooks/jax/01-tiny.ipynb differs from its chapter" in problems
 
 

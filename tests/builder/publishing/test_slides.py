@@ -162,7 +162,7 @@ def test_code_that_does_not_fit_is_refused(tmp_path):
     [
         ("2-4", "the cell has no lines 2-4"),
         ("3-2", "the cell has no lines 3-2"),
-        ("2", "lines must be such as 3-9, got '2'"),
+        ("2", "lines must be a range such as 3-9, got '2'"),
     ],
 )
 def test_lines_that_a_cell_lacks_are_refused(tmp_path, lines, message):

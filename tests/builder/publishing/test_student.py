@@ -272,7 +272,7 @@ def test_a_failed_build_leaves_the_last_one(book):
         '# More\n\n## Exercises\n\n+++ {"tags": ["solution"]}\n\nBecause.\n'
     )
     with pytest.raises(
-        BookError, match=r"chapters/02-more.md:7: a solution stands below"
+        BookError, match=r"chapters/02-more.md:7: a solution must be below"
     ):
         student.build(Book(book.root), out, ["torch"])
     assert (folder / "01-sums.ipynb").read_text() == before
@@ -422,7 +422,7 @@ def test_lab_opens_the_notebooks(book, name, monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "call", lambda command: opened.append(command[-1]))
     assert cli.main(["lab", name, "--backend", "jax"]) == 1
     assert (
-        f"there is no folder _build/{name}/jax to open: write it with python build.py "
+        f"there is no folder _build/{name}/jax: write it with python build.py "
         "student" in capsys.readouterr().err
     )
     student.build(book, book.root / "_build", ["torch", "jax"])

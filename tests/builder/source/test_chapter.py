@@ -182,7 +182,7 @@ def test_code_in_prose_is_no_reference(write):
 
 def test_no_chapter(tmp_path):
     (tmp_path / "chapters").mkdir()
-    with pytest.raises(BookError, match="holds no chapters"):
+    with pytest.raises(BookError, match="has no chapters"):
         Book(tmp_path)
 
 

@@ -219,7 +219,7 @@ def test_deleted_there_and_moved_here(small):
     small.chapter.write_text(small.text.replace(ALL, "") + "\n" + ALL)
     before = small.text
     with pytest.raises(
-        BookError, match=r"md:\d+: .*deleted here and, in another way, in notebooks/jax"
+        BookError, match=r"md:\d+: .*deleted here and, differently, in notebooks/jax"
     ):
         small.sync()
     assert small.text == before

@@ -1,8 +1,8 @@
 """Synthetic garments: a substitute for Fashion-MNIST without a network.
 
-The same ten classes, 28x28 grey pixels, light on black. Each class is drawn some
-hundred times; NumPy then shifts, shades and textures one of the drawings for each
-image. They let every chapter run; accuracies on them say nothing about the photographs.
+The same ten classes, 28x28 grey pixels, light on black. Each class is drawn a few
+hundred times; for each image, NumPy then shifts, shades and textures one of the
+drawings. They let every chapter run; accuracies on them say nothing about the photos.
 """
 
 import numpy as np
@@ -12,7 +12,9 @@ from d2lext.core.data.garments.pen import SIZE, Pen
 
 _SHAPES = 200  # drawings of each class
 _SHIFTS = [(y, x) for y in range(3) for x in range(3)]  # corner in a margin of 1 pixel
-_CHUNK = 2000  # images at once: temporary arrays stay in the processor's cache
+_CHUNK = (
+    2000  # images at a time, so that temporary arrays stay in the processor's cache
+)
 
 
 def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +23,7 @@ def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     Image and label of an index depend on `seed` alone, not on `count`. Each run of
     ten labels holds every class once, in random order.
     """
-    # One stream for each quantity: larger sets then begin with the smaller ones.
+    # One stream per quantity, so that a larger set begins with the smaller one.
     streams = np.random.SeedSequence(seed).spawn(8)
     rngs = [np.random.Generator(np.random.PCG64(stream)) for stream in streams]
     shapes, patterns = _shapes(rngs[0]), _patterns()
@@ -59,7 +61,7 @@ def _shapes(rng: np.random.Generator) -> np.ndarray:
 
 
 def _patterns() -> np.ndarray:
-    """How much darker each pixel of a fabric is, float32 (n, 28, 28); first, plain."""
+    """How much darker each pixel of a fabric is, float32 (n, 28, 28); the first: plain."""
     y, x = np.mgrid[:SIZE, :SIZE]
     patterns = [np.zeros((SIZE, SIZE))]
     for period in (2, 3, 4, 6, 9):

@@ -1,14 +1,14 @@
 """Ten drawings, one for each class, as functions of a pen and of random numbers.
 
 `u(low, high)` is a uniform random number. The order of its calls is part of a drawing:
-a change makes other images of the same seed.
+changing it changes the images of every seed.
 """
 
 import numpy as np
 
 
 def _top(pen, u, sleeve, angle, half, bottom):
-    """A body with two sleeves of length `sleeve`, `angle` radians off the vertical."""
+    """A body with two sleeves of length `sleeve`, `angle` radians from the vertical."""
     top, neck, slim = u(1.2, 3), u(2.2, 3.6), u(-0.4, 0.7)
     shoulder = half + u(0, 0.8)
     x, y, wide = 14 - shoulder, top + u(1.2, 2.2), u(3.4, 4.6)

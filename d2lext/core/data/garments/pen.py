@@ -27,7 +27,7 @@ class Pen:
         self._draw.polygon(_enlarged(points), fill=shade)
 
     def symmetric(self, *points: Point, shade: int) -> None:
-        """A polygon from its left half, mirrored at the middle of the image."""
+        """A polygon given by its left half, mirrored about the middle of the image."""
         self.area(*points, *((SIZE - x, y) for x, y in reversed(points)), shade=shade)
 
     def both(self, *points: Point, shade: int) -> None:

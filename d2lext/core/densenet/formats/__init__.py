@@ -1,7 +1,7 @@
-"""A DenseNet's weights from files that any framework wrote, as NumPy arrays.
+"""Reads a DenseNet's weights from any framework's files, as NumPy arrays.
 
 `read` recognises a file by its content, gives its tensors the canonical names and
-layouts of `architecture`, and refuses tensors that do not fit the network.
+layouts of `architecture`, and rejects tensors that do not fit the network.
 Each format has a module; none needs a framework.
 """
 
@@ -36,7 +36,7 @@ def read(
     """The tensors of `layers` from the file, by canonical name and in that order.
 
     Arrays are float32 and contiguous: convolutions (out, in, height, width), linear
-    layers (out, in). Raises ValueError if the file has none of the formats, is damaged,
+    layers (out, in). Raises ValueError if the file has an unknown format, is damaged,
     would run code, or does not fit the network exactly; the message names the first
     difference. Raises FileNotFoundError for a missing file.
     """
@@ -61,16 +61,16 @@ def check(
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The architecture's options, from a file of this library; None for other files.
+    """The architecture's options from a file of this library; None for other files.
 
     They are what Architecture.options returns. Raises ValueError and FileNotFoundError
-    as `read` does.
+    like `read`.
     """
     return _attempt(path, _read_metadata)
 
 
 def _attempt(path, function, *args):
-    """Call function(path, *args); its errors then begin with the path."""
+    """Call function(path, *args), and prefix its errors with the path."""
     path = Path(path)
     if path.is_dir():
         raise ValueError(
@@ -84,7 +84,7 @@ def _attempt(path, function, *args):
         raise
     except WeightFileError as error:
         raise ValueError(f"{os.fspath(path)} {error}") from None
-    # The error of a library for a damaged file depends on its bytes.
+    # What a library raises for a damaged file depends on its bytes.
     except Exception as error:
         reason = damaged(f"{type(error).__name__}: {error}")
         raise ValueError(f"{os.fspath(path)} {reason}") from error

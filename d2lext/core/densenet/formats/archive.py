@@ -6,7 +6,7 @@ from d2lext.core.densenet.formats.tensors import WeightFileError
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member that is not compressed, and so no longer than the archive itself."""
+    """A member that is not compressed, and is thus no longer than the archive itself."""
     member = archive.getinfo(name)
     if member.compress_type != zipfile.ZIP_STORED:
         raise WeightFileError(

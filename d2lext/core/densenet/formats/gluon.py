@@ -1,8 +1,8 @@
-"""Gluon's `.params`: a list of arrays, each after its header, then their names.
+"""Gluon's `.params`: a list of arrays, each with its header, then their names.
 
-The layout is that of NDArray::Save in MXNet's src/ndarray/ndarray.cc. The names are
-those of the DenseNet in Gluon's model zoo, in each of the ways in which Gluon writes
-them; they determine the order of the layers.
+The layout is that of NDArray::Save in MXNet's src/ndarray/ndarray.cc. The names are those
+of the DenseNet in Gluon's model zoo, in any of the ways in which Gluon writes them; they
+determine the order of the layers.
 """
 
 import math
@@ -79,7 +79,7 @@ def _arrays(data):
 
 
 class _Reader:
-    """Reads a file's numbers, little-endian, one after the other."""
+    """Reads a file's little-endian numbers, one after another."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self.data, self.position = memoryview(data), position
@@ -94,7 +94,7 @@ class _Reader:
         return self.data[start : self.position]
 
     def numbers(self, types: str) -> tuple:
-        """The next numbers, of the `types` that `struct` abbreviates."""
+        """The next numbers, of the `types` as abbreviated in `struct`."""
         return struct.unpack(f"<{types}", self.bytes(struct.calcsize(f"<{types}")))
 
     def count(self) -> int:
@@ -102,7 +102,7 @@ class _Reader:
         return self.numbers("Q")[0]
 
     def array(self) -> tuple[tuple, str, Callable[[], np.ndarray]]:
-        """The shape, type and `read` of the next array."""
+        """The shape, type and `read` function of the next array."""
         [magic] = self.numbers("I")
         if magic not in (_V1, _V2, _V3):
             raise damaged(f"no array begins with {magic:#x}")
@@ -151,7 +151,7 @@ def _order(place):
     """A key that sorts layers in forward order."""
     if len(place) == 1:  # features.0, ..., features.10, output
         return [int(number) for number in re.findall(r"\d+", place[0])]
-    # Stage 1 follows the layers with number 0 outside the stages, and so on.
+    # Stage 1 follows the layers numbered 0 outside the stages, and so on.
     _, stage, _, number = place
     return [2 * int(stage) - 1, int(number)] if stage else [2 * int(number), 0]
 

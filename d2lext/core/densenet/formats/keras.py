@@ -1,9 +1,9 @@
 """Keras's three kinds of files: `.weights.h5`, `.keras` and the `.h5` of Keras 2.
 
-All are HDF5, the second in a zip archive. Layers have different names in each, and
+All are HDF5, the second in a zip archive. The names of layers differ between kinds and
 between versions, but all record the order of the layers of a kind: by number in the
-first two, by a list in the third. So layers are matched by order, which the shapes
-then confirm.
+first two, by a list in the third. So we match layers by order, and their shapes confirm
+the match.
 """
 
 import io
@@ -73,7 +73,7 @@ def _numbered_layers(group):
     file_layers = []
     for name in sorted(group, key=_number):
         layer = _get(group, name)
-        # A dropout layer also stores the state of its random numbers; no net needs it.
+        # A dropout layer also stores the state of its random numbers, which we do not need.
         if not set(layer) <= {"vars", "seed_generator"}:
             raise WeightFileError(
                 f"must have its layers side by side, {name!r} contains others, whose "
@@ -123,7 +123,7 @@ def _layer(kind, datasets):
     """A layer from data sets in Keras's layouts (h, w, in, out) and (in, out)."""
     tensors = {}
     for key, dataset in datasets.items():
-        # HDF5 has no bfloat16: Keras writes two bytes and the type in an attribute.
+        # HDF5 has no bfloat16: Keras writes two bytes, and the type as an attribute.
         dtype = str(dataset.attrs.get("dtype", dataset.dtype.name))
         name = dataset.name.lstrip("/")
         tensors[key] = Tensor(
@@ -141,7 +141,7 @@ def _get(group, path):
 
     item = group
     for part in path.split("/"):
-        # A link or a data set can also point into other files of this machine.
+        # A link or a data set can also point into other files on this machine.
         link = item.get(part, getlink=True)
         inside = isinstance(link, h5py.HardLink)
         item = item[part] if inside else None

@@ -1,8 +1,8 @@
 """Files of torch.save: a pickle of names and shapes, and raw storages.
 
-Since PyTorch 1.6 both are in a zip archive; before, they were one stream. A pickle is
-a program. Here it can build dictionaries and describe tensors; any other name that it
-calls for ends the reading.
+Since PyTorch 1.6 both are in a zip archive; before, they were one stream. A pickle is a
+program. Here it can build dictionaries and describe tensors; reading stops at any other
+name that it calls for.
 """
 
 import io
@@ -31,7 +31,7 @@ from d2lext.core.densenet.formats.tensors import (
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _REMEDY = "save only the weights, with torch.save(model.state_dict(), path)"
-_STORAGES = {  # PyTorch's classes, of which only the type of number matters
+_STORAGES = {  # PyTorch's classes, of which only the number type matters
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
     "HalfStorage": "float16",
@@ -187,9 +187,9 @@ def _from_stream(data):
 def _unpickle(stream):
     """The next object of a stream, and the storages that it refers to."""
     start, size = stream.tell(), len(stream.getbuffer())
-    # Checks lengths before anything is allocated.
+    # Check lengths before allocating anything.
     for opcode, argument, _ in pickletools.genops(stream):
-        # An index of the memo is a length, too: the memo is allocated up to it.
+        # A memo index is a length, too: the memo is allocated up to it.
         if opcode.name.endswith("PUT") and (argument or 0) > size:
             raise WeightFileError(f"has a pickle that is not PyTorch's: {_REMEDY}")
     stream.seek(start)

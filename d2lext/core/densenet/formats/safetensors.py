@@ -1,7 +1,7 @@
 """The safetensors format: a JSON header with names and offsets, then raw numbers.
 
-Files of this library have the canonical names, and their architecture in the metadata;
-other files may have the same names without it.
+Files of this library have canonical names, and their architecture in the metadata; other
+files may have the same names without the metadata.
 """
 
 import json
@@ -73,7 +73,7 @@ def write(
     The file appears complete or not at all, and equal arguments give equal bytes.
     Raises ValueError for an array that is not float32, OSError for a missing folder.
     """
-    # Not by the library, which writes the metadata's keys in random order.
+    # Not with the library, which writes the metadata's keys in random order.
     options = json.dumps(architecture.options())
     header: dict[str, dict] = {
         "__metadata__": {"format": _FORMAT, "architecture": options}

@@ -1,7 +1,7 @@
-"""The tensors of a file, compared with the network's before they are read.
+"""Compares a file's tensors with the network's before reading them.
 
-Nothing is read until its shape is known to be the network's, so a file's own claims
-cannot make this library allocate more than the network needs.
+Nothing is read until its shape is known to match the network's, so a file's claims cannot
+make this library allocate more than the network needs.
 """
 
 import re
@@ -16,7 +16,7 @@ _OTHER_NETWORK = "build the network that was saved"
 
 
 class WeightFileError(ValueError):
-    """A file that cannot be used; the message continues after the file's path."""
+    """A file that cannot be used; the message is to follow the file's path."""
 
 
 def damaged(reason: str) -> WeightFileError:
@@ -28,10 +28,10 @@ def damaged(reason: str) -> WeightFileError:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor that is not read yet.
+    """A tensor that has not been read yet.
 
     `name` is the file's. `shape` and the array that `read` returns have the canonical
-    layout. `dtype` is NumPy's name, or the format's where NumPy has none.
+    layout. `dtype` is NumPy's name, or the format's if NumPy has none.
     """
 
     name: str
@@ -103,7 +103,7 @@ def load(
     compare(tensors, shapes, "the file")
     arrays = {}
     for name in shapes:
-        # A copy: the file's bytes may be read-only, or vanish when it is closed.
+        # A copy: the file's bytes may be read-only, or disappear when it is closed.
         arrays[name] = np.array(tensors[name].read(), dtype=np.float32, order="C")
         check_finite(name, arrays[name])
     return arrays
@@ -112,9 +112,9 @@ def load(
 def compare(
     tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], what: str
 ) -> None:
-    """Raise WeightFileError for the first difference of `tensors` from the network.
+    """Raise WeightFileError for the first difference between `tensors` and the network.
 
-    `shapes` are the network's. The message calls the tensors `what` and counts the
+    `shapes` are the network's. The message calls the tensors `what`, and counts the
     other differences.
     """
     differences = [
