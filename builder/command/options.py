@@ -47,7 +47,7 @@ BACKEND = option(
 FAST = option(
     "--fast",
     action="store_true",
-    help="train for a few steps only; the outputs say so, and `check` refuses them",
+    help="train for a few steps only; the outputs say so, and `check` rejects them",
 )
 EPOCHS = option(
     "--epochs",

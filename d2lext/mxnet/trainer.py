@@ -133,7 +133,7 @@ class Trainer(trainer.Trainer):
             if f"updates/{n}" not in arrays:
                 continue
             optimizer, count = updater.optimizer, int(arrays[f"updates/{n}"])
-            # Optimisers predate MXNet's NumPy arrays and use the older kind.
+            # Optimisers predate MXNet's NumPy arrays and take the older kind.
             weight = self.optim._params[i].data(self.device).as_nd_ndarray()
             state = optimizer.create_state_multi_precision(i, weight)
             for j, array in enumerate(_leaves(state)):

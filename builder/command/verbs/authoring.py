@@ -97,7 +97,10 @@ def sync(args: Namespace, root: Path) -> None:
         print("notebooks rewritten; python build.py runs those whose code has changed")
 
 
-@verb('new "Wide Networks"', [option("title", help="the file is named after it")])
+@verb(
+    'new "Wide Networks"',
+    [option("title", help="its title, which also names the file")],
+)
 def new(args: Namespace, root: Path) -> None:
     """Write a skeleton for a new chapter."""
     from builder.source import new

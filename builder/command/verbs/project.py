@@ -128,7 +128,7 @@ def _measured(args: Namespace) -> set[str]:
             "name",
             nargs="*",
             type=_benchmark,
-            help=f"{', '.join(BENCHMARKS)} (default: all, which takes an hour)",
+            help=f"{', '.join(BENCHMARKS)} (default: all, about an hour)",
         ),
         option("--json", metavar="PATH", help="also write the results to PATH"),
         _rounds,
