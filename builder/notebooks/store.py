@@ -31,6 +31,8 @@ def read(path: Path) -> NotebookNode | None:
     except Exception as error:  # nbformat raises many kinds
         found["ValidationError"] = error
     if not found:
+        for cell in notebook.cells:  # as some editors on Windows write them
+            cell.source = cell.source.replace("\r\n", "\n")
         return notebook
     [reason, *_] = str(found["ValidationError"]).splitlines() or [""]
     raise BookError(
@@ -64,8 +66,21 @@ def differs(notebook: NotebookNode | None) -> bool:
     """
     if notebook is None:
         return False
-    before = notebook.metadata.get(KEY, {}).get(SPLIT_FROM)
+    before = split_from(notebook)
     return before is None or contents(before.cells) != contents(colab.written(notebook))
+
+
+def split_from(notebook: NotebookNode) -> NotebookNode | None:
+    """The chapter's lines and the cells that the notebook was split from, if it says so.
+
+    None where a bad merge, for instance, has damaged them.
+    """
+    found = notebook.metadata.get(KEY, {}).get(SPLIT_FROM)
+    try:
+        good = isinstance("\n".join(found.chapter), str) and contents(found.cells)
+    except (AttributeError, KeyError, TypeError):
+        return None
+    return found if good else None
 
 
 def contents(cells: Iterable[NotebookNode]) -> list[Content]:

@@ -36,32 +36,39 @@ class Edits:
         cells = [cell for cell in colab.written(notebook) if content(cell)]
         if contents(cells) == self._now:
             return
-        base = notebook.metadata.get(store.KEY, {}).get(store.SPLIT_FROM)
+        base = store.split_from(notebook)
         if base is None:
-            raise BookError(
-                f"{self.path} does not say what it was split from, so its edits cannot "
-                "be told from the chapter's: move it away, write it with python build.py "
-                f"notebooks {self.old.name}, and repeat the edits there"
-            )
+            raise self._unknown_origin()
         self.old = parse("\n".join(base.chapter), self.old.path)
-        numbers = (
+        numbers = [
             number
             for number, cell in enumerate(self.old.lecture)
             if edition.backend in cell.backends and not cell.is_for_lectures
-        )
+        ]
+        if len(numbers) != len(base.cells):
+            raise self._unknown_origin()
         pairs = zip(numbers, base.cells, strict=True)
         self._base = {number: cell for number, cell in pairs if content(cell)}
         self._compare(cells)
 
+    def _unknown_origin(self) -> BookError:
+        return BookError(
+            f"{self.path} does not say what it was split from, so its edits cannot be "
+            "told from the chapter's: move it away, write it with python build.py "
+            f"notebooks {self.old.name}, and repeat the edits there"
+        )
+
     def _compare(self, cells: list[NotebookNode]) -> None:
         line, known = 1, contents(self._base.values())
         places: dict[int, int] = {}  # of cells, in the current chapter
-        for number, cell, own in zip(
-            self._numbers(cells), cells, contents(cells), strict=True
+        mine = contents(cells)
+        for place, (number, cell) in enumerate(
+            zip(self._numbers(cells), cells, strict=True)
         ):
+            own = mine[place]
             self._check(cell, line)
             # Not an edit if the chapter was changed, or added to, in the same way.
-            is_there = own in self._now and own not in known
+            is_there = own not in known and _is_beside_the_same(place, mine, self._now)
             if number is not None:
                 line = self.old.lecture[number].line
                 self.order.append(number)
@@ -71,13 +78,30 @@ class Edits:
                 if own in self._now:
                     places[number] = self._now.index(own)
             elif not is_there:
-                self.order.append(own)
+                self.order.append(self._with_frameworks(place, mine, own))
         order = [number for number in self.order if isinstance(number, int)]
         for number in self._base.keys() - {*order}:
             self.changed |= {(number, TEXT): DELETED, (number, TAGS): DELETED}
         # Nor if the cell was moved to the same place there.
         here = sorted(places, key=places.__getitem__)
-        self.is_moved = order != sorted(order) and not here == [*places] != sorted(here)
+        is_there = here == [*places] != sorted(here) and {*order} <= {*places}
+        self.is_moved = order != sorted(order) and not is_there
+
+    def _with_frameworks(
+        self, place: int, mine: list[Content], own: Content
+    ) -> Content:
+        """A new cell; if it was split off the one before it, with that one's frameworks."""
+        number = next((n for n in self.order[::-1] if isinstance(n, int)), None)
+        if number is None or (number, TEXT) not in self.changed:
+            return own
+        whole = "".join(self._base[number].source.split())
+        parts = ["".join(text.split()) for _, text, _ in mine]
+        for first in range(place):
+            for last in range(place, len(parts)):
+                if "".join(parts[first : last + 1]) == whole:
+                    kind, text, tags = own
+                    return kind, text, (*self.old.lecture[number].backends, *tags)
+        return own
 
     def _numbers(self, cells: list[NotebookNode]) -> list[int | None]:
         """The number of each of the `cells`, by its id or its text; None if it is new."""
@@ -147,3 +171,13 @@ class Edits:
 
     def _refuse(self, line: int, message: str) -> None:
         self.problems.append((line, message))
+
+
+def _is_beside_the_same(place: int, mine: list[Content], others: list[Content]) -> bool:
+    """Whether a cell of `mine` is in `others`, after or before the same cell as here."""
+    before, after = [None, *mine[:place]][-1], [*mine[place + 1 :], None][0]
+    return any(
+        found == mine[place]
+        and (before == [None, *others[:i]][-1] or after == [*others[i + 1 :], None][0])
+        for i, found in enumerate(others)
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from builder.errors import BookError
 from builder.notebooks.markdown import IMAGES
 from builder.notebooks.store import trimmed
-from builder.source.markup import LITERAL
+from builder.source.markup import HEADING, LITERAL
 
 LINES = re.compile(r".*\n")
 # Words, spaces, signs, and in one piece: a heading's marks with its label, the target
@@ -24,6 +24,8 @@ WORDS = re.compile(
     re.MULTILINE,
 )
 PIECES = r'((?:".*\n)*)'
+# Lines right after the end of a directive, which belong to it as a notebook shows it.
+BEHIND = re.compile(r"^(:{3,})[ ]*\n((?:.*\S.*(?:\n|\Z))+)", re.MULTILINE)
 CONFLICT = re.compile(
     rf"<{{7}}.*\n{PIECES}\|{{7}}.*\n{PIECES}={{7}}\n{PIECES}>{{7}}.*\n"
 )
@@ -80,6 +82,7 @@ def unrendered(source: str, base: str, text: str, render: Callable[[str], str]) 
             base, edited = (role.join(pattern.split(t)) for t in (base, edited))
     merge = _git(base, source, edited, WORDS)
     result = _text(CONFLICT.sub(_resolved, merge)).strip("\n")
+    result = _enclosed(source, _labelled(source, result))
     try:
         is_right = trimmed(render(result)) == wanted
     except KeyError:  # half a directive, for instance
@@ -132,6 +135,32 @@ def _resolved(conflict):
         result += [*base[place:start], *new]
         place = end
     return "".join(result + base[place:])
+
+
+def _labelled(source, result):
+    """`result` with each label at the heading that it has in `source`, if that is left.
+
+    Labels are not rendered, so that an edit before a heading may part the two.
+    """
+    titles = [match["text"] for match in HEADING.finditer(result)]
+    now = {match["label"]: match["text"] for match in HEADING.finditer(result)}
+    for match in HEADING.finditer(source):
+        label, title = match["label"], match["text"]
+        if label and titles.count(title) == 1 and now.get(label) != title:
+            result = re.sub(rf"^\({label}\)=\n+", "", result, flags=re.MULTILINE)
+            heading = re.compile(rf"^#+ {re.escape(title)}$", re.MULTILINE)
+            place = next(heading.finditer(result)).start()
+            result = f"{result[:place]}({label})=\n{result[place:]}"
+    return result
+
+
+def _enclosed(source, result):
+    """`result` with lines that were typed right after a directive's last one in it."""
+    if BEHIND.search(source):
+        return result
+    return BEHIND.sub(lambda m: "\n".join([m[2].rstrip("\n"), m[1], ""]), result).strip(
+        "\n"
+    )
 
 
 def _changes(base, new):

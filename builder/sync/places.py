@@ -35,6 +35,8 @@ class New:
         for_all = chapter.is_shared or self.backends == {*IDS}
         named = {*tags} | (set() if for_all else self.backends)
         frameworks = [backend for backend in IDS if backend in named]
+        if {*named} >= {*IDS}:
+            frameworks = []
         return Cell(kind, text, 0, (*frameworks, *without_frameworks(tags)))
 
 

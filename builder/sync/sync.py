@@ -8,6 +8,7 @@ git merges the result with the current chapter.
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from difflib import Match, SequenceMatcher
@@ -17,8 +18,10 @@ from pathlib import Path
 from builder import files
 from builder.errors import BookError
 from builder.notebooks.edition import editions
+from builder.notebooks.markdown import plain
 from builder.source.book import Book
 from builder.source.chapter import Cell, Chapter
+from builder.source.markup import LITERAL
 from builder.source.reader import parse
 from builder.sync import cells, places
 from builder.sync.edits import DELETED, MOVED, TAGS, TEXT, Edits
@@ -54,7 +57,7 @@ class _Merge:
     """The new `text` of a chapter and what was `done` to it, or the `problems`."""
 
     def __init__(self, book: Book, chapter: Chapter, backends: list[str]) -> None:
-        self.chapter, self.text = chapter, chapter.text
+        self.book, self.chapter, self.text = book, chapter, chapter.text
         self.done: list[str] = []
         self.problems: list[str] = []
         groups: dict[str, list[Edits]] = {}  # by the text that they were split from
@@ -93,6 +96,16 @@ class _Merge:
         """The cells in their new order."""
         gone = {key[0] for key, (new, _) in self.changed.items() if new is DELETED}
         order = [n for n in range(len(self.old.lecture)) if n not in gone]
+        for edits in self.notebooks:
+            mine = [cell for cell in edits.order if isinstance(cell, int)]
+            left = [cell for cell in mine if cell not in gone]
+            if mine != sorted(mine) and left == sorted(left):
+                cell = next(cell for cell in mine if cell in gone)
+                self._refuse(
+                    self.old.lecture[cell].line,
+                    f"this cell was moved in {edits.path} and deleted in another "
+                    "notebook: undo one",
+                )
         self.moves = places.moves(order, self.notebooks)
         if not self.moves:
             return places.placed(order, self.notebooks, self.old.lecture)
@@ -117,6 +130,8 @@ class _Merge:
                 self.problems.append(str(self.chapter.error(error.line + 1, message)))
             return
         self._check([cell for _, cell in wanted], text, new, paths)
+        self._check_frameworks(wanted, new, paths)
+        self._check_references(text, paths)
         if new != self.text and not self.problems:
             self.text = new
             self.done += self._lines(order)
@@ -143,6 +158,43 @@ class _Merge:
                     "this cell was moved or deleted here and, differently, in "
                     f"{paths}: make them equal, or undo one",
                 )
+
+    def _check_frameworks(
+        self, wanted: list[tuple[int | None, Cell]], new: str, paths: str
+    ) -> None:
+        """Refuse an edit of a cell that is for other frameworks in the `new` text."""
+        cells = self._cells(new)
+        for number, cell in wanted:
+            if number is None or (number, TEXT) not in self.changed:
+                continue
+            same = [other for other in cells if other.source == cell.source]
+            if same and all(other.backends != cell.backends for other in same):
+                self._refuse(
+                    self.old.lecture[number].line,
+                    f"this cell is for other frameworks here since {paths} was split: "
+                    "make this edit here",
+                )
+
+    def _check_references(self, text: str, paths: str) -> None:
+        """Refuse a reference that was cut from one cell and pasted as text elsewhere."""
+        roles, left = (
+            Counter(match[0] for match in LITERAL.finditer(t) if match["role"])
+            for t in (self.old.text, text)
+        )
+        for role in roles - left:
+            shown = self._shown(role)
+            if shown and text.count(shown) > self.old.text.count(shown):
+                self._refuse(
+                    self.old.text.count("\n", 0, self.old.text.index(role)) + 1,
+                    f"{shown} in {paths} was generated from {role}, and would be plain "
+                    f"text where it was pasted: write {role} there",
+                )
+
+    def _shown(self, role: str) -> str:
+        try:
+            return plain(role, self.old, self.book)
+        except KeyError:  # no longer in the book
+            return ""
 
     def _cells(self, text: str) -> tuple[Cell, ...]:
         try:

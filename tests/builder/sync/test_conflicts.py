@@ -280,4 +280,4 @@ def test_the_command_says_what_it_did(small, monkeypatch, capsys):
     )
     small.path("jax").write_text("{")
     assert cli.main(["sync"]) == 1
-    assert "no notebook that can be read" in capsys.readouterr().err
+    assert "cannot be read as a notebook" in capsys.readouterr().err
