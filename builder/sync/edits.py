@@ -1,5 +1,7 @@
 """What was edited in a notebook, compared with the chapter that it was split from."""
 
+from difflib import SequenceMatcher
+
 from nbformat import NotebookNode
 
 from builder.errors import BookError
@@ -84,7 +86,8 @@ class Edits:
             self.changed |= {(number, TEXT): DELETED, (number, TAGS): DELETED}
         # Nor if the cell was moved to the same place there.
         here = sorted(places, key=places.__getitem__)
-        is_there = here == [*places] != sorted(here) and {*order} <= {*places}
+        moved = {cell for _, cell in misplaced(order)}
+        is_there = here == [*places] != sorted(here) and moved <= {*places}
         self.is_moved = order != sorted(order) and not is_there
 
     def _with_frameworks(
@@ -181,3 +184,11 @@ def _is_beside_the_same(place: int, mine: list[Content], others: list[Content]) 
         and (before == [None, *others[:i]][-1] or after == [*others[i + 1 :], None][0])
         for i, found in enumerate(others)
     )
+
+
+def misplaced(after: list[int]) -> list[tuple[int | None, int]]:
+    """The cells that were moved to get the order `after`, each with the one before it."""
+    blocks = SequenceMatcher(None, sorted(after), after, False).get_matching_blocks()
+    stay = {cell for block in blocks for cell in after[block.b : block.b + block.size]}
+    pairs = zip([None, *after], after, strict=False)
+    return [(before, cell) for before, cell in pairs if cell not in stay]

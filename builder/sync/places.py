@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from itertools import combinations, takewhile
 
 from builder.notebooks.markdown import IMAGES
@@ -48,14 +47,6 @@ def moves(order: list[int], notebooks: list[Edits]) -> dict[str, list[int]]:
         if edits.is_moved
     }
     return {path: after for path, after in orders.items() if after != sorted(after)}
-
-
-def misplaced(after: list[int]) -> list[tuple[int | None, int]]:
-    """The cells that were moved to get the order `after`, each with the one before it."""
-    blocks = SequenceMatcher(None, sorted(after), after, False).get_matching_blocks()
-    stay = {cell for block in blocks for cell in after[block.b : block.b + block.size]}
-    pairs = zip([None, *after], after, strict=False)
-    return [(before, cell) for before, cell in pairs if cell not in stay]
 
 
 def moved(

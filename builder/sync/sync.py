@@ -24,7 +24,7 @@ from builder.source.chapter import Cell, Chapter
 from builder.source.markup import LITERAL
 from builder.source.reader import parse
 from builder.sync import cells, places
-from builder.sync.edits import DELETED, MOVED, TAGS, TEXT, Edits
+from builder.sync.edits import DELETED, MOVED, TAGS, TEXT, Edits, misplaced
 from builder.sync.merge import Conflict, both, merged
 from builder.sync.places import New
 from d2lext.core.frameworks import TITLES
@@ -232,7 +232,7 @@ class _Merge:
 
     def _refuse_moves(self) -> None:
         for path, after in self.moves.items():
-            for before, cell in places.misplaced(after):
+            for before, cell in misplaced(after):
                 place = "to the top"
                 if before is not None:
                     line = self._line(self.old.lecture[before].line)
