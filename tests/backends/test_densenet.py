@@ -1,5 +1,6 @@
 """The first chapter's network in each framework."""
 
+import math
 from itertools import takewhile
 
 import numpy as np
@@ -108,7 +109,6 @@ def test_growth(d2l, framework):
 
 
 def test_layer_summary_changes_nothing(capsys, d2l, backend, framework, densenet):
-    mode = getattr(densenet, "training", None)
     before = framework.weights(densenet) + framework.statistics(densenet)
     densenet.layer_summary(native(d2l, (1, 1, 96, 96)))
     stem, head = SUMMARIES[backend]
@@ -118,7 +118,8 @@ def test_layer_summary_changes_nothing(capsys, d2l, backend, framework, densenet
     ]
     after = framework.weights(densenet) + framework.statistics(densenet)
     assert all(map(np.array_equal, before, after))
-    assert getattr(densenet, "training", None) == mode
+    modes = [getattr(model, "training", None) for model in (densenet, d2l.DenseNet())]
+    assert modes[0] == modes[1]
 
 
 def test_parameters(d2l, densenet):
@@ -138,9 +139,9 @@ def test_initialisation_is_xavier_although_layers_wait_for_their_input(d2l, dens
     assert len(kernels) == 1 + 16 + 3 + 1
     for name, kernel in kernels.items():
         channels_out, channels_in, *window = kernel.shape
-        limit = np.sqrt(6 / (np.prod(window) * (channels_in + channels_out)))
+        limit = math.sqrt(6 / (math.prod(window) * (channels_in + channels_out)))
         assert np.abs(kernel).max() <= limit
-        assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)
+        assert kernel.std() == pytest.approx(limit / math.sqrt(3), rel=0.05)
         assert not weights[name.replace("weight", "bias")].any()
 
 
@@ -173,14 +174,6 @@ def test_padding_of_the_stem(d2l, framework):
         Y = layer(Y)
     expected = X[:, :, 2::4, 2::4] / np.sqrt(1 + 1e-5)
     np.testing.assert_allclose(array(d2l, Y), expected, rtol=1e-6)
-
-
-def test_every_parameter_learns(d2l, framework):
-    X, y = (tensor(d2l, a) for a in images((4, 1, 16, 16)))
-    grads = framework.gradients(built(d2l), X, y)
-    assert grads
-    # A bias in front of a normalization is subtracted again: its gradient is rounding.
-    assert [name for name, grad in grads if not grad.any()] == []
 
 
 @pytest.mark.parametrize(
@@ -255,3 +248,9 @@ def test_evaluation_uses_the_statistics_and_leaves_them(d2l, framework, trained)
 def test_training_lowers_the_loss(trained):
     first, *_, last = trained.history
     assert last["train_loss"] < 0.8 * first["train_loss"]
+
+
+def test_every_parameter_learns(trained):
+    """A bias in front of a normalization is subtracted again: it moves by rounding."""
+    _, first, *_, last = trained.weights
+    assert [name for name, a in first.items() if np.array_equal(a, last[name])] == []

@@ -18,10 +18,10 @@ def fit(d2l):
     """A function that trains a small network; returns its trainer and its data."""
 
     def fit(max_epochs=2, **options):
-        # One block: JAX, not compiled, compiles each operation of each shape by itself.
+        # Few shapes: JAX, not compiled, compiles each operation for each of them.
         small = {"arch": (1,), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
         model = d2l.DenseNetBC(lr=0.05, small_images=True, **small)
-        trainer, data = d2l.Trainer(max_epochs, **options), Data(d2l, (1, 8, 8))
+        trainer, data = d2l.Trainer(max_epochs, **options), Data(d2l, (1, 8, 8), 4)
         trainer.fit(model, data)
         return trainer, data
 

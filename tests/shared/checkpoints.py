@@ -93,7 +93,7 @@ def fitted(backend, network=None, before_step=None, before_val=None, **options):
             return super().eval_step(batch)
 
     model = (network or package.DenseNetBC)(
-        arch=(1, 1),
+        arch=(1,),
         growth_rate=4,
         num_channels=8,
         num_classes=10,

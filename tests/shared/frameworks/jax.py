@@ -3,6 +3,7 @@
 from d2lext import jax as d2l  # first, for its errors
 
 # isort: split
+import random
 from functools import partial
 from types import SimpleNamespace
 
@@ -49,7 +50,8 @@ def adam(model, lr=0.1):
 
 
 def seed(number):
-    """Nothing: JAX has no random numbers to seed."""
+    """Seed Python's random numbers: `get_key` makes keys of them."""
+    random.seed(number)
 
 
 def first_output(block, X):
@@ -103,14 +105,6 @@ def statistics(model):
 def gradient(function, x):
     """The gradient, by the array x, of the sum of `function(x)`."""
     return np.asarray(jax.grad(lambda x: function(x).sum())(d2l.tensor(x)))
-
-
-def gradients(model, X, y):
-    """(name, gradient) of each trainable parameter for one batch, in training mode."""
-    grad = jax.grad(lambda params: model.loss(params, (X,), y, state_of(model))[0])
-    grads = jax.jit(grad)(model.variables["params"])
-    leaves, _ = jax.tree_util.tree_flatten_with_path(grads)
-    return [(jax.tree_util.keystr(path), d2l.numpy(grad)) for path, grad in leaves]
 
 
 def state_of(model):

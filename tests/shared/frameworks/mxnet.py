@@ -102,15 +102,6 @@ def gradient(function, x):
     return x.grad.asnumpy()
 
 
-def gradients(model, X, y):
-    """(name, gradient) of each trainable parameter for one batch, in training mode."""
-    with autograd.record():
-        loss = model.loss(model(X), y)
-    loss.backward()
-    params = _parameters(model, trainable=True).items()
-    return [(name, d2l.numpy(p.grad())) for name, p in params]
-
-
 def loss(Y_hat, y, **options):
     """A classifier's loss of logits."""
     return d2l.Classifier().loss(Y_hat, y, **options)

@@ -91,15 +91,6 @@ def gradient(function, x):
     return tape.gradient(y, x).numpy()
 
 
-def gradients(model, X, y):
-    """(name, gradient) of each trainable parameter for one batch, in training mode."""
-    params = model.trainable_variables
-    with tf.GradientTape() as tape:
-        loss = model.loss(model(X, training=True), y)
-    grads = tape.gradient(loss, params)
-    return [(p.path, d2l.numpy(g)) for p, g in zip(params, grads, strict=True)]
-
-
 def loss(Y_hat, y, **options):
     """A classifier's loss of logits."""
     return d2l.Classifier().loss(Y_hat, y, **options)

@@ -82,14 +82,6 @@ def gradient(function, x):
     return x.grad.numpy()
 
 
-def gradients(model, X, y):
-    """(name, gradient) of each trainable parameter for one batch, in training mode."""
-    model.train()
-    model.zero_grad()
-    model.loss(model(X), y).backward()
-    return [(name, d2l.numpy(p.grad)) for name, p in model.named_parameters()]
-
-
 def loss(Y_hat, y, **options):
     """A classifier's loss of logits."""
     return d2l.Classifier().loss(Y_hat, y, **options)
