@@ -19,7 +19,8 @@ from d2lext.core.frameworks import IDS
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes that use the builder
-QUICKLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"  # JAX reads it when it is imported
+QUICKLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+os.environ[QUICKLY] = "1"  # JAX reads it where a file of tests first imports it
 # A shell lets what it starts in the background ignore Ctrl-C; so would the processes that
 # tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -68,7 +69,8 @@ def pytest_runtest_setup(item):
     """Let tests compile JAX's programs quickly, and notebooks as their readers do.
 
     A test runs a program a few times, so that compiling it takes most of the time. Where
-    it is about rounding or memory, the fixture `optimized` compiles as for readers.
+    it is about rounding or memory, the fixture `optimized` compiles as for readers. What
+    is set here holds for the processes that a test starts.
     """
     if item.path.suffix == ".ipynb":
         os.environ.pop(QUICKLY, None)

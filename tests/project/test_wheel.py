@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,9 +19,12 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel of the project as it is."""
+    # Of a copy: setuptools writes into the folder that it builds, and `check` reads ours.
     folder = tmp_path_factory.mktemp("wheel")
+    other = shutil.ignore_patterns(".*", "_build", "build", "*.egg-info", "__pycache__")
+    source = shutil.copytree(ROOT, folder / "source", ignore=other)
     command = [sys.executable, "-P", "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    done = installer.run([*command, "--wheel-dir", folder, ROOT])
+    done = installer.run([*command, "--wheel-dir", folder, source])
     if re.search(installer.NO_NETWORK, done.stdout, re.IGNORECASE):
         pytest.skip(
             "the package index cannot be reached, which has what builds a wheel"
