@@ -61,7 +61,7 @@ class Edits:
         )
 
     def _compare(self, cells: list[NotebookNode]) -> None:
-        line, known = 1, contents(self._base.values())
+        line, last, known = 1, None, contents(self._base.values())
         places: dict[int, int] = {}  # of cells, in the current chapter
         mine = contents(cells)
         for place, (number, cell) in enumerate(
@@ -72,7 +72,7 @@ class Edits:
             # Not an edit if the chapter was changed, or added to, in the same way.
             is_there = own not in known and _is_beside_the_same(place, mine, self._now)
             if number is not None:
-                line = self.old.lecture[number].line
+                line, last = self.old.lecture[number].line, (number, place)
                 self.order.append(number)
                 if not is_there:
                     self._compare_cell(number, cell)
@@ -80,7 +80,7 @@ class Edits:
                 if own in self._now:
                     places[number] = self._now.index(own)
             elif not is_there:
-                self.order.append(self._with_frameworks(place, mine, own))
+                self.order.append(self._with_frameworks(own, last, mine, place))
         order = [number for number in self.order if isinstance(number, int)]
         for number in self._base.keys() - {*order}:
             self.changed |= {(number, TEXT): DELETED, (number, TAGS): DELETED}
@@ -91,20 +91,26 @@ class Edits:
         self.is_moved = order != sorted(order) and not is_there
 
     def _with_frameworks(
-        self, place: int, mine: list[Content], own: Content
+        self,
+        new: Content,
+        last: tuple[int, int] | None,
+        mine: list[Content],
+        place: int,
     ) -> Content:
-        """A new cell; if it was split off the one before it, with that one's frameworks."""
-        number = next((n for n in self.order[::-1] if isinstance(n, int)), None)
-        if number is None or (number, TEXT) not in self.changed:
-            return own
+        """The `new` cell at `place`, with the frameworks of one that it was split off.
+
+        That is the `last` cell of the chapter before it, with that cell's own place.
+        """
+        if last is None or (last[0], TEXT) not in self.changed:
+            return new
+        number, first = last
         whole = "".join(self._base[number].source.split())
-        parts = ["".join(text.split()) for _, text, _ in mine]
-        for first in range(place):
-            for last in range(place, len(parts)):
-                if "".join(parts[first : last + 1]) == whole:
-                    kind, text, tags = own
-                    return kind, text, (*self.old.lecture[number].backends, *tags)
-        return own
+        parts = ["".join(text.split()) for _, text, _ in mine[first:]]
+        ends = range(place - first + 1, len(parts) + 1)
+        if not any("".join(parts[:end]) == whole for end in ends):
+            return new
+        kind, text, tags = new
+        return kind, text, (*self.old.lecture[number].backends, *tags)
 
     def _numbers(self, cells: list[NotebookNode]) -> list[int | None]:
         """The number of each of the `cells`, by its id or its text; None if it is new."""

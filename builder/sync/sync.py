@@ -8,11 +8,9 @@ git merges the result with the current chapter.
 
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from difflib import Match, SequenceMatcher
-from itertools import zip_longest
 from pathlib import Path
 
 from builder import files
@@ -21,9 +19,8 @@ from builder.notebooks.edition import editions
 from builder.notebooks.markdown import plain
 from builder.source.book import Book
 from builder.source.chapter import Cell, Chapter
-from builder.source.markup import LITERAL
 from builder.source.reader import parse
-from builder.sync import cells, places
+from builder.sync import cells, checks, places
 from builder.sync.edits import DELETED, MOVED, TAGS, TEXT, Edits, misplaced
 from builder.sync.merge import Conflict, both, merged
 from builder.sync.places import New
@@ -129,66 +126,30 @@ class _Merge:
                 message = error.message(self.chapter.path, paths)
                 self.problems.append(str(self.chapter.error(error.line + 1, message)))
             return
-        self._check([cell for _, cell in wanted], text, new, paths)
-        self._check_frameworks(wanted, new, paths)
-        self._check_references(text, paths)
+        self._check(wanted, text, new, paths)
         if new != self.text and not self.problems:
             self.text = new
             self.done += self._lines(order)
 
-    def _check(self, wanted: list[Cell], text: str, new: str, paths: str) -> None:
-        """Refuse if the edited `text` of the old chapter, or the `new` one, is wrong."""
-        for pair in zip_longest(wanted, self._cells(text)):
-            one, two = (c and (c.kind, c.source, sorted(c.tags)) for c in pair)
-            if one != two:
-                source = next(cell.source for cell in pair if cell)
-                raise BookError(
-                    f"{self.chapter.path}: an edited cell would not stay one cell, so "
-                    f"nothing was changed: make this edit there\n{source}"
-                )
-        # Moved to different places by both sides, a cell would be in both.
-        parts = self.old.lecture, self._cells(self.text), wanted, self._cells(new)
-        old, now, own, result = ([cell.source for cell in part] for part in parts)
-        for source, cell in zip(old, self.old.lecture, strict=True):
-            expected = now.count(source) + own.count(source) - old.count(source)
-            if result.count(source) != max(0, expected):
-                self._refuse_moves()
-                self._refuse(
-                    cell.line,
-                    "this cell was moved or deleted here and, differently, in "
-                    f"{paths}: make them equal, or undo one",
-                )
-
-    def _check_frameworks(
-        self, wanted: list[tuple[int | None, Cell]], new: str, paths: str
+    def _check(
+        self, wanted: list[tuple[int | None, Cell]], text: str, new: str, paths: str
     ) -> None:
-        """Refuse an edit of a cell that is for other frameworks in the `new` text."""
-        cells = self._cells(new)
-        for number, cell in wanted:
-            if number is None or (number, TEXT) not in self.changed:
-                continue
-            same = [other for other in cells if other.source == cell.source]
-            if same and all(other.backends != cell.backends for other in same):
-                self._refuse(
-                    self.old.lecture[number].line,
-                    f"this cell is for other frameworks here since {paths} was split: "
-                    "make this edit here",
-                )
-
-    def _check_references(self, text: str, paths: str) -> None:
-        """Refuse a reference that was cut from one cell and pasted as text elsewhere."""
-        roles, left = (
-            Counter(match[0] for match in LITERAL.finditer(t) if match["role"])
-            for t in (self.old.text, text)
-        )
-        for role in roles - left:
-            shown = self._shown(role)
-            if shown and text.count(shown) > self.old.text.count(shown):
-                self._refuse(
-                    self.old.text.count("\n", 0, self.old.text.index(role)) + 1,
-                    f"{shown} in {paths} was generated from {role}, and would be plain "
-                    f"text where it was pasted: write {role} there",
-                )
+        """Refuse if the edited `text` of the old chapter, or the `new` one, is wrong."""
+        old, edited = self.old.lecture, [cell for _, cell in wanted]
+        now, result = self._cells(self.text), self._cells(new)
+        checks.stay_whole(self.chapter.path, edited, self._cells(text))
+        problems = [*checks.lost_or_doubled(old, now, edited, result, paths)]
+        if problems:
+            self._refuse_moves()
+        pairs = [
+            (old[number], cell)
+            for number, cell in wanted
+            if number is not None and (number, TEXT) in self.changed
+        ]
+        problems += checks.other_frameworks(pairs, result, paths)
+        problems += checks.pasted_references(self.old, text, self._shown, paths)
+        for line, message in problems:
+            self._refuse(line, message)
 
     def _shown(self, role: str) -> str:
         try:
