@@ -6,7 +6,13 @@ import tensorflow as tf
 from d2lext.core.checks import check_images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
-from d2lext.tensorflow.weights import check_built, named_tensors, set_weights, to_numpy
+from d2lext.tensorflow.weights import (
+    build_layers,
+    check_built,
+    named_tensors,
+    set_weights,
+    to_numpy,
+)
 
 __all__ = ["create_model", "predict", "examine"]
 
@@ -23,6 +29,7 @@ def create_model(name, seed=0, **options):
     network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
     size = network.min_image_size
+    build_layers(model, network)
     model(tf.zeros((1, size, size, network.in_channels)))
     set_weights(model, registry.initial_weights(name, seed, options))
     return model

@@ -1,5 +1,6 @@
 """Weights of DenseNets in TensorFlow: by canonical name, to and from NumPy and files."""
 
+import keras
 import numpy as np
 from keras import layers
 
@@ -43,6 +44,32 @@ def named_tensors(model):
     return named
 
 
+def build_layers(model, architecture):
+    """Build a DenseNet that has the `architecture`, from its innermost layers outwards.
+
+    Its first call would do so, too, but half as fast: Keras traces what is not
+    built once more for each layer around it.
+    """
+    layers_of = zip(architecture.layers(), _layers(model), strict=True)
+    _build(model.net, {id(keras_layer): layer for layer, keras_layer in layers_of})
+
+
+def _build(keras_layer, known):
+    """Build a layer with all in it; returns the shape of its input, None if any will do."""
+    if layer := known.get(id(keras_layer)):
+        channels = layer.shape[0] if layer.kind == "norm" else layer.shape[1]
+        shape = (
+            (None, channels) if layer.kind == "linear" else (None,) * 3 + (channels,)
+        )
+    else:
+        parts = [_build(part, known) for part in keras_layer._layers]
+        shape = next(filter(None, parts), None)
+    if isinstance(keras_layer, (*_KINDS, keras.Sequential)):
+        keras_layer.build(shape)
+    keras_layer.built = True
+    return shape
+
+
 def check_built(model):
     """Raise ValueError if the model has no weights yet."""
     if not all(layer.built for layer in flatten(model) if type(layer) in _KINDS):
@@ -56,13 +83,17 @@ def to_numpy(array):
 
 def _match(model):
     """The architecture, and the Keras layer of each of its layers."""
-    # Keras begins with the last layer.
-    keras_layers = [l for l in flatten(model) if type(l) in _KINDS][::-1]
+    keras_layers = _layers(model)
     check_built(model)
     kinds = [_KINDS[type(layer)] for layer in keras_layers]
     weights = [np.empty(_weight(layer).shape) for layer in keras_layers]
     shapes = [hwio_to_oihw(weight).shape for weight in weights]
     return core.match(model, list(zip(kinds, shapes, strict=True))), keras_layers
+
+
+def _layers(model):
+    """The layers with weights, in the order of the forward pass."""
+    return [l for l in flatten(model) if type(l) in _KINDS][::-1]  # Keras begins last
 
 
 def _weight(layer):
