@@ -18,6 +18,8 @@ axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe is not installed"
 )
 
+pytestmark = pytest.mark.slow  # each page takes a browser a second or two
+
 CHAPTER = "01-densenet.html"
 PAGES = ("index.html", CHAPTER, "search.html?q=residual")
 SERIOUS = ("serious", "critical")
@@ -435,7 +437,6 @@ def assert_accessible(page, within=None):
     assert "color-contrast" in {rule["id"] for rule in found["passes"]}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("theme", "width", "names"),
     [("light", 1280, PAGES), ("dark", 1280, PAGES), ("light", 320, [CHAPTER])],
@@ -449,7 +450,6 @@ def test_axe_finds_nothing_serious(open_page, theme, width, names):
         assert_accessible(page)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious_in_an_open_drawer(open_page, theme):
     size = {"width": 320, "height": 800}

@@ -44,6 +44,7 @@ CODE = st.lists(
 FROM_THE_CHAPTER = r"(?m)^#|1\.1|et al|\$\$|!\[|^>|2016a|\*Counting\*|Section"
 
 
+@pytest.mark.slow
 @settings(
     max_examples=80,
     derandomize=True,  # whoever runs the suite has the same cases
