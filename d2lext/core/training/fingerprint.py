@@ -115,7 +115,7 @@ def is_plain(value: Any) -> bool:
 
 def is_data(name: str, value: Any) -> bool:
     """Whether an attribute may hold data; `device` only says where they go."""
-    return not is_plain(value) and name != "device"
+    return not isinstance(value, (*_PLAIN, Iterator)) and name != "device"
 
 
 def text(value: Any) -> str:

@@ -50,26 +50,25 @@ def check(path: Path, saved: Any, arrays: Arrays, trainer: Any, now: Identity) -
         if before[1] != value[1]:
             equal = before[0] == value[0]  # as far as they are shown
             which = "of other content" if equal else f"where it is {value[0]} now"
-            raise _Differing(path, "training", f"{key} = {before[0]} {which}", "it")
+            raise _error(path, "training", f"{key} = {before[0]} {which}", "it")
     if parts := _differing(trainer, saved, now):
         got = f"other data than now ({', '.join(parts)})"
-        raise _Differing(path, "training", got, "them")
+        raise _error(path, "training", got, "them")
     if unequal := saved["network"].items() ^ now["network"].items():
         name, shape = min(unequal)
         got = f"an array {name} {shape} that only one of the two has"
-        raise _Differing(path, "network", got, "them")
+        raise _error(path, "network", got, "them")
     if not _may_continue(trainer, saved, arrays, now):
         got = "other initial weights than now"
         more = " (or resume from it whatever they are, with Trainer(resume=True))"
-        raise _Differing(path, "training", got, "them", more)
+        raise _error(path, "training", got, "them", more)
 
 
-class _Differing(ValueError):
-    def __init__(self, path: Path, whole: str, got: str, it: str, more: str = ""):
-        super().__init__(
-            f"the checkpoint {path} must be of the same {whole}, got {got}: make {it} "
-            f"equal{more}, {_afresh(path)}"
-        )
+def _error(path: Path, whole: str, got: str, it: str, more: str = "") -> ValueError:
+    return ValueError(
+        f"the checkpoint {path} must be of the same {whole}, got {got}: make {it} "
+        f"equal{more}, {_afresh(path)}"
+    )
 
 
 def _afresh(path: Path) -> str:
@@ -137,6 +136,7 @@ def _may_continue(trainer: Any, saved: Identity, arrays: Arrays, now: Identity) 
     began, left = getattr(trainer.model, "_trained_from", (None, None))
     return (
         trainer.resume
+        or not trainer.checkpoint  # a chapter's, whose code is the same
         or now["weights"] in (saved["weights"], of_weights(arrays))
         # The same model in the same process, trained beyond the checkpoint.
         or (saved["weights"], now["weights"]) == (began, left)
