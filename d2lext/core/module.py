@@ -27,6 +27,12 @@ class Module(HyperParameters):
         self.save_hyperparameters()
         self.board = ProgressBoard()
 
+    def __getstate__(self) -> Any:
+        """What a copy or a pickle holds: not the trainer, which has the data."""
+        state = dict(super().__getstate__())  # type: ignore[call-overload]
+        state.pop("trainer", None)
+        return state
+
     def loss(self, y_hat: Tensor, y: Tensor) -> Tensor:
         """The mean loss of predictions `y_hat` against labels `y`."""
         raise NotImplementedError(f"{type(self).__name__} must define loss(y_hat, y)")

@@ -171,6 +171,12 @@ class ProgressBoard(HyperParameters):
         self.hparams = dict(vars(self))
         self.reset()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds: the points, not where they are drawn."""
+        nowhere = {"fig": None, "axes": None}
+        hparams = {**self.hparams, **nowhere}
+        return {**vars(self), **nowhere, "hparams": hparams, "_handle": None}
+
     def reset(self) -> None:
         """Forget all points; the next drawing is a new output."""
         self.data: dict[str, list[tuple]] = defaultdict(list)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from flax import linen as nn
 from flax.training import train_state
 from jax import numpy as jnp
 
@@ -34,6 +35,7 @@ class Trainer(trainer.Trainer):
 
     distributions = FRAMEWORKS["jax"].modules
     devices = device
+    layers = (nn.Module,)
     _key = None
 
     def fastest(self):

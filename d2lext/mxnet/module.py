@@ -10,12 +10,31 @@ from d2lext.core import module as core
 from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
 from d2lext.core.hyperparameters import HyperParameters
+from d2lext.mxnet.speed import graphs
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "SGD"]
 
 
 class Module(core.Module, nn.Block):
     """Base of models: a network `net`, a loss and an optimiser."""
+
+    def __getstate__(self):
+        # Compiled graphs cannot be copied: the next forward pass makes them again, and
+        # the symbols of which they are made. Parameters know the trainer's optimiser.
+        self.apply(lambda b: isinstance(b, nn.HybridBlock) and b._clear_cached_op())
+        for param in self.collect_params().values():
+            param._var = None
+            param._set_trainer(None)
+        return super().__getstate__()
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        for param in self.collect_params().values():
+            if param._grad is not None:  # a copy's arrays have lost them
+                param._init_grad()
+        for array in self.get_scratch_params():
+            array.attach_grad()
+        graphs.compile_faster_again(self)
 
     def forward(self, X):
         """The network's output for X."""

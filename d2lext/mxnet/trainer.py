@@ -11,6 +11,7 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
+from d2lext.core.training.held import held
 from d2lext.mxnet import device
 from d2lext.mxnet.speed import graphs
 
@@ -20,6 +21,7 @@ class Trainer(trainer.Trainer):
 
     distributions = FRAMEWORKS["mxnet"].modules
     devices = device
+    layers = (gluon.Block,)
 
     def fastest(self):
         """bf16 if the CPU multiplies it, compiled; ValueError if bf16 is impossible.
@@ -116,8 +118,9 @@ class Trainer(trainer.Trainer):
 
     def get_state(self):
         """Parameters and statistics as model/..., and what the optimiser keeps."""
-        arrays = {f"model/{n}": a.asnumpy() for n, a in self._tensors().items()}
+        arrays = {name: a.asnumpy() for name, a in self._tensors().items()}
         for updater, i, n in self._updated():
+            arrays["learning_rate"] = numpy.array(self.optim.learning_rate)
             if i in updater.states:
                 count = updater.optimizer._index_update_count[i]
                 arrays[f"updates/{n}"] = numpy.array(count)
@@ -128,7 +131,9 @@ class Trainer(trainer.Trainer):
     def set_state(self, arrays):
         """Restore what `get_state` returned in an earlier process."""
         for name, tensor in self._tensors().items():
-            tensor[:] = np.array(arrays[f"model/{name}"], ctx=self.device)
+            # An array that a model only keeps, such as its last output, may be new.
+            if name in arrays and arrays[name].shape == tensor.shape:
+                tensor[:] = np.array(arrays[name], ctx=tensor.ctx)
         for updater, i, n in self._updated():
             if f"updates/{n}" not in arrays:
                 continue
@@ -141,13 +146,25 @@ class Trainer(trainer.Trainer):
             updater.states[i], updater.states_synced[i] = state, True
             optimizer._index_update_count[i] = count
             optimizer.num_update = max(count, optimizer.num_update)
+            if (
+                optimizer.lr_scheduler is None
+            ):  # it is determined by the number of steps
+                optimizer.lr = float(arrays["learning_rate"])
 
     def _tensors(self):
-        params = self.model.parameters()
-        if not isinstance(params, list):
-            params = [param.data(self.device) for param in params.values()]
+        """All arrays that train, as model/...; those that the model keeps, as kept/..."""
+        params = self.model.collect_params().values()
         # By number: Gluon's names keep counting in a process's second model.
-        return dict(enumerate(params))
+        tensors = {f"model/{i}": p.data(self.device) for i, p in enumerate(params)}
+        blocks = []
+        self.model.apply(blocks.append)
+        owners = [(str(i), block) for i, block in enumerate(blocks)]
+        for name, array in held(
+            [*owners, ("optimizer", self.optim)], np.ndarray
+        ).items():
+            kind = "kept" if array.grad is None else "model"
+            tensors[f"{kind}/{name}"] = array
+        return tensors
 
     def _updated(self):
         """(owner of the state, number in the optimiser, number in the model) of each.

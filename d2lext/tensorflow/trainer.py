@@ -12,6 +12,7 @@ from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.training import trainer
+from d2lext.core.training.held import held
 from d2lext.tensorflow import device
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 from d2lext.tensorflow.speed import normalization, precision
@@ -22,6 +23,12 @@ class Trainer(trainer.Trainer):
 
     distributions = FRAMEWORKS["tensorflow"].modules
     devices = device
+    # What Keras makes has its weights, or a random seed, in it.
+    layers = (
+        keras.layers.Layer,
+        keras.initializers.Initializer,
+        keras.optimizers.Optimizer,
+    )
 
     def find_device(self):
         """The first of `gpus`, else that of an enclosing `with device:`, else the CPU."""
@@ -91,19 +98,30 @@ class Trainer(trainer.Trainer):
                 config.disable_op_determinism()
 
     def get_state(self):
-        """Parameters, statistics, random numbers as model/..., and the optimiser."""
+        """Parameters and statistics as model/..., the optimiser, the random numbers."""
         return {name: v.numpy() for name, v in self._variables().items()}
 
     def set_state(self, arrays):
         """Restore what `get_state` returned in an earlier process."""
         for name, variable in self._variables().items():
             dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
-            variable.assign(arrays[name].view(dtype))  # files have no bfloat16
+            # A variable that a model only keeps, such as its last output, may be new.
+            if name in arrays and arrays[name].shape == variable.shape:
+                variable.assign(arrays[name].view(dtype))  # files have no bfloat16
 
     def _variables(self):
-        found = {f"model/{i}": v for i, v in enumerate(self.model.variables)}
+        """All variables: those that train as model/..., what the model keeps as kept/..."""
+        weights = self.model.weights
+        found = {f"model/{i}": v for i, v in enumerate(weights)}
+        known = {id(v) for v in weights}
+        others = [v for v in self.model.variables if id(v) not in known]
+        found |= {f"random/{i}": v for i, v in enumerate(others)}
         optimizer = getattr(self.optim, "variables", [])  # a reader's own has none
-        return found | {f"optimizer/{i}": v for i, v in enumerate(optimizer)}
+        found |= {f"optimizer/{i}": v for i, v in enumerate(optimizer)}
+        owners = [(str(i), layer) for i, layer in enumerate(flatten(self.model))]
+        for name, v in held([*owners, ("optimizer", self.optim)], tf.Variable).items():
+            found[f"model/{name}" if v.trainable else f"kept/{name}"] = v
+        return found
 
     def _precision(self):
         """The context of each call of the training step, the compiling one included."""

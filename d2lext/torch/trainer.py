@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from d2lext.core.densenet import initializers
@@ -15,6 +16,7 @@ from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
 from d2lext.core.training import trainer
+from d2lext.core.training.held import held
 from d2lext.torch import device
 from d2lext.torch.module import Module
 from d2lext.torch.speed import layout
@@ -25,6 +27,7 @@ class Trainer(trainer.Trainer):
 
     distributions = FRAMEWORKS["torch"].modules
     devices = device
+    layers = (nn.Module,)
 
     def fastest(self):
         """bf16 if the hardware multiplies it, not compiled.
@@ -110,28 +113,54 @@ class Trainer(trainer.Trainer):
 
     def get_state(self):
         """Parameters and statistics as model/..., the optimiser, the random numbers."""
+        tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()}
         arrays = {
-            f"model/{name}": tensor.cpu().numpy()
-            for name, tensor in self.model.state_dict().items()
+            n: t.detach().cpu().numpy() for n, t in (tensors | self._held()).items()
         }
         buffer = io.BytesIO()
-        optim = getattr(self.optim, "state_dict", dict)()
+        others = {name: value.state_dict() for name, value in self._others().items()}
         gpu_states = [torch.cuda.get_rng_state(gpu) for gpu in self.gpus]
-        torch.save([optim, torch.get_rng_state(), *gpu_states], buffer)
+        torch.save([others, torch.get_rng_state(), *gpu_states], buffer)
         return {**arrays, "others": np.frombuffer(buffer.getvalue(), np.uint8)}
 
     def set_state(self, arrays):
         """Restore what `get_state` returned in an earlier process."""
-        others = io.BytesIO(arrays["others"].tobytes())
-        optim, rng_state, *gpu_states = torch.load(others, weights_only=True)
-        model = {
-            name.removeprefix("model/"): torch.from_numpy(array)
-            for name, array in arrays.items()
-            if name != "others"
-        }
-        self.model.load_state_dict(model)
-        if hasattr(self.optim, "load_state_dict"):
-            self.optim.load_state_dict(optim)
+        buffer = io.BytesIO(arrays["others"].tobytes())
+        others, rng_state, *gpu_states = torch.load(buffer, weights_only=True)
+        names = self.model.state_dict()
+        self.model.load_state_dict(
+            {name: torch.from_numpy(arrays[f"model/{name}"]) for name in names}
+        )
+        with torch.no_grad():
+            for name, tensor in self._held().items():
+                # What a model only keeps, such as its last output, may be new.
+                if name in arrays and arrays[name].shape == tensor.shape:
+                    tensor.copy_(torch.from_numpy(arrays[name]))
+        for name, value in self._others().items():
+            if name in others:
+                value.load_state_dict(others[name])
         torch.set_rng_state(rng_state)
         for gpu, state in zip(self.gpus, gpu_states, strict=False):
             torch.cuda.set_rng_state(state, gpu)
+
+    def _held(self):
+        """Plain tensors: those that train as model/..., what the model keeps as kept/..."""
+        registered = self.model.state_dict(keep_vars=True).values()
+        known = {id(tensor) for tensor in registered}
+        owners = [*self.model.named_modules(), ("optimizer", self.optim)]
+        return {
+            f"{'model' if tensor.requires_grad else 'kept'}/{name}": tensor
+            for name, tensor in held(owners, torch.Tensor).items()
+            if id(tensor) not in known and tensor.is_leaf
+        }
+
+    def _others(self):
+        """What else has a state: the optimiser, schedules of its learning rate."""
+        return {
+            f"{owner}.{name}": value
+            for owner, values in (("trainer", vars(self)), ("model", vars(self.model)))
+            for name, value in values.items()
+            if hasattr(value, "load_state_dict")
+            and not isinstance(value, nn.Module)
+            and "dataloader" not in name  # the number of steps says where it is
+        }

@@ -12,9 +12,12 @@ from shared.checkpoints import (
     crash,
     ctrl_c,
     fitted,
+    measured,
     same_state,
 )
+from shared.frameworks import tensor
 from shared.processes import python
+from shared.random_images import Data
 from shared.selected import in_backends
 
 from d2lext.core.machine import processor
@@ -78,6 +81,55 @@ def test_what_adam_keeps(backend, d2l, framework, tmp_path):
     assert_same_training(trainer, fitted(backend, Network))
 
 
+@in_backends("torch", "mxnet", "tensorflow")  # in JAX a model keeps no arrays
+def test_what_the_framework_does_not_count(backend, d2l, framework, tmp_path):
+    """Parameters and statistics in plain arrays train, and go on where they were."""
+
+    class Points(d2l.DataModule):
+        def get_dataloader(self, train):
+            rng = np.random.default_rng(0)
+            X = rng.normal(1, 1, size=(16, 3)).astype(np.float32)
+            y = X @ np.array([1, -2, 3], np.float32)
+            return [(d2l.tensor(X), d2l.tensor(y))]
+
+    def fit(max_epochs, **options):
+        model = framework.Scratch()
+        trainer = d2l.Trainer(max_epochs, precision="fp32", **options)
+        trainer.fit(model, Points())
+        arrays = [model.w, *model.biases, model.mean]
+        return measured(trainer.history), [np.array(d2l.numpy(a)) for a in arrays]
+
+    path = tmp_path / "one.npz"
+    fit(3, checkpoint=path)
+    (history, arrays), (expected, others) = fit(6, checkpoint=path), fit(6)
+    assert history == expected
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, others, strict=True))
+    assert all(np.any(array) for array in arrays)
+
+
+@in_backends("torch")  # elsewhere it is part of the optimiser
+def test_schedule_of_the_learning_rate(backend, d2l, framework, tmp_path):
+    from torch.optim.lr_scheduler import StepLR
+
+    class Scheduled(framework.Linear):
+        def configure_optimizers(self):
+            optim = super().configure_optimizers()
+            self.schedule = StepLR(optim, step_size=4, gamma=0.5)
+            return optim
+
+        def validation_step(self, batch):
+            super().validation_step(batch)
+            self.schedule.step()  # twice an epoch
+
+    def fit(max_epochs):
+        trainer = d2l.Trainer(max_epochs, checkpoint=tmp_path / "one.npz")
+        trainer.fit(Scheduled(), Data(d2l))
+        return trainer.optim.param_groups[0]["lr"], trainer.model.schedule.last_epoch
+
+    assert fit(3) == (pytest.approx(0.1 * 0.5), 6)
+    assert fit(5) == (pytest.approx(0.1 * 0.5**2), 10)
+
+
 CHILD = """
 import os, signal, sys
 from shared.checkpoints import at, fitted
@@ -109,3 +161,64 @@ def test_killed_processes(capsys, backend, whole, tmp_path):
     trainer = fitted(backend, checkpoint=path)
     assert "Resumed from a checkpoint, after epoch 2." in capsys.readouterr().out
     assert_same_training(trainer, whole("fp32"))
+
+
+# What a checkpoint knows.
+
+
+def test_another_label(backend, tmp_path):
+    path = tmp_path / "one.npz"
+    fitted(backend, checkpoint=path, max_epochs=1)
+    with pytest.raises(ValueError, match=r"other data than now \(.*train_dataloader"):
+        fitted(backend, checkpoint=path, max_epochs=1, last_label=4)
+
+
+def test_tensors_that_differ_in_one_number(backend, d2l, framework, tmp_path):
+    """They are the framework's own; 20,000 numbers, whose repr abridges."""
+
+    def fit(changed):
+        data = Data(d2l, shape=(1, 25, 25))
+        X = np.zeros((32, 1, 25, 25), np.float32)
+        X[16, 0, 10, 10] = changed
+        data.X = tensor(d2l, X)
+        path = tmp_path / "one.npz"
+        d2l.Trainer(1, precision="fp32", checkpoint=path).fit(framework.Linear(), data)
+
+    fit(0)
+    fit(0)
+    with pytest.raises(
+        ValueError, match=r"other data than now \(X, train_dataloader\)"
+    ):
+        fit(1)
+
+
+def test_a_model_of_another_seed(backend, d2l, tmp_path):
+    path = tmp_path / "one.npz"
+
+    def network(seed):
+        sizes = {"arch": (1,), "growth_rate": 4, "num_channels": 8}
+        return lambda **_: d2l.create_model(
+            "densenet_bc_100_12", seed=seed, num_classes=10, in_channels=1, **sizes
+        )
+
+    fitted(backend, network(5), checkpoint=path, max_epochs=1)
+    with pytest.raises(ValueError, match="got other initial weights than now"):
+        fitted(backend, network(6), checkpoint=path)
+    trainer = fitted(backend, network(5), checkpoint=path, max_epochs=2)
+    assert len(trainer.history) == 2
+
+
+def test_the_same_model_again(backend, d2l, tmp_path):
+    """In a notebook, after Ctrl-C and after an error, the cell is run once more."""
+    path, models = tmp_path / "one.npz", []
+
+    def network(**options):
+        models[:] = models or [d2l.DenseNetBC(**options)]
+        return models[0]
+
+    run = functools.partial(fitted, backend, network, checkpoint=path)
+    with pytest.raises(KeyboardInterrupt):
+        run(before_step=at(4, ctrl_c))
+    with pytest.raises(CrashError):
+        run(before_step=at(5, crash))
+    assert_same_training(run(), fitted(backend))

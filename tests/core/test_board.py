@@ -1,5 +1,7 @@
 """The board that draws while a model trains: its points and its figure."""
 
+import copy
+
 from d2lext.core import plotting
 
 
@@ -27,3 +29,16 @@ def test_arguments_are_hyperparameters():
     board = plotting.ProgressBoard("epoch", display=False)
     assert (board.hparams["xlabel"], board.hparams["display"]) == ("epoch", False)
     assert set(board.hparams) <= set(vars(board)) - {"data"}
+
+
+def test_a_copy_has_the_points_alone():
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    board = plotting.ProgressBoard(display=False, fig=figure, axes=figure.gca())
+    board._handle = object()
+    board.draw(1, 2, "loss")
+    again = copy.deepcopy(board)
+    assert again.data == {"loss": [(1, 2)]}
+    assert again.fig is again.axes is again.hparams["fig"] is again._handle is None
+    assert board.figure() is figure

@@ -23,9 +23,11 @@ def save(path: str | Path, record: dict[str, Any], arrays: Arrays) -> None:
     """Write `record`, of JSON's types, and the dict `arrays` to the file `path`.
 
     The previous checkpoint is kept beside it (`before(path)`). At any moment at least one
-    of the two is complete. Raises OSError, and changes nothing, if there is no room.
+    of the two is complete. Raises OSError, and changes nothing, if there is no room, and
+    ValueError if a file that is no checkpoint has one of their names.
     """
     path = Path(path)
+    _check_kind(path)
     # The points of a notebook's own curves may be scalars of any library.
     text = np.frombuffer(json.dumps(record, default=float).encode(), np.uint8)
     members: dict[str, Any] = {_RECORD: text, **arrays}
@@ -46,9 +48,10 @@ def load(path: str | Path) -> tuple[dict[str, Any], Arrays] | None:
     """(record, arrays) of the checkpoint `path`; None if there is none.
 
     If it is damaged, the one before it is used, and a notice says so. Raises ValueError
-    if neither can be read.
+    if neither can be read, or if one of the two files is no checkpoint.
     """
-    problems = []
+    _check_kind(Path(path))
+    problems: dict[Path, Exception] = {}
     for candidate in (Path(path), before(path)):
         try:
             found = _read(candidate)
@@ -58,19 +61,26 @@ def load(path: str | Path) -> tuple[dict[str, Any], Arrays] | None:
             raise
         # What a damaged file raises depends on its bytes.
         except Exception as error:
-            problems.append(f"{candidate} ({error})")
+            problems[candidate] = error
             continue
-        if problems:
+        for file, problem in problems.items():
             print(
-                f"Damaged: the checkpoint {problems[0]}. {candidate} is used instead."
+                f"Damaged: the checkpoint {file} ({problem}). {candidate} is used instead."
             )
         return found
-    if problems:
+    damaged = [file for file in problems if file.stat().st_size]
+    if damaged:
+        listed = " and ".join(f"{file} ({problems[file]})" for file in damaged)
         raise ValueError(
-            f"a checkpoint must be complete, got {' and '.join(problems)}: delete it "
-            "to train from the beginning"
+            f"a checkpoint must be complete, got {listed}: delete "
+            f"{' and '.join(map(str, damaged))} to train from the beginning"
         )
     return None
+
+
+def files(path: str | Path) -> list[Path]:
+    """The files of the checkpoint `path` that exist: the newest one, and the one before."""
+    return [file for file in (Path(path), before(path)) if file.exists()]
 
 
 def before(path: str | Path) -> Path:
@@ -86,6 +96,25 @@ def of_next_fit() -> Path | None:
     """
     folder = os.environ.get("D2LEXT_CHECKPOINTS")
     return Path(folder) / f"fit-{next(_fits)}.npz" if folder else None
+
+
+def _check_kind(path: Path) -> None:
+    """Raise ValueError if a file that a checkpoint would replace is something else.
+
+    A damaged checkpoint begins like one, and an empty file is nobody's.
+    """
+    for file in files(path):
+        head = b"a folder" if file.is_dir() else _head(file)
+        if head and _RECORD.encode() not in head:
+            raise ValueError(
+                f"a checkpoint must be a new file or one from a training, got {file}, "
+                "which is something else and stays as it is: name another file"
+            )
+
+
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(64)  # the record is the first member of the archive
 
 
 def _is_complete(path: Path) -> bool:

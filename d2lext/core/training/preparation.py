@@ -18,6 +18,7 @@ class Preparation(Steps, HyperParameters):
     max_epochs: int
     precision: str
     deterministic: bool
+    resume: bool
     history: list[dict[str, Any]]
     epoch: int
 
@@ -31,6 +32,7 @@ class Preparation(Steps, HyperParameters):
         compile: bool | None = None,
         checkpoint: Any = None,
         deterministic: bool = False,
+        resume: bool = False,
     ):
         check_positive(max_epochs=max_epochs)
         check_choice(("auto", "bf16", "fp32"), precision=precision)

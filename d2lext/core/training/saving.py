@@ -1,11 +1,10 @@
 """Saves training after each epoch and on Ctrl-C, and resumes from there."""
 
-import re
+import contextlib
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from d2lext.core.training import advice, checkpoint, report
+from d2lext.core.training import advice, checkpoint, identity
 from d2lext.core.training.epochs import Epoch
 from d2lext.core.training.interrupt import Interrupt
 
@@ -18,7 +17,8 @@ class Saving:
 
     def __init__(self, trainer: Any):
         self.trainer = trainer
-        self.path: Any = trainer.checkpoint or checkpoint.of_next_fit()
+        path = trainer.checkpoint or checkpoint.of_next_fit()
+        self.path: Any = Path(path).expanduser() if path else None
         self.interrupt = Interrupt()
 
     def __enter__(self) -> "Saving":
@@ -33,6 +33,7 @@ class Saving:
 
     def __exit__(self, *_: object) -> None:
         if self.path:
+            self._mark()
             self.interrupt.__exit__()
 
     def batch_end(self) -> None:
@@ -54,7 +55,7 @@ class Saving:
             return
         trainer, current = self.trainer, self.trainer.current
         record = {
-            "training": identity(trainer),
+            "training": self.identity,
             "epoch": trainer.epoch,
             "batches": current.batches.floats(),
             "drawn": current.drawn,
@@ -72,14 +73,16 @@ class Saving:
 
         Raises ValueError if it is damaged, or from a different training.
         """
+        trainer = self.trainer
         found = checkpoint.load(self.path)
-        record: dict[str, Any] = found[0] if found else {}
-        arrays: dict[str, np.ndarray] = found[1] if found else {}
+        self.identity = identity.of(trainer, trainer.get_state())
+        record, arrays = found or ({}, {})
         if not record.get("epoch") and not record.get("batches"):  # before any step
             self.save()  # if that fails, we should know now, not after an epoch
             return
-        self._check(record, arrays)
-        trainer = self.trainer
+        saved = record["training"]
+        identity.check(self.path, saved, arrays, trainer, self.identity)
+        self.identity = saved
         trainer.set_state(arrays)
         trainer.epoch = record["epoch"]
         trainer.train_batch_idx, trainer.val_batch_idx = record["batch_indices"]
@@ -93,46 +96,12 @@ class Saving:
         trainer.model.board.xlabel = "epoch"
         trainer.model.board.restore(record["board"])
 
-    def _check(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Raise ValueError unless the checkpoint is from this training."""
-        for key, value in identity(self.trainer).items():
-            if record["training"].get(key) != value:
-                raise ValueError(
-                    f"the checkpoint {self.path} must be of the same training, got "
-                    f"{key} = {record['training'].get(key)} where it is {value} now: "
-                    "make it equal, name another file, or delete this one"
-                )
-        now = _model_shapes(self.trainer.get_state())
-        if differing := now.items() ^ _model_shapes(arrays).items():
-            name, shape = min(differing)
-            raise ValueError(
-                f"the checkpoint {self.path} must be of the same network, got an array "
-                f"{name} {shape} that only one of the two has: name another file, or "
-                "delete this one"
-            )
+    def _mark(self) -> None:
+        """Note in the model where it began and where it is left.
 
-
-def identity(trainer: Any) -> dict[str, str]:
-    """What must be equal to resume from a checkpoint, as text."""
-    values = {
-        **trainer.network_options(),
-        "framework": trainer.distributions[0],
-        "network": type(trainer.model).__name__,
-        "seed": trainer.seed,
-        "precision": trainer.used_precision,
-        "gradient_clip_val": trainer.gradient_clip_val,
-        "deterministic": trainer.deterministic,
-        "batches": trainer.num_train_batches,
-        "data": getattr(trainer.data, "hparams", {}),
-        "images": report.kind(trainer.data),
-    }
-    # An object's address in memory says nothing about it.
-    return {
-        key: re.sub(" at 0x[0-9a-f]+", "", repr(value), flags=re.IGNORECASE)
-        for key, value in values.items()
-        if key != "memory_efficient"  # which changes no result
-    }
-
-
-def _model_shapes(arrays: dict[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
-    return {n: a.shape for n, a in arrays.items() if n.startswith("model/")}
+        Fitted once more, it may go on: by then its weights are not those it began with.
+        """
+        # After an error there may be no state.
+        with contextlib.suppress(Exception):
+            left = identity.of_weights(self.trainer.get_state())
+            self.trainer.model._trained_from = self.identity["weights"], left

@@ -13,6 +13,7 @@ class Steps:
 
     distributions: tuple[str, ...] = ()  # whose versions a result depends on
     devices: Any  # the backend's module of devices: cpu, gpu, num_gpus
+    layers: tuple[type, ...] = ()  # the framework's base classes of layers
     seed: int
     gpus: list  # the GPUs to train on; the CPU if empty
     model: Any
@@ -63,7 +64,11 @@ class Steps:
         raise NotImplementedError
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """What training has changed, by name; the model's parameters as model/..."""
+        """What training has changed, by name; the model's parameters as model/...
+
+        All that trains is among the latter, also arrays that the framework does not count
+        as parameters. Random numbers, and what a model only keeps, have other names.
+        """
         raise NotImplementedError
 
     def set_state(self, arrays: dict[str, np.ndarray]) -> None:

@@ -25,6 +25,11 @@ def compile_faster(model, in_bf16=False):
     model.apply(functools.partial(_take_faster, in_bf16=in_bf16))
 
 
+def compile_faster_again(model):
+    """The same for a model that was pickled, which has lost what `compile_faster` did."""
+    model.apply(lambda b: hasattr(b, "_in_bf16") and _take_faster(b, b._in_bf16))
+
+
 def training(block, graph, **shapes):
     """The `graph` of a part of a model, as `compile_faster` changes it for training."""
     in_bf16 = getattr(block, "_in_bf16", None)

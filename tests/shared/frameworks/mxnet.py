@@ -36,6 +36,31 @@ class Regression(d2l.Module):
         return adam(self)
 
 
+class Scratch(d2l.Module):
+    """Regression by plain arrays: a weight, biases in a list, and a mean to keep."""
+
+    def __init__(self, lr=0.1):
+        super().__init__()
+        self.save_hyperparameters()
+        self.w = np.zeros((3, 1))
+        self.biases = [np.zeros(1)]
+        self.mean = np.zeros(3)
+        for array in (self.w, *self.biases):
+            array.attach_grad()
+
+    def forward(self, X):
+        if autograd.is_training():
+            with autograd.pause():
+                self.mean = 0.9 * self.mean + 0.1 * X.mean(axis=0)
+        return np.dot(X - self.mean, self.w) + self.biases[0]
+
+    def loss(self, y_hat, y):
+        return ((y_hat.squeeze(1) - y) ** 2).mean()
+
+    def configure_optimizers(self):
+        return d2l.SGD([self.w, *self.biases], self.lr)
+
+
 def adam(model, lr=0.1):
     """The framework's own Adam for a model."""
     options = {"learning_rate": lr}

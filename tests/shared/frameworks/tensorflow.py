@@ -40,6 +40,25 @@ class Regression(d2l.Module):
         return adam(self)
 
 
+class Scratch(d2l.Module):
+    """Regression by variables: a weight, biases in a list, and a mean to keep."""
+
+    def __init__(self, lr=0.1):
+        super().__init__()
+        self.lr = lr
+        self.w = keras.Variable(tf.zeros((3, 1)))
+        self.biases = [keras.Variable(tf.zeros(1))]
+        self.mean = tf.Variable(tf.zeros(3), trainable=False)
+
+    def forward(self, X):
+        if self.training:
+            self.mean.assign(0.9 * self.mean + 0.1 * tf.reduce_mean(X, 0))
+        return (X - self.mean) @ self.w + self.biases[0]
+
+    def loss(self, y_hat, y):
+        return tf.reduce_mean((tf.squeeze(y_hat, 1) - y) ** 2)
+
+
 def adam(model, lr=0.1):
     """The framework's own Adam for a model."""
     return keras.optimizers.Adam(lr)

@@ -32,6 +32,29 @@ class Regression(d2l.Module):
         return adam(self)
 
 
+class Scratch(d2l.Module):
+    """Regression by plain tensors: a weight, biases in a list, and a mean to keep."""
+
+    def __init__(self, lr=0.1):
+        super().__init__()
+        self.save_hyperparameters()
+        self.w = torch.zeros(3, 1, requires_grad=True)
+        self.biases = [torch.zeros(1, requires_grad=True)]
+        self.mean = torch.zeros(3)
+
+    def forward(self, X):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * X.mean(0)
+        return (X - self.mean) @ self.w + self.biases[0]
+
+    def loss(self, y_hat, y):
+        return ((y_hat.squeeze(1) - y) ** 2).mean()
+
+    def configure_optimizers(self):
+        params = [self.w, *self.biases]
+        return torch.optim.SGD(params, lr=self.lr, momentum=0.9)
+
+
 def adam(model, lr=0.1):
     """The framework's own Adam for a model."""
     return torch.optim.Adam(model.parameters(), lr)

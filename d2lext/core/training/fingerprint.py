@@ -1,0 +1,183 @@
+"""Fingerprints of values: equal for equal content, in any process and at any address.
+
+Arrays count by their elements, objects by what they hold. Nothing is executed but the
+methods by which an object says what to copy of it.
+"""
+
+import dis
+import hashlib
+import json
+import re
+import types
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+_AT_ONCE = 2**24  # bytes of an array
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, PurePath)
+_FUNCTIONS = (types.FunctionType, types.MethodType)
+
+
+class Fingerprints:
+    """Fingerprints of values that may share parts, each of which is read once.
+
+    Objects of the classes `described` count by their repr, since training changes them.
+    Without `plain`, attributes of objects that are mere numbers, names or flags do not
+    count: counters, say, or how many processes read. In lists and dicts they do. Nor do
+    the objects `ignored`, iterators, and sources of random numbers.
+    """
+
+    def __init__(
+        self, described: tuple[type, ...], plain: bool = True, ignored: Iterable = ()
+    ):
+        self.described, self.plain = described, plain
+        # With each object, so that no other one takes its address.
+        self._known: dict[int, tuple[Any, bytes]] = {id(v): (v, b"") for v in ignored}
+
+    def __call__(self, value: Any) -> str:
+        """The fingerprint of `value`, in hexadecimal."""
+        return self._digest(value).hex()
+
+    def _digest(self, value: Any) -> bytes:
+        if is_plain(value):
+            value = value.item() if isinstance(value, np.generic) else value
+            return _hash([repr(value).encode()])
+        if id(value) not in self._known:
+            self._known[id(value)] = value, b"itself"  # where it holds itself
+            self._known[id(value)] = value, _hash(self._parts(value))
+        return self._known[id(value)][1]
+
+    def _parts(self, value: Any) -> Iterator[Any]:
+        """What tells `value` from others, as bytes."""
+        array = _array(value)
+        if array is not None:
+            yield from self._array_parts(array)
+        elif isinstance(value, self.described):
+            yield text(value).encode()
+        elif isinstance(value, type | types.ModuleType):
+            yield getattr(value, "__qualname__", value.__name__).encode()
+        elif isinstance(value, _FUNCTIONS):
+            yield from map(self._digest, _function_parts(value))
+        elif isinstance(value, list | tuple | dict):
+            yield from self._container_parts(value)
+        elif isinstance(value, set | frozenset):
+            yield from sorted(map(self._digest, value))
+        elif isinstance(value, Iterator) or _is_random(value):
+            yield type(value).__qualname__.encode()
+        else:
+            yield from self._object_parts(value)
+
+    def _array_parts(self, array: np.ndarray) -> Iterator[Any]:
+        yield repr((str(array.dtype), array.shape)).encode()
+        if array.dtype.hasobject:
+            yield self._digest(array.tolist())
+            return
+        array = array.reshape(1) if array.ndim == 0 else array
+        step = max(1, _AT_ONCE // max(1, array[:1].nbytes))
+        for i in range(0, len(array), step):
+            part = np.ascontiguousarray(array[i : i + step])
+            yield part.reshape(-1).view(np.uint8).data
+
+    def _container_parts(self, value: Any) -> Iterator[bytes]:
+        yield b"dict" if isinstance(value, dict) else b"list"
+        try:
+            yield json.dumps(value).encode()  # a list of a million labels, at once
+        except (TypeError, ValueError):
+            pairs = value.items() if isinstance(value, dict) else value
+            yield from map(self._digest, pairs)
+
+    def _object_parts(self, value: Any) -> Iterator[bytes]:
+        yield type(value).__qualname__.encode()
+        try:
+            copied = value.__reduce_ex__(4)
+        # A lock, a file, a handle of some library: there is nothing to compare.
+        except Exception:
+            copied = (None, (), getattr(value, "__dict__", None))
+        if isinstance(copied, str):  # its name
+            yield copied.encode()
+            return
+        function, args, state, items, pairs = (*copied, None, None, None)[:5]
+        yield self._digest(function)
+        yield self._digest(args)
+        for part in state if isinstance(state, tuple) else (state,):  # or with slots
+            if isinstance(part, dict):
+                part = {k: v for k, v in part.items() if self.plain or is_data(k, v)}
+            yield self._digest(part)
+        yield from map(self._digest, (list(items or ()), list(pairs or ())))
+
+
+def is_plain(value: Any) -> bool:
+    """Whether `value` is a mere number, name, path or flag."""
+    return isinstance(value, _PLAIN)
+
+
+def is_data(name: str, value: Any) -> bool:
+    """Whether an attribute may hold data; `device` only says where they go."""
+    return not isinstance(value, (*_PLAIN, Iterator)) and name != "device"
+
+
+def text(value: Any) -> str:
+    """The repr of `value` on one line, without what differs in another process."""
+    one_line = " ".join(repr(value).split())
+    # An object's address says nothing about it, nor does the number of a Keras layer.
+    return re.sub(r" at 0x[0-9a-fA-F]+|(?<=name=)\w+", "", one_line)
+
+
+def _hash(parts: Iterable[Any]) -> bytes:
+    digest = hashlib.sha256()  # in hardware, 1.5 GB a second
+    for part in parts:
+        digest.update(
+            len(part).to_bytes(8)
+        )  # so that two parts are not one longer part
+        digest.update(part)
+    return digest.digest()[:16]
+
+
+def _array(value: Any) -> np.ndarray | None:
+    """A NumPy array, or that of any framework's tensor; None of anything else."""
+    kind = type(value)
+    try:
+        if hasattr(kind, "asnumpy"):  # MXNet
+            return value.asnumpy()
+        if not all(hasattr(kind, name) for name in ("__array__", "dtype", "shape")):
+            return None
+        if hasattr(kind, "detach"):  # PyTorch, whose bfloat16 NumPy does not know
+            value = value.detach().cpu()
+            value = value.float() if "bfloat16" in str(value.dtype) else value
+        return np.asarray(value)
+    # Of some tensors, sparse or symbolic ones, there is no array.
+    except Exception:
+        return None
+
+
+def _function_parts(function: Any) -> Iterator[Any]:
+    """A function's name and what it is bound to; the code of one without a name."""
+    if isinstance(function, types.MethodType):
+        yield from (function.__func__, function.__self__)
+        return
+    yield function.__qualname__
+    yield from (function.__defaults__, function.__kwdefaults__)
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # it is empty
+            yield None
+    if "<" in function.__qualname__:  # <lambda>, <locals>
+        yield list(_code_parts(function.__code__))
+
+
+def _code_parts(code: types.CodeType) -> Iterator[Any]:
+    """What a function does, step by step: no comments, docstrings and line numbers."""
+    for step in dis.get_instructions(code):
+        if isinstance(step.argval, types.CodeType):
+            yield list(_code_parts(step.argval))
+        else:
+            yield step.opname, step.argval
+
+
+def _is_random(value: Any) -> bool:
+    kind = type(value)
+    of_numpy = f"{kind.__module__}.".startswith(("numpy.random.", "random."))
+    return of_numpy or kind.__name__ == "Generator"

@@ -1,0 +1,76 @@
+"""Fitted models are copied and pickled without the training behind them."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from shared import frameworks
+from shared.random_images import Data, images
+
+# Keras' own, when it saves a variable.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
+
+COPIES = {
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+}
+
+
+class Large(Data):
+    """With 8 MB that no model needs."""
+
+    def __init__(self, d2l):
+        super().__init__(d2l)
+        self.large = np.random.default_rng(0).random(1_000_000)
+
+
+@pytest.fixture(scope="module")
+def fit(d2l):
+    def fit(model):
+        trainer = d2l.Trainer(1, precision="fp32")
+        trainer.fit(model, Large(d2l))
+        return trainer
+
+    return fit
+
+
+def linear(d2l, framework):
+    return framework.Linear()
+
+
+def compiled(d2l, framework):
+    """Its steps are compiled in parts, in MXNet within the model."""
+    options = {"arch": (1, 1), "growth_rate": 4, "num_channels": 8, "lr": 0.05}
+    return d2l.create_model("densenet_d2l", **options)
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize(
+    "make", [linear, pytest.param(compiled, marks=pytest.mark.slow)]
+)
+def test_a_copy_predicts_and_learns(d2l, framework, fit, make, copied):
+    X = frameworks.tensor(d2l, images((4, 1, 16, 16))[0])
+
+    def predict(model):
+        return d2l.numpy(framework.forward(model, X))
+
+    model = make(d2l, framework)
+    trainer = fit(model)
+    assert model.trainer is trainer
+    expected = predict(model)
+    again = copied(model)
+    assert model.trainer is trainer
+    assert getattr(again, "trainer", None) is None
+    assert np.array_equal(predict(again), expected)
+    fit(again)
+    assert not np.allclose(predict(again), expected)
+    assert np.array_equal(predict(model), expected)
+    fit(copied(again))
+
+
+def test_a_pickle_has_the_weights_alone(d2l, framework, fit):
+    model = framework.Linear()
+    fit(model)
+    # MXNet adds the gradients.
+    assert len(pickle.dumps(model)) < 60_000 + 8 * d2l.num_params(model)
