@@ -11,7 +11,7 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
-from d2lext.mxnet import device
+from d2lext.mxnet import batchnorm, device, functions
 from d2lext.mxnet.speed import graphs
 
 
@@ -20,6 +20,7 @@ class Trainer(trainer.Trainer):
 
     distributions = FRAMEWORKS["mxnet"].modules
     devices = device
+    numpy = staticmethod(functions.numpy)
 
     def fastest(self):
         """bf16 if the CPU multiplies it, compiled; ValueError if bf16 is impossible.
@@ -54,14 +55,17 @@ class Trainer(trainer.Trainer):
             first = [a[:1] for a in self.prepare_batch(self.sample)]
             with initializers.seeded(self.seed):
                 model(*first[:-1])
+        self._hybridize()
+
+    def _hybridize(self):
         # Blocks that cannot be compiled run as they are; without `compiled`, all do. No
         # static_shape: it is no faster here, and a step that is still running would
         # switch between training and evaluation mode together with the next one.
         with warnings.catch_warnings():
             # MXNet recommends HybridSequential even when compilation is off.
             warnings.filterwarnings("ignore", message="All children of this Sequential")
-            model.hybridize(self.compiled, static_alloc=True)
-        graphs.compile_faster(model, in_bf16=self.used_precision == "bf16")
+            self.model.hybridize(self.compiled, static_alloc=True)
+        graphs.compile_faster(self.model, in_bf16=self.used_precision == "bf16")
 
     def prepare_batch(self, batch):
         """The batch on the device."""
@@ -84,7 +88,22 @@ class Trainer(trainer.Trainer):
     def eval_step(self, batch):
         """Validate: outside of `record`, layers are in evaluation mode."""
         self.model.validation_step(batch)
-        return self.take_logged()
+        return _checked(self.take_logged(), batch[:-1])
+
+    def output_shape(self, batch):
+        """The shape of the model's output for a batch on the device."""
+        return self.model(*batch[:-1]).shape
+
+    def values_per_channel(self, batch):
+        """How many values each batch normalization averages in training on a batch."""
+        values = batchnorm.values_per_channel(self.model, batch[:-1])
+        self._hybridize()  # again: compiled blocks do not call those within
+        return values
+
+    def weights_are_finite(self):
+        """Whether no parameter and no statistic is NaN or infinite; waits for them."""
+        arrays = map(functions.numpy, self._tensors().values())
+        return all(numpy.isfinite(array).all() for array in arrays)
 
     def take_logged(self):
         """What the model logged since the last call, after waiting for earlier values.
@@ -161,6 +180,16 @@ class Trainer(trainer.Trainer):
         for updater in self.optim._updaters:
             for i, param in enumerate(self.optim._params):
                 yield updater, i, numbers[id(param)]
+
+
+def _checked(logged, inputs):
+    """`logged`, whose losses are NaN if an input is not finite: ReLU may hide it."""
+    for X in inputs:
+        if numpy.dtype(X.dtype).kind == "f":
+            finite = np.isfinite(X).min()
+            losses = {key: l for key, l in logged.items() if "loss" in key}
+            logged |= {k: np.where(finite, l, np.nan) for k, l in losses.items()}
+    return logged
 
 
 def _leaves(state):

@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import math
 import random
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import config  # TensorFlow has no public way back
 
@@ -12,7 +14,7 @@ from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.training import trainer
-from d2lext.tensorflow import device
+from d2lext.tensorflow import batchnorm, device
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 from d2lext.tensorflow.speed import normalization, precision
 
@@ -22,6 +24,7 @@ class Trainer(trainer.Trainer):
 
     distributions = FRAMEWORKS["tensorflow"].modules
     devices = device
+    numpy = staticmethod(np.asarray)
 
     def find_device(self):
         """The first of `gpus`, else that of an enclosing `with device:`, else the CPU."""
@@ -65,6 +68,21 @@ class Trainer(trainer.Trainer):
         """Validate in evaluation mode, without gradients."""
         with self.device:
             return self._run(self._eval, batch)
+
+    def output_shape(self, batch):
+        """The shape of the model's output for a batch on the device."""
+        with self.device:
+            return self.model(*batch[:-1]).shape
+
+    def values_per_channel(self, batch):
+        """How many values each batch normalization averages in training on a batch."""
+        with self.device:
+            return batchnorm.values_per_channel(self.model, batch[:-1])
+
+    def weights_are_finite(self):
+        """Whether no parameter and no statistic is NaN or infinite; waits for them."""
+        arrays = (variable.numpy() for variable in self.model.variables)
+        return all(np.isfinite(array).all() for array in arrays)
 
     def clip_gradients(self, grad_clip_val, grads):
         """The gradients, scaled down to a joint norm of at most `grad_clip_val`."""
@@ -142,7 +160,17 @@ class Trainer(trainer.Trainer):
 
     def _eval(self, *batch):
         self.model.validation_step(batch)
-        return self.take_logged()
+        return _checked(self.take_logged(), batch[:-1])
+
+
+def _checked(logged, inputs):
+    """`logged`, whose losses are NaN if an input is not finite: ReLU may hide it."""
+    for X in inputs:
+        if tf.as_dtype(X.dtype).is_floating:
+            finite = tf.reduce_all(tf.math.is_finite(X))
+            losses = {key: l for key, l in logged.items() if "loss" in key}
+            logged |= {k: tf.where(finite, l, l * math.nan) for k, l in losses.items()}
+    return logged
 
 
 def _seed_layers(model, seed):

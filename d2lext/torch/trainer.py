@@ -15,7 +15,7 @@ from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
 from d2lext.core.training import trainer
-from d2lext.torch import device
+from d2lext.torch import batchnorm, device, functions
 from d2lext.torch.module import Module
 from d2lext.torch.speed import layout
 
@@ -25,6 +25,7 @@ class Trainer(trainer.Trainer):
 
     distributions = FRAMEWORKS["torch"].modules
     devices = device
+    numpy = staticmethod(functions.numpy)
 
     def fastest(self):
         """bf16 if the hardware multiplies it, not compiled.
@@ -98,7 +99,22 @@ class Trainer(trainer.Trainer):
         self.model.eval()
         with torch.no_grad():
             self.model.validation_step(batch)
-        return self.take_logged()
+        return _checked(self.take_logged(), batch[:-1])
+
+    def output_shape(self, batch):
+        """The shape of the model's output for a batch on the device."""
+        self.model.eval()
+        with torch.no_grad():
+            return self.model(*batch[:-1]).shape
+
+    def values_per_channel(self, batch):
+        """How many values each batch normalization averages in training on a batch."""
+        return batchnorm.values_per_channel(self.model, batch[:-1])
+
+    def weights_are_finite(self):
+        """Whether no parameter and no statistic is NaN or infinite; waits for them."""
+        tensors = [*self.model.parameters(), *self.model.buffers()]
+        return all(is_lazy(t) or bool(t.isfinite().all()) for t in tensors)
 
     def clip_gradients(self, grad_clip_val, model):
         """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
@@ -135,3 +151,13 @@ class Trainer(trainer.Trainer):
         torch.set_rng_state(rng_state)
         for gpu, state in zip(self.gpus, gpu_states, strict=False):
             torch.cuda.set_rng_state(state, gpu)
+
+
+def _checked(logged, inputs):
+    """`logged`, whose losses are NaN if an input is not finite: ReLU may hide it."""
+    for X in inputs:
+        if X.is_floating_point():
+            finite = X.isfinite().all()
+            losses = {key: l for key, l in logged.items() if "loss" in key}
+            logged |= {k: torch.where(finite, l, torch.nan) for k, l in losses.items()}
+    return logged

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from d2lext.core.training import epochs, report
+from d2lext.core.training import advice, epochs, report
 from d2lext.core.training.averages import Averages
 from d2lext.core.training.epochs import Epoch
 from d2lext.core.training.preparation import Preparation
@@ -94,10 +94,15 @@ class Trainer(Preparation):
         They are kept in `test_metrics`.
         """
         most = epochs.most_batches(train=False)
-        averages = self.evaluate(itertools.islice(data.test_dataloader(), most))
+
+        def batches():
+            return itertools.islice(data.test_dataloader(), most)
+
+        averages = self.evaluate(batches())
         self.test_metrics = {
             key.replace("val_", "test_"): value
             for key, value in averages.means().items()
         }
+        advice.check_losses(self, self.test_metrics, batches)
         examples = f"{averages.num_examples:,} {report.kind(data)}"
         print(f"{report.numbers(self.test_metrics)} on {examples}")
