@@ -185,11 +185,19 @@ class Trainer(trainer.Trainer):
 def _checked(logged, inputs):
     """`logged`, whose losses are NaN if an input is not finite: ReLU may hide it."""
     for X in inputs:
-        if numpy.dtype(X.dtype).kind == "f":
-            finite = np.isfinite(X).min()
-            losses = {key: l for key, l in logged.items() if "loss" in key}
-            logged |= {k: np.where(finite, l, np.nan) for k, l in losses.items()}
+        finite = _is_finite(X)
+        losses = {key: l for key, l in logged.items() if "loss" in key}
+        logged |= {k: np.where(finite, l, np.nan) for k, l in losses.items()}
     return logged
+
+
+def _is_finite(X):
+    """Whether all numbers in X are finite, as a scalar on its device."""
+    if X.dtype == numpy.float32 and X.ndim > 1:
+        # One product, four times as fast: 0 times a number is 0 if it is finite, else NaN.
+        X = X.reshape(len(X), -1)
+        X = np.dot(X, np.zeros((X.shape[1], 1), ctx=X.ctx))
+    return np.isfinite(X).min()
 
 
 def _leaves(state):

@@ -114,7 +114,7 @@ class Trainer(trainer.Trainer):
     def weights_are_finite(self):
         """Whether no parameter and no statistic is NaN or infinite; waits for them."""
         tensors = [*self.model.parameters(), *self.model.buffers()]
-        return all(is_lazy(t) or bool(t.isfinite().all()) for t in tensors)
+        return all(is_lazy(tensor) or bool(_is_finite(tensor)) for tensor in tensors)
 
     def clip_gradients(self, grad_clip_val, model):
         """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
@@ -156,8 +156,15 @@ class Trainer(trainer.Trainer):
 def _checked(logged, inputs):
     """`logged`, whose losses are NaN if an input is not finite: ReLU may hide it."""
     for X in inputs:
-        if X.is_floating_point():
-            finite = X.isfinite().all()
-            losses = {key: l for key, l in logged.items() if "loss" in key}
-            logged |= {k: torch.where(finite, l, torch.nan) for k, l in losses.items()}
+        finite = _is_finite(X)
+        losses = {key: l for key, l in logged.items() if "loss" in key}
+        logged |= {k: torch.where(finite, l, torch.nan) for k, l in losses.items()}
     return logged
+
+
+def _is_finite(X):
+    """Whether all numbers in X are finite, as a scalar on its device."""
+    if not X.is_floating_point() or not X.numel():
+        return torch.tensor(True, device=X.device)
+    # `isfinite` of all numbers would fill three arrays as large as X.
+    return torch.stack(X.aminmax()).isfinite().all()
