@@ -116,7 +116,7 @@ class Trainer(trainer.Trainer):
         return batchnorm.values_per_channel(self.model, batch[:-1])
 
     def weights_are_finite(self):
-        """Whether no parameter and no statistic is NaN or infinite; waits for them."""
+        """Whether no number that training changes is NaN or infinite; waits for them."""
         leaves = jax.tree.leaves((self.state.params, self.state.batch_stats))
         return all(np.isfinite(leaf).all() for leaf in map(np.asarray, leaves))
 

@@ -101,9 +101,15 @@ class Trainer(trainer.Trainer):
         return values
 
     def weights_are_finite(self):
-        """Whether no parameter and no statistic is NaN or infinite; waits for them."""
-        arrays = map(functions.numpy, self._tensors().values())
-        return all(numpy.isfinite(array).all() for array in arrays)
+        """Whether no number that training changes is NaN or infinite; waits for them."""
+        arrays = self.model.parameters()
+        if not isinstance(arrays, list):
+            arrays = [
+                param.data(self.device)
+                for name, param in arrays.items()
+                if param.grad_req != "null" or "running_" in name
+            ]
+        return all(numpy.isfinite(array.asnumpy()).all() for array in arrays)
 
     def take_logged(self):
         """What the model logged since the last call, after waiting for earlier values.

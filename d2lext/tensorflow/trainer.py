@@ -80,9 +80,11 @@ class Trainer(trainer.Trainer):
             return batchnorm.values_per_channel(self.model, batch[:-1])
 
     def weights_are_finite(self):
-        """Whether no parameter and no statistic is NaN or infinite; waits for them."""
-        arrays = (variable.numpy() for variable in self.model.variables)
-        return all(np.isfinite(array).all() for array in arrays)
+        """Whether no number that training changes is NaN or infinite; waits for them."""
+        variables = self.model.trainable_variables + [
+            v for v in self.model.non_trainable_variables if "moving_" in v.path
+        ]
+        return all(np.isfinite(v.numpy()).all() for v in variables)
 
     def clip_gradients(self, grad_clip_val, grads):
         """The gradients, scaled down to a joint norm of at most `grad_clip_val`."""

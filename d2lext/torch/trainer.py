@@ -112,8 +112,9 @@ class Trainer(trainer.Trainer):
         return batchnorm.values_per_channel(self.model, batch[:-1])
 
     def weights_are_finite(self):
-        """Whether no parameter and no statistic is NaN or infinite; waits for them."""
-        tensors = [*self.model.parameters(), *self.model.buffers()]
+        """Whether no number that training changes is NaN or infinite; waits for them."""
+        tensors = [p for p in self.model.parameters() if p.requires_grad]
+        tensors += [b for name, b in self.model.named_buffers() if "running_" in name]
         return all(is_lazy(tensor) or bool(_is_finite(tensor)) for tensor in tensors)
 
     def clip_gradients(self, grad_clip_val, model):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from shared.frameworks import small, tensor
 from shared.random_images import images
+from shared.selected import in_backends
 
 from d2lext.core.data.datamodule import DataModule
 from d2lext.core.training import checkpoint
@@ -157,6 +158,13 @@ def test_weights_that_are_not_finite_without_a_fault_in_the_data(fit, arrays):
     assert "lower the learning rate" in str(caught.value)
 
 
+@in_backends("torch")  # the habit of PyTorch's users
+def test_a_mask_may_be_infinite(d2l, framework, arrays):
+    model = framework.Linear()
+    model.register_buffer("mask", d2l.tensor([0.0, -np.inf]))
+    d2l.Trainer(1).fit(model, Arrays(d2l, *arrays))
+
+
 # A batch of one example.
 
 
@@ -179,7 +187,7 @@ def one_left(d2l):
 def test_one_value_per_channel(d2l, one_left, known):
     """4x4 pixels become 1x1 in the stem. A list is known before the first step."""
     trainer = d2l.Trainer(1)
-    rule = "must average at least two values per channel, got a single one"
+    rule = "at least two values per channel, got a single one in batch 2 of the"
     with pytest.raises(ValueError, match=rule):
         trainer.fit(small(d2l, (1,)), one_left(4, known))
     assert trainer.train_batch_idx == (0 if known else 1)

@@ -23,26 +23,33 @@ class Single:
         trainer = self.trainer
         most = epochs.most_batches(train=True)
         if isinstance(trainer.train_dataloader, list | tuple):
-            for batch in itertools.islice(trainer.train_dataloader, most):
-                self.check(batch)
+            batches = itertools.islice(trainer.train_dataloader, most)
+            for number, batch in enumerate(batches, 1):
+                self._check(batch, number)
         elif _ends_with_one(trainer.train_dataloader, most):
-            self.check([array[:1] for array in trainer.sample])
+            batch = [array[:1] for array in trainer.sample]
+            is_first = len(trainer.sample[-1]) == 1
+            self._check(batch, 1 if is_first else trainer.expected_batches(train=True))
 
     def check(self, batch: Any) -> Any:
-        """The batch; raises ValueError if it is such a batch."""
-        if len(batch[-1]) > 1:
-            return batch
-        shapes = tuple(array.shape for array in batch)
-        if shapes not in self._accepted:
-            if 1 in self.trainer.values_per_channel(self.trainer.prepare_batch(batch)):
-                raise ValueError(
-                    "batch normalization must average at least two values per channel, "
-                    "got a single one in a batch of one example: choose a batch_size "
-                    "that leaves no batch of one, leave one example out, or take larger "
-                    "images"
-                )
-            self._accepted.add(shapes)
+        """The batch, which is next; raises ValueError if it is such a batch."""
+        self._check(batch, len(self.trainer.current.batches) + 1)
         return batch
+
+    def _check(self, batch, number):
+        if len(batch[-1]) > 1:
+            return
+        shapes = tuple(array.shape for array in batch)
+        if shapes in self._accepted:
+            return
+        if 1 in self.trainer.values_per_channel(self.trainer.prepare_batch(batch)):
+            raise ValueError(
+                "batch normalization must average at least two values per channel, got "
+                f"a single one in batch {number} of the training set, which has one "
+                "example: choose a batch_size that leaves no batch of one, leave one "
+                "example out, or take larger images"
+            )
+        self._accepted.add(shapes)
 
 
 def _ends_with_one(loader, most):

@@ -76,7 +76,11 @@ class Steps:
         raise NotImplementedError
 
     def weights_are_finite(self) -> bool:
-        """Whether no parameter and no statistic is NaN or infinite; waits for them."""
+        """Whether no number that training changes is NaN or infinite; waits for them.
+
+        These are trainable parameters and the statistics of batch normalization. Other
+        numbers may be infinite, as in a mask.
+        """
         raise NotImplementedError
 
     def get_state(self) -> dict[str, np.ndarray]:

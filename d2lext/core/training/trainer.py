@@ -37,7 +37,12 @@ class Trainer(Preparation):
     """
 
     def fit(self, model: Any, data: Any) -> None:
-        """Train `model` on `data`; print the result and what produced it."""
+        """Train `model` on `data`; print the result and what produced it.
+
+        Raises FloatingPointError, with the reason, if a loss, a weight or a statistic is
+        no longer finite, and before such weights are saved; ValueError if batch
+        normalization has a single value per channel in a batch of one example.
+        """
         report.beginning(self)
         self.seed_framework()
         self.prepare_data(data)
@@ -91,7 +96,8 @@ class Trainer(Preparation):
     def test(self, data: Any) -> None:
         """Print the loss and accuracy on the test set: once, after every decision.
 
-        They are kept in `test_metrics`.
+        They are kept in `test_metrics`. Raises FloatingPointError, with the reason, if
+        the loss is not finite.
         """
         most = epochs.most_batches(train=False)
 
