@@ -4,6 +4,7 @@ A backend's classes extend these and add everything that touches a tensor. JAX, 
 functions take the parameters as arguments, replaces the steps as well.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,3 +71,19 @@ class Classifier(Module):
         Y_hat = self(*batch[:-1])
         self.plot("loss", self.loss(Y_hat, batch[-1]), train=False)
         self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
+
+
+def check_labels(logits: Sequence[int], labels: Sequence[int]) -> None:
+    """Raise ValueError unless shapes such as (n, t, classes) and (n, t) belong together.
+
+    >>> check_labels((8, 10), (8, 10))
+    Traceback (most recent call last):
+    ValueError: labels must be the number of a class for each of the 8 examples, got the \
+shape (8, 10): take the argmax of one-hot labels
+    """
+    *examples, _ = logits
+    if None not in (*logits, *labels) and math.prod(labels) != math.prod(examples):
+        raise ValueError(
+            f"labels must be the number of a class for each of the {math.prod(examples)} "
+            f"examples, got the shape {tuple(labels)}: take the argmax of one-hot labels"
+        )

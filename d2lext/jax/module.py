@@ -117,20 +117,27 @@ class Classifier(Module):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
         variables = {"params": params, "batch_stats": state.batch_stats}
         Y_hat = state.apply_fn(variables, *X)
+        core.check_labels(Y_hat.shape, Y.shape)
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
         compare = (Y_hat.argmax(axis=1) == Y.reshape(-1)).astype(jnp.float32)
         return compare.mean() if averaged else compare
 
     def loss(self, params, X, Y, state, averaged=True):
-        """The cross-entropy of labels Y (n,), and BatchNorm's updated statistics."""
+        """The cross-entropy of labels Y (n,), and BatchNorm's updated statistics.
+
+        It is NaN if a label is not one of the classes.
+        """
         Y_hat, updates = state.apply_fn(
             {"params": params, "batch_stats": state.batch_stats},
             *X,
             mutable=["batch_stats"],
             rngs={"dropout": state.dropout_rng},
         )
-        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
-        l = optax.softmax_cross_entropy_with_integer_labels(Y_hat, Y.reshape(-1))
+        core.check_labels(Y_hat.shape, Y.shape)
+        Y_hat, Y = Y_hat.reshape(-1, Y_hat.shape[-1]), Y.reshape(-1)
+        labels = Y.astype(jnp.int32).clip(0, Y_hat.shape[-1] - 1)
+        l = optax.softmax_cross_entropy_with_integer_labels(Y_hat, labels)
+        l = jnp.where(labels == Y, l, jnp.nan)
         return (l.mean() if averaged else l), updates
 
     def layer_summary(self, X_shape, key=None):

@@ -17,7 +17,7 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
-from d2lext.jax import device
+from d2lext.jax import batchnorm, device
 from d2lext.jax.speed.programs import faster
 
 _OF_FLAX = ("name", "parent")
@@ -36,6 +36,7 @@ class Trainer(trainer.Trainer):
     distributions = FRAMEWORKS["jax"].modules
     devices = device
     layers = (nn.Module,)
+    numpy = staticmethod(np.asarray)
     _key = None
 
     def fastest(self):
@@ -107,6 +108,20 @@ class Trainer(trainer.Trainer):
         """Validate in evaluation mode, without gradients."""
         return self._run_eval_step(self.state, batch)
 
+    def output_shape(self, batch):
+        """The shape of the model's output for a batch on the device."""
+        apply = self.model.evaluating().apply
+        return jax.eval_shape(apply, self.model.variables, *batch[:-1]).shape
+
+    def values_per_channel(self, batch):
+        """How many values each batch normalization averages in training on a batch."""
+        return batchnorm.values_per_channel(self.model, batch[:-1])
+
+    def weights_are_finite(self):
+        """Whether no number that training changes is NaN or infinite; waits for them."""
+        leaves = jax.tree.leaves((self.state.params, self.state.batch_stats))
+        return all(np.isfinite(leaf).all() for leaf in map(np.asarray, leaves))
+
     def clip_gradients(self, grad_clip_val, grads):
         """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
         scale = grad_clip_val / optax.tree.norm(grads)
@@ -168,7 +183,16 @@ class Trainer(trainer.Trainer):
     def _eval_step(self, state, batch):
         state = state.replace(apply_fn=self._eval_apply)
         self.model.validation_step(state.params, batch, state)
-        return OrderedDict(self.take_logged())
+        return OrderedDict(_checked(self.take_logged(), batch[:-1]))
+
+
+def _checked(logged, inputs):
+    """`logged`, whose losses are NaN if an input is not finite: ReLU may hide it."""
+    for X in jax.tree.leaves(inputs):
+        finite = jnp.isfinite(X).all()
+        losses = {key: l for key, l in logged.items() if "loss" in key}
+        logged |= {k: jnp.where(finite, l, jnp.nan) for k, l in losses.items()}
+    return logged
 
 
 def _named(state):

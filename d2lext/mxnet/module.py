@@ -95,15 +95,23 @@ class Classifier(core.Classifier, Module):
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
+        core.check_labels(Y_hat.shape, Y.shape)
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
-        preds = Y_hat.argmax(axis=1).astype(Y.dtype)
-        compare = (preds == Y.reshape(-1)).astype(np.float32)
+        preds = Y_hat.argmax(axis=1)
+        compare = (preds == Y.reshape(-1).astype(preds.dtype)).astype(np.float32)
         return compare.mean() if averaged else compare
 
     def loss(self, Y_hat, Y, averaged=True):
-        """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,)."""
-        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
-        l = gluon.loss.SoftmaxCrossEntropyLoss()(Y_hat, Y.reshape(-1))
+        """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,).
+
+        It is NaN if a label is not one of the classes.
+        """
+        core.check_labels(Y_hat.shape, Y.shape)
+        Y_hat, Y = Y_hat.reshape(-1, Y_hat.shape[-1]), Y.reshape(-1)
+        labels = Y.astype(np.int32).clip(0, Y_hat.shape[-1] - 1)
+        l = gluon.loss.SoftmaxCrossEntropyLoss()(Y_hat, labels)
+        # An array of NaN: next to a number, the gradient of `where` is that of its inverse.
+        l = np.where(labels.astype(Y.dtype) == Y, l, np.full_like(l, np.nan))
         return l.mean() if averaged else l
 
     def layer_summary(self, X_shape):

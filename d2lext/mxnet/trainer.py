@@ -12,7 +12,7 @@ from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.mxnet import device
+from d2lext.mxnet import batchnorm, device, functions
 from d2lext.mxnet.speed import graphs
 
 
@@ -22,6 +22,7 @@ class Trainer(trainer.Trainer):
     distributions = FRAMEWORKS["mxnet"].modules
     devices = device
     layers = (gluon.Block,)
+    numpy = staticmethod(functions.numpy)
 
     def fastest(self):
         """bf16 if the CPU multiplies it, compiled; ValueError if bf16 is impossible.
@@ -56,14 +57,17 @@ class Trainer(trainer.Trainer):
             first = [a[:1] for a in self.prepare_batch(self.sample)]
             with initializers.seeded(self.seed):
                 model(*first[:-1])
+        self._hybridize()
+
+    def _hybridize(self):
         # Blocks that cannot be compiled run as they are; without `compiled`, all do. No
         # static_shape: it is no faster here, and a step that is still running would
         # switch between training and evaluation mode together with the next one.
         with warnings.catch_warnings():
             # MXNet recommends HybridSequential even when compilation is off.
             warnings.filterwarnings("ignore", message="All children of this Sequential")
-            model.hybridize(self.compiled, static_alloc=True)
-        graphs.compile_faster(model, in_bf16=self.used_precision == "bf16")
+            self.model.hybridize(self.compiled, static_alloc=True)
+        graphs.compile_faster(self.model, in_bf16=self.used_precision == "bf16")
 
     def prepare_batch(self, batch):
         """The batch on the device."""
@@ -86,7 +90,28 @@ class Trainer(trainer.Trainer):
     def eval_step(self, batch):
         """Validate: outside of `record`, layers are in evaluation mode."""
         self.model.validation_step(batch)
-        return self.take_logged()
+        return _checked(self.take_logged(), batch[:-1])
+
+    def output_shape(self, batch):
+        """The shape of the model's output for a batch on the device."""
+        return self.model(*batch[:-1]).shape
+
+    def values_per_channel(self, batch):
+        """How many values each batch normalization averages in training on a batch."""
+        values = batchnorm.values_per_channel(self.model, batch[:-1])
+        self._hybridize()  # again: compiled blocks do not call those within
+        return values
+
+    def weights_are_finite(self):
+        """Whether no number that training changes is NaN or infinite; waits for them."""
+        arrays = self.model.parameters()
+        if not isinstance(arrays, list):
+            arrays = [
+                param.data(self.device)
+                for name, param in arrays.items()
+                if param.grad_req != "null" or "running_" in name
+            ]
+        return all(numpy.isfinite(array.asnumpy()).all() for array in arrays)
 
     def take_logged(self):
         """What the model logged since the last call, after waiting for earlier values.
@@ -178,6 +203,24 @@ class Trainer(trainer.Trainer):
         for updater in self.optim._updaters:
             for i, param in enumerate(self.optim._params):
                 yield updater, i, numbers[id(param)]
+
+
+def _checked(logged, inputs):
+    """`logged`, whose losses are NaN if an input is not finite: ReLU may hide it."""
+    for X in inputs:
+        finite = _is_finite(X)
+        losses = {key: l for key, l in logged.items() if "loss" in key}
+        logged |= {k: np.where(finite, l, np.nan) for k, l in losses.items()}
+    return logged
+
+
+def _is_finite(X):
+    """Whether all numbers in X are finite, as a scalar on its device."""
+    if X.dtype == numpy.float32 and X.ndim > 1:
+        # One product, four times as fast: 0 times a number is 0 if it is finite, else NaN.
+        X = X.reshape(len(X), -1)
+        X = np.dot(X, np.zeros((X.shape[1], 1), ctx=X.ctx))
+    return np.isfinite(X).min()
 
 
 def _leaves(state):

@@ -65,17 +65,24 @@ class Classifier(core.Classifier, Module):
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
+        core.check_labels(Y_hat.shape, Y.shape)
         Y_hat = tf.reshape(Y_hat, (-1, Y_hat.shape[-1]))
-        preds = tf.cast(tf.argmax(Y_hat, axis=1), Y.dtype)
-        compare = tf.cast(preds == tf.reshape(Y, (-1,)), tf.float32)
+        labels = tf.cast(tf.reshape(Y, (-1,)), tf.int64)
+        compare = tf.cast(tf.argmax(Y_hat, axis=1) == labels, tf.float32)
         return tf.reduce_mean(compare) if averaged else compare
 
     def loss(self, Y_hat, Y, averaged=True):
-        """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,)."""
-        Y_hat = tf.reshape(Y_hat, (-1, Y_hat.shape[-1]))
+        """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,).
+
+        It is NaN if a label is not one of the classes.
+        """
+        core.check_labels(Y_hat.shape, Y.shape)
+        Y_hat, Y = tf.reshape(Y_hat, (-1, Y_hat.shape[-1])), tf.reshape(Y, (-1,))
+        labels = tf.clip_by_value(tf.cast(Y, tf.int64), 0, Y_hat.shape[-1] - 1)
         l = keras.losses.sparse_categorical_crossentropy(
-            tf.reshape(Y, (-1,)), Y_hat, from_logits=True
+            labels, Y_hat, from_logits=True
         )
+        l = tf.where(tf.cast(labels, Y.dtype) == Y, l, tf.constant(math.nan, l.dtype))
         return tf.reduce_mean(l) if averaged else l
 
     def layer_summary(self, X_shape):

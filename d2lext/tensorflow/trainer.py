@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import math
 import random
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import config  # TensorFlow has no public way back
 
@@ -13,7 +15,7 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.tensorflow import device
+from d2lext.tensorflow import batchnorm, device
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 from d2lext.tensorflow.speed import normalization, precision
 
@@ -29,6 +31,7 @@ class Trainer(trainer.Trainer):
         keras.initializers.Initializer,
         keras.optimizers.Optimizer,
     )
+    numpy = staticmethod(np.asarray)
 
     def find_device(self):
         """The first of `gpus`, else that of an enclosing `with device:`, else the CPU."""
@@ -72,6 +75,23 @@ class Trainer(trainer.Trainer):
         """Validate in evaluation mode, without gradients."""
         with self.device:
             return self._run(self._eval, batch)
+
+    def output_shape(self, batch):
+        """The shape of the model's output for a batch on the device."""
+        with self.device:
+            return self.model(*batch[:-1]).shape
+
+    def values_per_channel(self, batch):
+        """How many values each batch normalization averages in training on a batch."""
+        with self.device:
+            return batchnorm.values_per_channel(self.model, batch[:-1])
+
+    def weights_are_finite(self):
+        """Whether no number that training changes is NaN or infinite; waits for them."""
+        variables = self.model.trainable_variables + [
+            v for v in self.model.non_trainable_variables if "moving_" in v.path
+        ]
+        return all(np.isfinite(v.numpy()).all() for v in variables)
 
     def clip_gradients(self, grad_clip_val, grads):
         """The gradients, scaled down to a joint norm of at most `grad_clip_val`."""
@@ -160,7 +180,17 @@ class Trainer(trainer.Trainer):
 
     def _eval(self, *batch):
         self.model.validation_step(batch)
-        return self.take_logged()
+        return _checked(self.take_logged(), batch[:-1])
+
+
+def _checked(logged, inputs):
+    """`logged`, whose losses are NaN if an input is not finite: ReLU may hide it."""
+    for X in inputs:
+        if tf.as_dtype(X.dtype).is_floating:
+            finite = tf.reduce_all(tf.math.is_finite(X))
+            losses = {key: l for key, l in logged.items() if "loss" in key}
+            logged |= {k: tf.where(finite, l, l * math.nan) for k, l in losses.items()}
+    return logged
 
 
 def _seed_layers(model, seed):

@@ -45,16 +45,23 @@ class Classifier(core.Classifier, Module):
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
+        core.check_labels(Y_hat.shape, Y.shape)
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
-        compare = (Y_hat.argmax(dim=1).type(Y.dtype) == Y.reshape(-1)).float()
+        compare = (Y_hat.argmax(dim=1) == Y.reshape(-1)).float()
         return compare.mean() if averaged else compare
 
     def loss(self, Y_hat, Y, averaged=True):
-        """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,)."""
-        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
-        return F.cross_entropy(
-            Y_hat, Y.reshape(-1), reduction="mean" if averaged else "none"
-        )
+        """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,).
+
+        It is NaN if a label is not one of the classes, nor is -100 ignored.
+        """
+        core.check_labels(Y_hat.shape, Y.shape)
+        Y_hat, Y = Y_hat.reshape(-1, Y_hat.shape[-1]), Y.reshape(-1)
+        # On a GPU, a label outside would end the process.
+        labels = Y.long().clamp(0, Y_hat.shape[-1] - 1)
+        valid = labels == Y
+        l = F.cross_entropy(Y_hat, labels, reduction="mean" if averaged else "none")
+        return torch.where(valid.all() if averaged else valid, l, torch.nan)
 
     def layer_summary(self, X_shape):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""

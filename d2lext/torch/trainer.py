@@ -17,7 +17,7 @@ from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.torch import device
+from d2lext.torch import batchnorm, device, functions
 from d2lext.torch.module import Module
 from d2lext.torch.speed import layout
 
@@ -28,6 +28,7 @@ class Trainer(trainer.Trainer):
     distributions = FRAMEWORKS["torch"].modules
     devices = device
     layers = (nn.Module,)
+    numpy = staticmethod(functions.numpy)
 
     def fastest(self):
         """bf16 if the hardware multiplies it, not compiled.
@@ -101,7 +102,23 @@ class Trainer(trainer.Trainer):
         self.model.eval()
         with torch.no_grad():
             self.model.validation_step(batch)
-        return self.take_logged()
+        return _checked(self.take_logged(), batch[:-1])
+
+    def output_shape(self, batch):
+        """The shape of the model's output for a batch on the device."""
+        self.model.eval()
+        with torch.no_grad():
+            return self.model(*batch[:-1]).shape
+
+    def values_per_channel(self, batch):
+        """How many values each batch normalization averages in training on a batch."""
+        return batchnorm.values_per_channel(self.model, batch[:-1])
+
+    def weights_are_finite(self):
+        """Whether no number that training changes is NaN or infinite; waits for them."""
+        tensors = [p for p in self.model.parameters() if p.requires_grad]
+        tensors += [b for name, b in self.model.named_buffers() if "running_" in name]
+        return all(is_lazy(tensor) or bool(_is_finite(tensor)) for tensor in tensors)
 
     def clip_gradients(self, grad_clip_val, model):
         """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
@@ -164,3 +181,20 @@ class Trainer(trainer.Trainer):
             and not isinstance(value, nn.Module)
             and "dataloader" not in name  # the number of steps says where it is
         }
+
+
+def _checked(logged, inputs):
+    """`logged`, whose losses are NaN if an input is not finite: ReLU may hide it."""
+    for X in inputs:
+        finite = _is_finite(X)
+        losses = {key: l for key, l in logged.items() if "loss" in key}
+        logged |= {k: torch.where(finite, l, torch.nan) for k, l in losses.items()}
+    return logged
+
+
+def _is_finite(X):
+    """Whether all numbers in X are finite, as a scalar on its device."""
+    if not X.is_floating_point() or not X.numel():
+        return torch.tensor(True, device=X.device)
+    # `isfinite` of all numbers would fill three arrays as large as X.
+    return torch.stack(X.aminmax()).isfinite().all()

@@ -62,6 +62,17 @@ class Trainer(trainer.Trainer):
     def fastest(self):
         return "fp32", False
 
+    numpy = staticmethod(np.asarray)
+
+    def output_shape(self, batch):
+        return (len(batch[-1]),)
+
+    def values_per_channel(self, batch):
+        return []
+
+    def weights_are_finite(self):
+        return bool(np.isfinite(self.model.w).all())
+
     def seed_framework(self):
         self.rng = np.random.default_rng(self.seed)
 

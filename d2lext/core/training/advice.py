@@ -1,41 +1,72 @@
 """Advice when training cannot succeed: what is wrong, and what to change."""
 
 import contextlib
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from d2lext.core.training import report
+from d2lext.core.training import faults, report
 
 
 def check_batches(trainer: Any) -> None:
     """Raise FloatingPointError if a batch not yet drawn had a loss that is not finite."""
     current = trainer.current
     for values, _ in current.batches.floats(current.drawn):
-        _check_finite(trainer, values)
+        check_losses(trainer, values, _batches_of_epoch(trainer))
 
 
-def check_losses(trainer: Any, values: dict[str, float]) -> None:
-    """Raise FloatingPointError if a validation loss is not finite.
+def check_start(trainer: Any) -> None:
+    """Raise FloatingPointError if weights to begin with are not finite."""
+    if not trainer.weights_are_finite():
+        raise FloatingPointError(
+            "the weights must be finite before the first step, got NaN or infinity: "
+            "create the model anew, or load other weights"
+        )
+
+
+def check_weights(trainer: Any) -> None:
+    """Raise FloatingPointError if a parameter or a statistic is not finite.
+
+    The loss can be finite all the same: ReLU turns NaN into 0 in most frameworks.
+    """
+    if not trainer.weights_are_finite():
+        rule = "the weights must stay finite, got NaN or infinity"
+        _stop(trainer, rule, "training", _batches_of_epoch(trainer))
+
+
+def check_losses(
+    trainer: Any, values: dict[str, float], batches: Callable[[], Iterable]
+) -> None:
+    """Raise FloatingPointError if a loss that was measured on `batches` is not finite.
 
     Other values may be NaN: a metric that is undefined.
     """
-    _check_finite(trainer, {k: v for k, v in values.items() if "loss" in k})
-
-
-def _check_finite(trainer: Any, values: dict[str, float]) -> None:
     for key, value in values.items():
-        if math.isfinite(value):
-            continue
-        lr = getattr(trainer.model, "lr", None)
-        at = "" if lr is None else f" with lr={lr}"
-        advice = "lower the learning rate or set gradient_clip_val"
-        if trainer.used_precision == "bf16":
-            advice += ", or try precision='fp32'"
-        raise FloatingPointError(
-            f"the {report.name(key)} must stay finite, got {value} in epoch "
-            f"{trainer.epoch + 1}{at}: {advice}"
-        )
+        if "loss" in key and not math.isfinite(value):
+            part = report.name(key.split("_")[0])
+            rule = f"the {report.name(key)} must stay finite, got {value}"
+            _stop(trainer, rule, part, batches)
+
+
+def _stop(trainer, rule, part, batches):
+    """Raise FloatingPointError with the reason: the data if it is there."""
+    when = "" if part == "test" else f" in epoch {trainer.epoch + 1}"
+    if fault := faults.find(trainer, batches):
+        raise FloatingPointError(f"{rule}{when}: the {part} set has {fault}")
+    lr = getattr(trainer.model, "lr", None)
+    at = "" if lr is None else f" with lr={lr}"
+    advice = "lower the learning rate or set gradient_clip_val"
+    if trainer.used_precision == "bf16":
+        advice += ", or try precision='fp32'"
+    raise FloatingPointError(f"{rule}{when}{at}: {advice}")
+
+
+def _batches_of_epoch(trainer):
+    """A function that reads the training batches of the current epoch again."""
+    return lambda: itertools.islice(
+        trainer.train_batches(), len(trainer.current.batches)
+    )
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from d2lext.core.checks import check_choice, check_positive
 from d2lext.core.data.minibatches import Minibatches
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.training import epochs
+from d2lext.core.training.single import Single
 from d2lext.core.training.steps import Steps
 
 
@@ -21,6 +22,7 @@ class Preparation(Steps, HyperParameters):
     resume: bool
     history: list[dict[str, Any]]
     epoch: int
+    single: Single
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class Preparation(Steps, HyperParameters):
         model.trainer = self
         model.board.reset()
         model.board.xlim = [0, self.num_epochs]
-        self.model = model
+        self.model, self.single = model, Single(self)
 
     def prepare_optimizer(self) -> None:
         """Make the optimiser, once the model has its parameters."""
@@ -83,7 +85,8 @@ class Preparation(Steps, HyperParameters):
         if isinstance(self.train_dataloader, Minibatches):
             self.train_dataloader.epoch = self.epoch  # which decides their order
         most = epochs.most_batches(train=True)
-        return itertools.islice(self.train_dataloader, skip, most)
+        batches = itertools.islice(self.train_dataloader, skip, most)
+        return map(self.single.check, batches)
 
     def val_batches(self) -> Iterator:
         """The batches to validate on."""

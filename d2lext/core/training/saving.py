@@ -45,6 +45,8 @@ class Saving:
 
     def epoch_end(self) -> None:
         """Save the training; stop if Ctrl-C was pressed."""
+        if self.path:
+            advice.check_weights(self.trainer)
         self.save()
         if self.interrupt.asked:
             raise KeyboardInterrupt(f"the training is saved in {self.path}")

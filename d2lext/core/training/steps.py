@@ -1,6 +1,7 @@
 """What a framework adds to the loop: its devices, its two steps, its state."""
 
 import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ class Steps:
     distributions: tuple[str, ...] = ()  # whose versions a result depends on
     devices: Any  # the backend's module of devices: cpu, gpu, num_gpus
     layers: tuple[type, ...] = ()  # the framework's base classes of layers
+    numpy: Callable[[Any], np.ndarray]  # the backend's: a tensor as a NumPy array
     seed: int
     gpus: list  # the GPUs to train on; the CPU if empty
     model: Any
@@ -60,7 +62,26 @@ class Steps:
         raise NotImplementedError
 
     def eval_step(self, batch: Any) -> dict[str, Any]:
-        """Validate on one batch; returns what the model logged."""
+        """Validate on one batch; returns what the model logged.
+
+        A loss is NaN if an input is NaN or infinite: ReLU may have turned it into 0.
+        """
+        raise NotImplementedError
+
+    def output_shape(self, batch: Any) -> Sequence[int]:
+        """The shape of the model's output for a batch on the device."""
+        raise NotImplementedError
+
+    def values_per_channel(self, batch: Any) -> list[int]:
+        """How many values each batch normalization averages in training on a batch."""
+        raise NotImplementedError
+
+    def weights_are_finite(self) -> bool:
+        """Whether no number that training changes is NaN or infinite; waits for them.
+
+        These are trainable parameters and the statistics of batch normalization. Other
+        numbers may be infinite, as in a mask.
+        """
         raise NotImplementedError
 
     def get_state(self) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from d2lext.core.training import epochs, report
+from d2lext.core.training import advice, epochs, report
 from d2lext.core.training.averages import Averages
 from d2lext.core.training.epochs import Epoch
 from d2lext.core.training.preparation import Preparation
@@ -45,7 +45,12 @@ class Trainer(Preparation):
     """
 
     def fit(self, model: Any, data: Any) -> None:
-        """Train `model` on `data`; print the result and what produced it."""
+        """Train `model` on `data`; print the result and what produced it.
+
+        Raises FloatingPointError, with the reason, if a loss, a weight or a statistic is
+        no longer finite, and before such weights are saved; ValueError if batch
+        normalization has a single value per channel in a batch of one example.
+        """
         report.beginning(self)
         self.seed_framework()
         self.prepare_data(data)
@@ -99,13 +104,19 @@ class Trainer(Preparation):
     def test(self, data: Any) -> None:
         """Print the loss and accuracy on the test set: once, after every decision.
 
-        They are kept in `test_metrics`.
+        They are kept in `test_metrics`. Raises FloatingPointError, with the reason, if
+        the loss is not finite.
         """
         most = epochs.most_batches(train=False)
-        averages = self.evaluate(itertools.islice(data.test_dataloader(), most))
+
+        def batches():
+            return itertools.islice(data.test_dataloader(), most)
+
+        averages = self.evaluate(batches())
         self.test_metrics = {
             key.replace("val_", "test_"): value
             for key, value in averages.means().items()
         }
+        advice.check_losses(self, self.test_metrics, batches)
         examples = f"{averages.num_examples:,} {report.kind(data)}"
         print(f"{report.numbers(self.test_metrics)} on {examples}")

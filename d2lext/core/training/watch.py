@@ -20,6 +20,8 @@ class Watch(contextlib.ExitStack):
     def __enter__(self) -> "Watch":
         super().__enter__()
         trainer = self.trainer
+        advice.check_start(trainer)
+        trainer.single.check_loader()
         if trainer.deterministic:
             self.enter_context(trainer.only_deterministic())
         self.enter_context(self.saving)  # may resume from a later epoch
@@ -40,6 +42,7 @@ class Watch(contextlib.ExitStack):
     def train_end(self) -> None:
         """After the last training batch of an epoch."""
         self.drawing.train_end()
+        advice.check_weights(self.trainer)
 
     def val_batch(self) -> None:
         """After each validation batch."""
@@ -47,7 +50,7 @@ class Watch(contextlib.ExitStack):
 
     def val_end(self, values: dict[str, float]) -> None:
         """After the validation, which gave these `values`."""
-        advice.check_losses(self.trainer, values)
+        advice.check_losses(self.trainer, values, self.trainer.val_batches)
         self.drawing.draw(self.trainer.epoch + 1, values)
 
     def epoch_end(self) -> None:

@@ -17,7 +17,7 @@ from shared.checkpoints import (
     save,
 )
 from shared.little_room import small_disk, small_files
-from shared.numpy_trainer import NUM_STEPS, Data, Model, fit
+from shared.numpy_trainer import NUM_STEPS, Data, Model, Trainer, fit
 from shared.processes import python
 
 from d2lext.core.training import checkpoint
@@ -361,6 +361,27 @@ def test_a_batch_that_is_no_number_is_not_saved_by_ctrl_c(path):
     assert caught.type is FloatingPointError
     trainer, _ = fit(checkpoint=path)
     assert_same_training(trainer, fit()[0])
+
+
+@pytest.mark.parametrize("pressed", [True, False])
+def test_weights_that_are_no_numbers_are_not_saved_whatever_the_loss(path, pressed):
+    class Hidden(Trainer):
+        def train_step(self, batch):
+            super().train_step(batch)
+            if self.train_batch_idx == NUM_STEPS:
+                self.model.w[2] = np.inf
+                if pressed:
+                    ctrl_c()
+            return {"train_loss": 1.0}
+
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(FloatingPointError, match="the weights must stay finite"),
+    ):
+        Hidden(3, checkpoint=path).fit(Model(), Data())
+    record, saved = checkpoint.load(path)
+    assert record["epoch"] == 1
+    assert np.isfinite(saved["model/w"]).all()
 
 
 def test_weights_that_are_no_numbers_after_the_last_step_are_not_saved(path):

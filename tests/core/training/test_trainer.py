@@ -178,12 +178,18 @@ def test_a_loss_must_be_finite(value):
 
 def test_a_loss_in_bfloat16_may_be_saved_by_float32():
     model = Model()
-    model.w[:] = np.inf
     with (
         np.errstate(invalid="ignore"),
         pytest.raises(FloatingPointError, match="try precision='fp32'"),
     ):
-        fit(model=model, precision="bf16")
+        fit(model=model, precision="bf16", before_step=lambda i: model.w.fill(np.inf))
+
+
+def test_weights_that_are_no_numbers_at_the_start():
+    model = Model()
+    model.w[1] = np.nan
+    with pytest.raises(FloatingPointError, match="before the first step, got NaN"):
+        fit(model=model)
 
 
 def test_a_metric_in_validation_need_not_be_a_number():
@@ -194,6 +200,119 @@ def test_a_metric_in_validation_need_not_be_a_number():
     trainer = Undefined(1)
     trainer.fit(Model(), Data())
     assert np.isnan(trainer.history[0]["val_recall"])
+
+
+# Data that explain it.
+
+
+class Spoilt(Data):
+    """One number of an example is not finite."""
+
+    def __init__(self, name, i, value):
+        super().__init__()
+        getattr(self, name).reshape(40, -1)[i, -1] = value
+
+
+class Hidden(Trainer):
+    """Shows losses that look fine, as a network does whose ReLU hides NaN."""
+
+    def train_step(self, batch):
+        super().train_step(batch)
+        return {"train_loss": 1.0}
+
+
+def test_the_number_that_spoils_the_weights_is_named():
+    """Its batch is that of the shuffled epoch."""
+    order = np.random.Generator(np.random.PCG64([0, 0])).permutation(26)
+    number, i = divmod(int(np.flatnonzero(order == 11)[0]), 8)
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(
+            FloatingPointError, match="the weights must stay finite"
+        ) as caught,
+    ):
+        Hidden(3).fit(Model(), Spoilt("X", 11, -np.inf))
+    said = str(caught.value)
+    assert f"the training set has -inf at index {i} of batch {number + 1}: " in said
+
+
+def test_a_target_that_is_no_number():
+    with pytest.raises(FloatingPointError) as caught:
+        fit(data=Spoilt("y", 30, np.nan))
+    said = str(caught.value)
+    assert "the validation loss must stay finite, got nan in epoch 1: the" in said
+    assert "validation set has the label nan at index 4 of batch 1: correct" in said
+
+
+def test_data_that_cannot_be_read_again():
+    class Batches(list):
+        reads = 0
+
+        def __iter__(self):
+            Batches.reads += 1
+            if Batches.reads > 3:  # the sample, the size of the batches, an epoch
+                raise OSError("the connection is closed")
+            return super().__iter__()
+
+    data = Data()
+    batches = Batches(data.train_dataloader())
+    data.train_dataloader = lambda: batches
+    model = Model()
+    with pytest.raises(FloatingPointError, match="with lr=0.01: lower the learning"):
+        fit(model=model, data=data, before_step=lambda i: model.w.fill(np.nan))
+
+
+# A batch of one example.
+
+
+class OneValue(Trainer):
+    """In a batch of one example, a normalization would see one value per channel."""
+
+    def values_per_channel(self, batch):
+        return [4 * len(batch[-1]), len(batch[-1])]
+
+
+@pytest.mark.parametrize(("batch_size", "number"), [(1, 1), (5, 6), (25, 2)])
+def test_batches_of_one_of_26_examples(batch_size, number):
+    trainer = OneValue(1)
+    with pytest.raises(ValueError, match=f"got a single one in batch {number} of the"):
+        trainer.fit(Model(), Data(batch_size))
+    assert trainer.train_batch_idx == 0
+
+
+@pytest.mark.parametrize("batch_size", [2, 8, 13, 26])
+def test_no_batch_of_one_of_26_examples(batch_size):
+    OneValue(1).fit(Model(), Data(batch_size))
+
+
+def test_a_batch_of_one_where_each_channel_has_several_values():
+    trainer, _ = fit(data=Data(25))
+    assert trainer.num_train_examples == 26
+
+
+def test_a_batch_of_one_that_a_short_run_does_not_reach(monkeypatch):
+    monkeypatch.setenv("D2LEXT_FAST", "1")
+    OneValue(1).fit(Model(), Data(5))
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_a_loader_like_pytorchs(drop_last):
+    class Loader:
+        dataset, batch_size = range(9), 4
+
+        def __iter__(self):
+            X, y = Data().X, Data().y
+            ends = (4, 8) if self.drop_last else (4, 8, 9)
+            return iter([(X[:i][-4:], y[:i][-4:]) for i in ends if i < 9])
+
+    Loader.drop_last = drop_last
+    data, trainer = Data(), OneValue(1)
+    data.train_dataloader = Loader
+    if drop_last:
+        trainer.fit(Model(), data)
+    else:
+        with pytest.raises(ValueError, match="got a single one"):
+            trainer.fit(Model(), data)
 
 
 # Memory.
