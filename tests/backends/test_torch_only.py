@@ -1,7 +1,7 @@
 """What PyTorch's backend has alone: lazy layers, modes of modules, default types.
 
-A lazy network with `init_cnn` or `init_he` is loaded, copied and saved like one of PyTorch's
-plain lazy layers.
+A lazy network with `init_cnn` or `init_he` is loaded, copied and saved as PyTorch's plain
+lazy layers are.
 """
 
 import copy
