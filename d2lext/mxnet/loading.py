@@ -6,6 +6,7 @@ reads only once, when it is loaded.
 
 import os
 import platform
+import threading
 import warnings
 
 from d2lext.core.frameworks import needed_by
@@ -22,7 +23,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", SyntaxWarning)
     try:
         with needed_by("mxnet"):
-            from mxnet import npx
+            from mxnet import npx, util
     except ImportError as error:
         if platform.machine() == "x86_64" and platform.system() in ("Linux", "Darwin"):
             raise
@@ -39,5 +40,13 @@ with warnings.catch_warnings():
             name="mxnet",
         ) from error
 
-# Arrays and shapes as in NumPy, which the chapters use throughout.
+
+class _InEveryThread(threading.local):
+    value = util._NumpyArrayScope(True)
+
+
+# Arrays and shapes as in NumPy, which the chapters use throughout. MXNet offers this for
+# the current thread only; its library knows 2 for all threads.
 npx.set_np()
+util.set_np_shape(2)
+util._NumpyArrayScope._current = _InEveryThread()

@@ -12,26 +12,70 @@ def recompute(block, *inputs):
     """`block(*inputs)`, keeping only the inputs for the backward pass.
 
     There the block runs again (Pleiss et al., 2017), with the same random numbers; its
-    normalization statistics are updated once.
+    normalization statistics are updated once. Where PyTorch traces the function
+    (`torch.compile`, `torch.export`) or transforms it (`torch.func`), there is no backward
+    pass to do so, and it is an ordinary call.
     """
-    output = checkpoint(
-        block,
-        *inputs,
-        use_reentrant=False,
-        context_fn=lambda: (contextlib.nullcontext(), _unchanged(block)),
-    )
+    if not torch.is_grad_enabled() or _is_traced():
+        return block(*inputs)
+    output = checkpoint(_Repeated(block), *inputs, use_reentrant=False)
     # A copy: the first output is between temporary tensors in memory, and would keep
     # malloc from merging what they free.
-    return output.clone() if torch.is_grad_enabled() else output
+    return output.clone()
+
+
+def _is_traced():
+    transformed = torch._C._are_functorch_transforms_active()  # no public name
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed
+
+
+class _Repeated:
+    """A block that runs again as it ran first, and leaves no trace of that."""
+
+    state = None
+
+    def __init__(self, block):
+        self.block = block
+
+    def __call__(self, *inputs):
+        if self.state is not None:
+            self._check_versions()
+            with _in_state(self.state):
+                return self.block(*inputs)
+        output = self.block(*inputs)
+        # Only now: a lazy layer had no weights before. They may be a `functional_call`'s.
+        modules = self.block.modules()
+        self.state = [(m, m.training, dict(m._parameters)) for m in modules]
+        self.versions = self._versions()
+        return output
+
+    def _versions(self):
+        params = (param for *_, params in self.state for param in params.values())
+        return [param._version for param in params if param is not None]
+
+    def _check_versions(self):
+        if self._versions() != self.versions:
+            raise RuntimeError(
+                "the weights of a network with memory_efficient must stay between its "
+                "forward and its backward pass, got others: call backward() before "
+                "optimizer.step(), or create the network without memory_efficient"
+            )
 
 
 @contextlib.contextmanager
-def _unchanged(block):
-    """Leave the block's buffers, such as running statistics, as they were before."""
-    before = [(buffer, buffer.clone()) for buffer in block.buffers()]
+def _in_state(state):
+    """Modules in their mode and with their weights of before, and copies of buffers.
+
+    `functional_call` would do the same for weights and buffers, in ten times the time.
+    """
+    now = []
+    for module, training, params in state:
+        own = vars(module)
+        now.append((own, own["training"], own["_parameters"], own["_buffers"]))
+        buffers = {n: b if b is None else b.clone() for n, b in own["_buffers"].items()}
+        own.update(training=training, _parameters=params, _buffers=buffers)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, value in before:
-                buffer.copy_(value)
+        for own, training, params, buffers in now:
+            own.update(training=training, _parameters=params, _buffers=buffers)

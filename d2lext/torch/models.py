@@ -5,6 +5,7 @@ import torch
 from d2lext.core.checks import check_images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
+from d2lext.torch.module import in_mode
 from d2lext.torch.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["create_model", "predict", "examine"]
@@ -33,19 +34,14 @@ def create_model(name, seed=0, **options):
 def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
-    The model runs in evaluation mode and does not change.
+    The model runs in evaluation mode, in its own type, and does not change.
     """
     check_images(X)
     check_built(model)
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            parts = torch.from_numpy(X).split(batch_size)
-            return torch.cat([model(part.to(device)).cpu() for part in parts]).numpy()
-    finally:
-        model.train(training)
+    parts = torch.from_numpy(X).split(batch_size)
+    like = next(model.parameters(), parts[0])  # of the model's type, on its device
+    with torch.no_grad(), in_mode(model, training=False):
+        return to_numpy(torch.cat([model(part.to(like)).cpu() for part in parts]))
 
 
 def examine(model, X, y):
@@ -54,16 +50,15 @@ def examine(model, X, y):
     X and y are NumPy arrays. The model does not change.
     """
     check_images(X)
-    device = next(model.parameters()).device
     tensors = named_tensors(model)
     params = {name: t for name, t in tensors.items() if t.requires_grad}
     before = {name: t.clone() for name, t in tensors.items() if name not in params}
-    training = model.training
-    model.train()
+    like = next(model.parameters())  # of the model's type, on its device
     try:
-        logits = model(torch.from_numpy(X).to(device))
-        loss = model.loss(logits, torch.from_numpy(y).to(device))
-        grads = torch.autograd.grad(loss, list(params.values()))
+        with in_mode(model, training=True):
+            logits = model(torch.from_numpy(X).to(like))
+            loss = model.loss(logits, torch.from_numpy(y).to(like.device))
+            grads = torch.autograd.grad(loss, list(params.values()))
         return Step(
             to_numpy(logits),
             loss.item(),
@@ -73,4 +68,3 @@ def examine(model, X, y):
     finally:
         for name, statistic in before.items():
             tensors[name].copy_(statistic)
-        model.train(training)

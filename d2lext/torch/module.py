@@ -1,9 +1,13 @@
 """Models in PyTorch: the base classes that a chapter's networks extend."""
 
+import contextlib
+import copy
+import functools
+
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from d2lext.core import module as core
 from d2lext.core.checks import check_image_size
@@ -20,6 +24,15 @@ class Module(core.Module, nn.Module):
         if X.ndim == 4:
             check_image_size(X.shape[2:], self.min_image_size, type(self).__name__)
         return self.net(X)
+
+    def __deepcopy__(self, memo):
+        # PyTorch copies lazy parameters, but not lazy buffers, as of normalization.
+        for buffer in filter(is_lazy, self.buffers()):
+            options = {"device": buffer.device, "dtype": buffer.dtype}
+            memo[id(buffer)] = UninitializedBuffer(**options)
+        memo[id(self)] = twin = type(self).__new__(type(self))
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
 
     def plot(self, key, value, train):
         """Hand a scalar of this batch to the trainer, which averages and draws it."""
@@ -65,23 +78,21 @@ class Classifier(core.Classifier, Module):
 
     def layer_summary(self, X_shape):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
-        device = next((p.device for p in self.parameters()), None)
-        X = torch.randn(*X_shape, device=device)
-        training = self.training
-        self.eval()  # leaves BatchNorm's statistics alone
-        with torch.no_grad():
+        param = next(self.parameters(), torch.empty(0))
+        X = torch.randn(*X_shape, dtype=param.dtype, device=param.device)
+        # Evaluation leaves BatchNorm's statistics alone.
+        with torch.no_grad(), in_mode(self, training=False):
             for layer in self.net:
                 X = layer(X)
                 print(f"{type(layer).__name__:<23} {tuple(X.shape)}")
-        self.train(training)
 
 
 def init_cnn(module):
     """Xavier-uniform weights and zero biases for linear and convolutional layers.
 
     Use it as `net.apply(init_cnn)`. A lazy layer is initialised in its first forward
-    pass, as soon as it has weights. While a trainer builds a model, its seed determines
-    the weights, equal in every framework.
+    pass, unless weights have been loaded into it. While a trainer builds a model, its seed
+    determines the weights, equal in every framework.
     """
     if isinstance(module, (nn.Linear, nn.Conv2d)):
         _init(module, initializers.xavier_uniform, nn.init.xavier_uniform_)
@@ -100,17 +111,26 @@ def num_params(model):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+@contextlib.contextmanager
+def in_mode(model, training):
+    """Within, all of the model trains or evaluates; then each part as it did before."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        model.train(modes[0][1])
+        for module, mode in modes:
+            module.training = mode  # one may differ: a frozen normalization
+
+
 def _init(module, draw, otherwise):
-    """Initialise a layer; a lazy one, in the forward pass that gives it its shape."""
-    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
-
-        def init_once(module, _):
-            hook.remove()
-            _init(module, draw, otherwise)
-
-        # Pre-hooks run in order of registration: first the layer's own, which creates
-        # the weights.
-        hook = module.register_forward_pre_hook(init_once)
+    """Initialise a layer; a lazy one, once its first input gives it weights."""
+    if any(is_lazy(param) for param in module.parameters(recurse=False)):
+        # In place of PyTorch's own, which the first input calls. As a part of the layer,
+        # not a hook of ours, it is copied and pickled with it.
+        initialize = functools.partial(_initialize, module, draw, otherwise)
+        module.initialize_parameters = initialize
         return
     weights = initializers.draw_oihw(draw, module.weight.shape)
     with torch.no_grad():
@@ -120,3 +140,12 @@ def _init(module, draw, otherwise):
             module.weight.copy_(torch.from_numpy(weights))
         if module.bias is not None:
             module.bias.zero_()
+
+
+def _initialize(module, draw, otherwise, *inputs, **kwargs):
+    """Let a lazy layer see its first input; initialise it unless its weights are loaded."""
+    del module.initialize_parameters
+    is_new = module.has_uninitialized_params()
+    module.initialize_parameters(*inputs, **kwargs)
+    if is_new:
+        _init(module, draw, otherwise)

@@ -73,7 +73,7 @@ class Trainer(trainer.Trainer):
             # Built on the CPU, so that weights do not depend on the device.
             model.eval()
             with torch.no_grad(), initializers.seeded(self.seed):
-                model(*(a.cpu() for a in self.sample[:-1]))
+                model.cpu()(*(a.cpu() for a in self.sample[:-1]))
         layout.faster(model.to(self.device))
         self._loss = model.training_step
         if self.compiled:

@@ -41,9 +41,17 @@ def to_numpy(tensor):
 def _match(model):
     """The architecture, and the module of each of its layers."""
     check_built(model)
-    modules = [m for m in model.modules() if isinstance(m, tuple(_KINDS))]
-    layers = [(_KINDS[type(m)], tuple(m.weight.shape)) for m in modules]
+    kinds = {module: _kind(module) for module in model.modules()}
+    modules = [module for module, kind in kinds.items() if kind]
+    layers = [(kinds[module], tuple(module.weight.shape)) for module in modules]
     return core.match(model, layers), modules
+
+
+def _kind(module):
+    """What a layer is to an architecture; None if it has no weights of its own."""
+    # A lazy layer stays one until its first input, even with weights from a file.
+    cls = getattr(module, "cls_to_become", None) or type(module)
+    return next((kind for c, kind in _KINDS.items() if issubclass(cls, c)), None)
 
 
 def _read(model):
@@ -51,8 +59,17 @@ def _read(model):
 
 
 def _write(model, weights):
+    tensors = named_tensors(model)
+    own = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    for name, tensor in tensors.items():
+        if id(tensor) not in own:
+            raise ValueError(
+                f"{name} must be a parameter, got one that {type(model).__name__} "
+                "computes from others, as after pruning: make it permanent first, for "
+                "example by torch.nn.utils.prune.remove or remove_parametrizations"
+            )
     with torch.no_grad():
-        for name, tensor in named_tensors(model).items():
+        for name, tensor in tensors.items():
             tensor.copy_(torch.from_numpy(weights[name]))
 
 

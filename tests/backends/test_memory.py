@@ -100,6 +100,111 @@ def test_pytorch_keeps_less(d2l, pair):
     assert thrifty < plain / 2
 
 
+def twice(torch, model, X):
+    loss = model(X).square().sum()
+    loss.backward(retain_graph=True)
+    loss.backward()
+
+
+def gradient_penalty(torch, model, X):
+    loss = model(X.requires_grad_()).square().sum()
+    [slope] = torch.autograd.grad(loss, X, create_graph=True)
+    slope.square().sum().backward()
+
+
+def evaluated_before_backward(torch, model, X):
+    loss = model(X).square().sum()
+    model.eval()
+    with torch.no_grad():
+        model(X)
+    loss.backward()
+
+
+def with_other_weights(torch, model, X):
+    other = {n: 1.1 * p for n, p in model.named_parameters()}
+    torch.func.functional_call(model, other, (X,)).square().sum().backward()
+
+
+def gradient_of_each_example(torch, model, X):
+    def loss(params, x):
+        return torch.func.functional_call(model, params, (x[None],)).square().sum()
+
+    model.eval()
+    params = dict(model.named_parameters())
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(params, X)
+    for name, param in params.items():
+        param.grad = each[name].std(dim=0).detach()
+
+
+def forward_mode(torch, model, X):
+    model.eval()
+    slopes = torch.func.jvp(model, (X,), (torch.ones_like(X),))[1]
+    slopes.square().sum().backward()
+
+
+def compiled(torch, model, X):
+    torch.compile(model, backend="aot_eager")(X).square().sum().backward()
+
+
+def exported(torch, model, X):
+    program = torch.export.export(model.eval(), (X,))
+    program.module()(X).square().sum().backward()
+    program = dict(program.named_parameters())
+    for name, param in model.named_parameters():
+        param.grad = program[name].grad
+
+
+USES = (
+    twice,
+    gradient_penalty,
+    evaluated_before_backward,
+    with_other_weights,
+    gradient_of_each_example,
+    forward_mode,
+    pytest.param(compiled, marks=pytest.mark.slow),
+    pytest.param(exported, marks=pytest.mark.slow),
+)
+
+
+@in_backends("torch")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's own, within
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+def test_what_pytorch_does_with_networks(pair, use):
+    """Gradients, statistics and modes are those of the plain network."""
+    import torch
+
+    plain, thrifty = pair()
+    for model in (plain, thrifty):
+        use(torch, model, torch.from_numpy(X.copy()))
+    grads = [
+        {n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None}
+        for model in (plain, thrifty)
+    ]
+    assert sum(grad.any() for grad in grads[0].values()) > 15
+    assert parity.difference(*grads) <= parity.TOLERANCES["gradients"]
+    for a, b in zip(plain.buffers(), thrifty.buffers(), strict=True):
+        torch.testing.assert_close(b, a)
+    modes = [[m.training for m in model.modules()] for model in (plain, thrifty)]
+    assert modes[0] == modes[1]
+
+
+@in_backends("torch")
+def test_weights_that_changed_before_the_backward_pass(d2l, pair):
+    """The plain network refuses it, too: the gradient would be another one."""
+    import torch
+
+    for model, rule in zip(
+        pair(), ("modified by an inplace", "weights of a network with"), strict=True
+    ):
+        loss = model(torch.from_numpy(X)).square().sum()
+        block = next(m for m in model.modules() if isinstance(m, d2l.DenseBlockBC))
+        with torch.no_grad():
+            for param in block.parameters():
+                param += 0.1  # as an optimiser's step
+        with pytest.raises(RuntimeError, match=rule):
+            loss.backward()
+
+
 @in_backends("mxnet")
 def test_mxnet_runs_each_block_once_more(monkeypatch, d2l, pair):
     from d2lext.mxnet.memory import _Recomputed

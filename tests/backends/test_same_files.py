@@ -16,6 +16,7 @@ ONLY_FILES = {
     "mxnet": ["numpy1.py"],  # restores NumPy's names; it also runs without the package
 }
 ONLY_NAMES = {
+    ("torch", "module.py"): ["in_mode"],  # its modules have a mode each
     ("mxnet", "module.py"): ["SGD"],  # d2l's, for parameters that are bare arrays
     ("jax", "module.py"): ["get_key"],  # d2l's: random numbers need a key
     ("jax", "trainer.py"): ["TrainState"],  # a step takes and returns its state

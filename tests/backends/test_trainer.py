@@ -3,6 +3,8 @@
 import importlib
 import random
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from shared.frameworks import native, small
 from shared.random_images import Data
 from shared.selected import in_backends
 
+from d2lext.core.densenet import initializers
 from d2lext.core.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("whole_runs")
@@ -187,6 +190,29 @@ def test_a_seed_fixes_the_initial_weights(framework, fit):
     assert any(a.any() for a in first)
     assert same(first, again)
     assert not same(first, other)
+
+
+def test_threads_have_seeds_of_their_own(monkeypatch, d2l, framework):
+    """Two trainers whose layers are drawn in turns give what each gives alone."""
+
+    def initial(seed):
+        model, trainer = small(d2l), d2l.Trainer(max_epochs=1, seed=seed)
+        trainer.seed_framework()
+        trainer.prepare_data(Data(d2l))
+        trainer.prepare_model(model)
+        return framework.weights(model)
+
+    def in_turns(*args):
+        turn.wait()
+        return draw(*args)
+
+    alone = [initial(seed) for seed in (0, 1)]
+    turn, draw = threading.Barrier(2, timeout=60), initializers.draw_oihw
+    monkeypatch.setattr(initializers, "draw_oihw", in_turns)
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(initial, (0, 1)))
+    assert all(map(same, alone, together))
+    assert not same(*together)
 
 
 def test_dropout_in_training_alone_and_another_one_each_step(d2l, built, fit):

@@ -2,12 +2,14 @@
 
 While a seed is active, that is, while a Trainer builds a model, a backend's `init_cnn` and
 `init_he` draw weights here; otherwise the framework draws them. Weights are drawn in the
-order of the forward pass, in the layout (out, in, height, width).
+order of the forward pass, in the layout (out, in, height, width). Each thread has a seed of
+its own.
 """
 
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -16,23 +18,23 @@ from d2lext.core.densenet.layouts import oihw_to_hwio
 
 Draw = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 
-_generator: np.random.Generator | None = None
+_generator: ContextVar[np.random.Generator | None] = ContextVar("rng", default=None)
 
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw the weights of all layers built within the block from `seed`."""
-    global _generator
-    before, _generator = _generator, _new_generator(seed)
+    before = _generator.set(_new_generator(seed))
     try:
         yield
     finally:
-        _generator = before
+        _generator.reset(before)
 
 
 def draw_oihw(draw: Draw, shape: tuple[int, ...]) -> np.ndarray | None:
     """Weights of `shape` (out, in, h, w) or (out, in); None if no seed is active."""
-    return None if _generator is None else draw(shape, _generator)
+    rng = _generator.get()
+    return None if rng is None else draw(shape, rng)
 
 
 def draw_hwio(draw: Draw, shape: tuple[int, ...]) -> np.ndarray | None:

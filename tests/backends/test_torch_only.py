@@ -1,0 +1,245 @@
+"""What PyTorch's backend has alone: lazy layers, modes of modules, default types.
+
+A lazy network with `init_cnn` or `init_he` is loaded, copied and saved as PyTorch's plain
+lazy layers are.
+"""
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+from shared.frameworks import small
+from shared.random_images import Data, images
+
+pytest.importorskip("d2lext.torch", exc_type=ImportError)
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations, prune
+
+from d2lext import torch as d2l
+
+TINY = {"arch": (1,), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
+X, y = images((2, 1, 28, 28))
+X = torch.from_numpy(X)
+
+
+def lenet():
+    model = d2l.LeNet()
+    model.net.apply(d2l.init_he)
+    return model
+
+
+def readers_own():
+    """A network without a class of ours around it."""
+    net = nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10))
+    return net.apply(d2l.init_cnn)
+
+
+NETWORKS = {
+    "LeNet": lenet,
+    "DenseNet": lambda: small(d2l, arch=(1,)),
+    "DenseNetBC": lambda: d2l.DenseNetBC(small_images=True, **TINY),
+    "a reader's own": readers_own,
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def make(request):
+    """A function that makes a network, not built."""
+    return NETWORKS[request.param]
+
+
+def layers(model):
+    return [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+
+
+def assert_same(model, other):
+    for a, b in zip(*(m.state_dict().items() for m in (model, other)), strict=True):
+        assert a[0] == b[0]
+        assert torch.equal(a[1], b[1]), a[0]
+
+
+def assert_initialised_once(model):
+    """As `init_cnn` and `init_he` do, in the first forward pass alone."""
+    model.eval()
+    logits = model(X)
+    assert torch.equal(model(X), logits)
+    assert not any(
+        layer.bias.any() for layer in layers(model) if layer.bias is not None
+    )
+
+
+# Loaded, copied, saved
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_loaded_weights_stay(make, assign):
+    built, model = make().eval(), make().eval()
+    logits = built(X)
+    for layer in layers(built):
+        layer.weight.data += 1
+    logits = built(X)
+    model.load_state_dict(copy.deepcopy(built.state_dict()), assign=assign)
+    assert torch.equal(model(X), logits)
+    assert_same(model, built)
+
+
+def test_layers_that_are_not_in_the_file_are_drawn():
+    """As in fine-tuning, where the last layer is another one."""
+    built, model = readers_own().eval(), readers_own().eval()
+    built(X)
+    weights = {n: a for n, a in built.state_dict().items() if not n.startswith("3.")}
+    model.load_state_dict(weights, strict=False)
+    assert_initialised_once(model)
+    for name, array in weights.items():
+        assert torch.equal(model.state_dict()[name], array)
+
+
+def saved(model):
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+COPIES = {
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+    "torch.save": saved,
+    "average": lambda model: torch.optim.swa_utils.AveragedModel(model).module,
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_copies(make, how):
+    """A copy draws its weights once, as does what it was copied from."""
+    model = make()
+    twin = COPIES[how](model)
+    assert_initialised_once(twin)
+    assert_initialised_once(model)
+    assert not torch.equal(layers(twin)[0].weight, layers(model)[0].weight)
+
+
+def test_a_copy_has_the_weights_of_a_seed():
+    model, twin = (small(d2l, arch=(1,), lr=0) for _ in range(2))
+    twin = copy.deepcopy(twin)
+    for each in (model, twin):
+        d2l.Trainer(max_epochs=1, seed=3).fit(each, Data(d2l))
+    assert_same(model, twin)
+
+
+def test_pruned_and_normalized_once_loaded():
+    """With weights from elsewhere."""
+    built = readers_own().eval()
+    built(X)
+    for change in (
+        lambda layer: prune.l1_unstructured(layer, "weight", amount=0.5),
+        parametrizations.weight_norm,
+    ):
+        expected, model = copy.deepcopy(built), readers_own().eval()
+        model.load_state_dict(built.state_dict())
+        model(X)
+        for network in (expected, model):
+            for layer in layers(network):
+                change(layer)
+        assert torch.equal(model(X), expected(X))
+
+
+def test_weights_of_a_network_that_has_loaded_them():
+    """Before its first forward pass, when its layers still call themselves lazy."""
+    built, model = (NETWORKS["DenseNetBC"]() for _ in range(2))
+    built(X)
+    model.load_state_dict(built.state_dict())
+    for name, array in d2l.get_weights(built).items():
+        np.testing.assert_array_equal(d2l.get_weights(model)[name], array)
+
+
+# How often and by what a layer is initialised
+
+
+def test_the_last_initialiser_counts():
+    """And no other one draws from the trainer's seed."""
+    networks = [small(d2l, arch=(1,), lr=0) for _ in range(2)]
+    networks[0].net.apply(d2l.init_he)
+    networks[1].net.apply(d2l.init_he)
+    networks[1].net.apply(d2l.init_he)
+    for network in networks:
+        d2l.Trainer(max_epochs=1).fit(network, Data(d2l))
+    assert_same(*networks)
+    first = layers(networks[0])[0].weight  # (8, 1, 7, 7)
+    assert first.std().item() == pytest.approx((2 / 49) ** 0.5, rel=0.15)
+
+
+# Modes, types and devices
+
+
+@pytest.fixture
+def model():
+    """A small network with weights."""
+    return d2l.create_model("densenet_bc_100_12", in_channels=1, **TINY)
+
+
+def test_frozen_normalization_stays_frozen(model):
+    """Whatever predicts, examines or sums up leaves each module's mode as it was."""
+    norm = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    norm.eval()
+    d2l.predict(model, X.numpy())
+    d2l.examine(model, X.numpy(), y)
+    model.layer_summary((1, 1, 28, 28))
+    assert model.training
+    assert not norm.training
+
+
+def test_predict_and_examine_in_the_models_type(model):
+    expected = d2l.predict(model, X.numpy())
+    step = d2l.examine(model, X.numpy(), y)
+    model.double()
+    logits = d2l.predict(model, X.numpy())
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    assert d2l.examine(model, X.numpy(), y).loss == pytest.approx(step.loss, rel=1e-5)
+    np.testing.assert_allclose(
+        d2l.predict(model.bfloat16(), X.numpy()), expected, atol=0.1
+    )
+
+
+@pytest.fixture
+def default_dtype():
+    """A function that sets PyTorch's default type until the test ends."""
+    before = torch.get_default_dtype()
+    yield torch.set_default_dtype
+    torch.set_default_dtype(before)
+
+
+def test_other_defaults_of_pytorch(model, default_dtype):
+    expected = d2l.predict(model, X.numpy())
+    step = d2l.examine(model, X.numpy(), y)
+    default_dtype(torch.float64)
+    with torch.device("meta"):
+        np.testing.assert_array_equal(d2l.predict(model, X.numpy()), expected)
+        assert d2l.examine(model, X.numpy(), y).loss == step.loss
+        model.layer_summary((1, 1, 28, 28))
+    other = d2l.create_model("densenet_bc_100_12", in_channels=1, **TINY)
+    np.testing.assert_allclose(
+        d2l.predict(other, X.numpy()), expected, rtol=1e-4, atol=1e-5
+    )
+
+
+# Weights that are computed from others
+
+
+@pytest.mark.parametrize("change", ["pruned", "parametrized"])
+def test_computed_weights_are_read_and_not_set(model, change):
+    layer = layers(model)[0]
+    if change == "pruned":
+        prune.l1_unstructured(layer, "weight", amount=0.5)
+    else:
+        parametrizations.spectral_norm(layer)
+    weights = d2l.get_weights(model.eval())
+    expected = layer.weight.detach().numpy()
+    np.testing.assert_array_equal(weights["features.conv0.weight"], expected)
+    with pytest.raises(ValueError, match=r"conv0\.weight must be a parameter, got one"):
+        d2l.set_weights(model, weights)
