@@ -38,6 +38,10 @@ _REPAIRS = {
     "jax.random.PRNGKeyArray": "jax.Array",
     # Python 3.12 refuses floats.
     "random.randint(0, 1e6)": "random.randint(0, 10**6)",
+    # An array with an axis is no number any more.
+    "int(d2l.reshape(d2l.argmax(Y, axis=2), 1))": (
+        "int(d2l.reshape(d2l.argmax(Y, axis=2), ()))"
+    ),
     # The class itself is no array, which a compiled step takes.
     "return optax.EmptyState\n": "return optax.EmptyState()\n",
     # Flax's cells now know their size.
