@@ -2,6 +2,8 @@
 
 import gc
 import random
+import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,12 +88,25 @@ def test_predict_compiles_once_for_a_shape():
 
 
 def test_predict_keeps_no_model_alive():
-    model, kept = built(framework.Linear(), (1, 4, 4, 1)), len(models._functions)
+    model = built(framework.Linear(), (1, 4, 4, 1))
     d2l.predict(model, images((2, 1, 4, 4))[0])
-    assert len(models._functions) == kept + 1
+    number, alive = id(model), weakref.ref(model)
+    assert number in models._functions
     del model
     gc.collect()
-    assert len(models._functions) == kept
+    assert alive() is None
+    assert number not in models._functions
+
+
+def test_a_training_can_be_forgotten():
+    """Compiled steps keep neither the model nor the trainer with its data alive."""
+    model, trainer = framework.Linear(), d2l.Trainer(max_epochs=1)
+    trainer.fit(model, Data(d2l))
+    trainer.test(SimpleNamespace(test_dataloader=Data(d2l).val_dataloader))
+    alive = weakref.ref(model), weakref.ref(trainer)
+    del model, trainer
+    gc.collect()
+    assert [reference() for reference in alive] == [None, None]
 
 
 def test_a_step_begins_with_its_batch_in_place():
