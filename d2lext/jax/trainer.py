@@ -100,13 +100,16 @@ class Trainer(trainer.Trainer):
 
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
-        self.state, logged = self._run_train_step(self.state, batch)
+        # JAX never forgets a function in the arguments of a compiled one. That of the state
+        # would keep the model, this trainer and its data.
+        state, logged = self._run_train_step(self.state.replace(apply_fn=None), batch)
+        self.state = state.replace(apply_fn=self._apply)
         self._show_state()
         return logged
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
-        return self._run_eval_step(self.state, batch)
+        return self._run_eval_step(self.state.replace(apply_fn=None), batch)
 
     def output_shape(self, batch):
         """The shape of the model's output for a batch on the device."""
@@ -169,6 +172,7 @@ class Trainer(trainer.Trainer):
     # numbers only in the results. JAX sorts the keys of a plain dict.
 
     def _train_step(self, state, batch):
+        state = state.replace(apply_fn=self._apply)
         value, grads = self.model.training_step(state.params, batch, state)
         updates = value[1] if isinstance(value, tuple) else {}  # of BatchNorm
         if self.gradient_clip_val > 0:
@@ -177,6 +181,7 @@ class Trainer(trainer.Trainer):
             grads=grads,
             batch_stats=updates.get("batch_stats", state.batch_stats),
             dropout_rng=jax.random.split(state.dropout_rng)[0],
+            apply_fn=None,
         )
         return state, OrderedDict(self.take_logged())
 
