@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from d2lext.core import images
 from d2lext.core import module as core
-from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params"]
@@ -17,8 +17,7 @@ class Module(core.Module, nn.Module):
 
     def forward(self, X):
         """The network's output for X."""
-        if X.ndim == 4:
-            check_image_size(X.shape[2:], self.min_image_size, type(self).__name__)
+        images.check(self, X.shape, in_channels)
         return self.net(X)
 
     def plot(self, key, value, train):
@@ -26,12 +25,8 @@ class Module(core.Module, nn.Module):
         self.trainer.log(key, value.detach(), train)
 
     def configure_optimizers(self):
-        return torch.optim.SGD(
-            self.parameters(),
-            lr=self.lr,
-            momentum=getattr(self, "momentum", 0),
-            weight_decay=getattr(self, "weight_decay", 0),
-        )
+        lr, momentum, weight_decay = self.sgd_options()
+        return torch.optim.SGD(self.parameters(), lr, momentum, 0, weight_decay)
 
     def apply_init(self, inputs, init=None):
         """Build lazy layers by a forward pass of `inputs`, then apply `init`."""
@@ -91,6 +86,13 @@ def init_he(module):
 def num_params(model):
     """The number of trainable parameters of a built model."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def in_channels(model):
+    """The channels of a network's first convolution; None before its first input."""
+    net = getattr(model, "net", None)
+    first = next(iter(net), None) if isinstance(net, nn.Sequential) else None
+    return first.in_channels or None if isinstance(first, nn.Conv2d) else None
 
 
 def _init(module, draw, otherwise):
