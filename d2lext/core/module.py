@@ -70,8 +70,9 @@ class Module(HyperParameters):
             if schedules and name == "lr" and callable(value):
                 continue
             if getattr(value, "shape", None) == ():  # a tensor that holds one number
-                options[name] = value = float(value)
+                value = float(value)
             check_not_negative(**{name: value})
+            options[name] = float(value)
         return options["lr"], options["momentum"], options["weight_decay"]
 
 

@@ -49,7 +49,7 @@ class Module(core.Module, keras.Model):
 
     def configure_optimizers(self):
         lr, momentum, weight_decay = self.sgd_options(schedules=True)
-        return _SGD(lr, float(momentum), weight_decay)
+        return _SGD(lr, momentum, weight_decay)
 
     def apply_init(self, inputs, init=None):
         """Build the layers by a forward pass of `inputs`, then apply `init` to each."""

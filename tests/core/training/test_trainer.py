@@ -108,6 +108,7 @@ def test_options_of_sgd():
     assert OfSGD(np.float32(0.1), np.float64(0.9)).sgd_options() == (0.1, 0.9, 0)
     assert OfSGD(np.array(0.5)).sgd_options() == (0.5, 0, 0)  # as a tensor's number
     assert OfSGD(abs).sgd_options(schedules=True) == (abs, 0, 0)
+    assert [type(n) for n in OfSGD(1, 0).sgd_options()] == [float] * 3  # Keras insists
 
 
 @pytest.mark.parametrize(
