@@ -85,6 +85,7 @@ class Classifier(core.Classifier, Module):
 
     def layer_summary(self, X_shape):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
+        images.check(self, X_shape, in_channels)
         X = np.random.randn(*X_shape)
         for layer in self.net:
             X = layer(X)

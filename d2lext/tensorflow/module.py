@@ -79,6 +79,7 @@ class Classifier(core.Classifier, Module):
 
     def layer_summary(self, X_shape):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
+        images.check(self, X_shape, in_channels, channels_last=True)
         X = tf.random.normal(X_shape)
         for layer in self.net.layers:
             X = layer(X)

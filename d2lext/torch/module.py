@@ -53,6 +53,7 @@ class Classifier(core.Classifier, Module):
 
     def layer_summary(self, X_shape):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
+        images.check(self, X_shape, in_channels)
         device = next((p.device for p in self.parameters()), None)
         X = torch.randn(*X_shape, device=device)
         training = self.training

@@ -62,6 +62,17 @@ def test_images_in_the_other_layout(d2l, fit, is_built, arch):
         fit(model, data)
 
 
+def test_a_summary_in_the_other_layout(d2l):
+    model = small(d2l, (1,))
+    other = (1, 16, 16, 1) if native(d2l, "nchw")[1] == "c" else (1, 1, 16, 16)
+    with pytest.raises(ValueError, match="^DenseNet takes images .*, which looks like"):
+        model.layer_summary(other)
+    with pytest.raises(
+        ValueError, match="no (weights|parameters) before its first input"
+    ):
+        d2l.get_weights(model)
+
+
 def test_images_of_another_number_of_channels(d2l, fit):
     model = small(d2l, (1,))
     model.layer_summary(native(d2l, (1, 3, 16, 16)))
