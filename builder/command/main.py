@@ -17,7 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = arguments.parse(sys.argv[1:] if argv is None else argv)
         if data := os.environ.get("D2LEXT_DATA"):
-            os.environ["D2LEXT_DATA"] = os.path.abspath(data)  # kernels start elsewhere
+            # Kernels start elsewhere.
+            os.environ["D2LEXT_DATA"] = os.path.abspath(os.path.expanduser(data))
         return VERBS[args.verb].run(args, ROOT) or 0
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,85 +1,88 @@
 """Checks a caller's arguments; each error states the rule, the value and the remedy."""
 
+import math
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any
 
-import numpy as np
+_SEQUENCES = {"arch": (6, 12, 24, 16), "resize": (96, 96)}  # each with an example
 
 
-def check_positive(**values: object) -> None:
-    """Raise ValueError unless each value is an integer >= 1 or a sequence of such.
+def check_positive(**values: Any) -> None:
+    """Raise ValueError unless each value is an integer >= 1.
+
+    `arch` and `resize` must be tuples or lists of such.
 
     >>> check_positive(growth_rate=0)
     Traceback (most recent call last):
     ValueError: growth_rate must be an integer >= 1, got 0
     """
     for name, value in values.items():
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            good = len(value) > 0 and all(_is_positive(v) for v in value)
-            rule = "hold at least one integer, each >= 1"
-        else:
-            good = _is_positive(value)
-            rule = "be an integer >= 1"
-        if not good:
-            raise ValueError(f"{name} must {rule}, got {value!r}")
+        if name not in _SEQUENCES:
+            check_integer(1, **{name: value})
+            continue
+        is_sequence = isinstance(value, Sequence) and not isinstance(
+            value, (str, bytes)
+        )
+        if not is_sequence or not value or not all(_is_integer(v, 1) for v in value):
+            raise ValueError(
+                f"{name} must hold at least one integer, each >= 1, got {value!r}: "
+                f"pass a tuple such as {_SEQUENCES[name]}"
+            )
 
 
-def check_share(**values: object) -> None:
+def check_integer(least: int, **values: object) -> None:
+    """Raise ValueError unless each value is an integer >= `least`."""
+    for name, value in values.items():
+        if not _is_integer(value, least):
+            raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+
+
+def check_seed(seed: Any) -> None:
+    """Raise ValueError unless `seed` is one that every framework takes."""
+    if not _is_integer(seed, 0) or seed >= 2**32:
+        raise ValueError(
+            f"seed must be an integer >= 0 and < 2**32, got {seed!r}: pass any of these, "
+            "for example 0"
+        )
+
+
+def check_share(**values: Any) -> None:
     """Raise ValueError unless each value is a number > 0 and <= 1."""
     for name, value in values.items():
-        if not isinstance(value, Real) or not 0 < float(value) <= 1:
+        if not is_number(value) or not 0 < value <= 1:
             raise ValueError(f"{name} must be a number > 0 and <= 1, got {value!r}")
+
+
+def check_dropout(dropout: Any) -> None:
+    """Raise ValueError unless `dropout` is a probability that leaves something."""
+    if not is_number(dropout) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be >= 0 and < 1, got {dropout!r}")
+
+
+def check_not_negative(**values: Any) -> None:
+    """Raise ValueError unless each value is a finite number >= 0."""
+    for name, value in values.items():
+        if not is_number(value) or not 0 <= value < math.inf:
+            raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
 
 
 def check_choice(choices: Sequence[object], **values: object) -> None:
     """Raise ValueError unless each value is one of `choices`."""
     for name, value in values.items():
-        if value not in choices:
+        # Types too: 1 == True, and an array equals nothing as a whole.
+        if not any(type(value) is type(c) and value == c for c in choices):
             known = ", ".join(map(repr, choices[:-1]))
             raise ValueError(
                 f"{name} must be {known} or {choices[-1]!r}, got {value!r}"
             )
 
 
-def check_image_size(size: tuple[int, int], min_size: int, network: str) -> None:
-    """Raise ValueError if images of `size` (height, width) are too small for a network.
-
-    `min_size` is the smallest height and width, in pixels, that leave at least one
-    pixel in front of the head; `network` is the network's name.
-    """
-    if min(size) < min_size:
-        height, width = size
-        raise ValueError(
-            f"{network} needs images of at least {min_size}x{min_size} pixels, got "
-            f"{height}x{width}: enlarge them, for example with "
-            f"FashionMNIST(resize=(96, 96)), or use fewer blocks"
-        )
+def is_number(value: object) -> bool:
+    """Whether `value` is a real number of Python or NumPy; a bool is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def check_images(X: object) -> None:
-    """Raise TypeError or ValueError unless X is a float32 array (n, c, h, w)."""
-    if not isinstance(X, np.ndarray):
-        raise TypeError(
-            f"X must be a NumPy array (n, c, h, w), got {type(X).__name__}: convert "
-            "it, or call the model itself"
-        )
-    if X.ndim != 4 or 0 in X.shape:
-        raise ValueError(
-            f"X must have the shape (n, c, h, w), got {X.shape}: one image needs a "
-            "batch of one, X[None]"
-        )
-    if X.dtype != np.float32:
-        raise TypeError(
-            f"X must be float32, got {X.dtype}: convert it with X.astype('float32')"
-        )
-    if not X.flags.c_contiguous:
-        raise ValueError(
-            f"X must be contiguous, got strides {X.strides} for the shape {X.shape}: "
-            "copy it with numpy.ascontiguousarray(X)"
-        )
-
-
-def _is_positive(value: object) -> bool:
-    return (
-        isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
-    )
+def _is_integer(value: Any, least: int) -> bool:
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    return is_integer and value >= least

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import numpy as np
+
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
@@ -20,6 +22,21 @@ def add_to_class(Class: type) -> Callable[[_Method], _Method]:
     return wrapper
 
 
+def plain(value: Any) -> Any:
+    """`value` with NumPy's numbers as Python's, also in a tuple or list.
+
+    JSON and Keras can save those, and they print as what was meant: the float32 nearest
+    to 0.1 becomes 0.1.
+    """
+    if isinstance(value, np.floating):
+        return float(str(value))
+    if isinstance(value, (np.integer, np.bool_, np.str_)):
+        return value.item()
+    if type(value) in (tuple, list) and any(isinstance(v, np.generic) for v in value):
+        return type(value)(map(plain, value))
+    return value
+
+
 class HyperParameters:
     """Base of classes that keep the arguments of their constructor."""
 
@@ -27,11 +44,11 @@ class HyperParameters:
         """Store the caller's arguments as attributes and in `self.hparams`.
 
         Call it in `__init__`. Names in `ignore`, `self` and names that start
-        with an underscore are skipped.
+        with an underscore are skipped. NumPy's numbers become Python's.
         """
         left_out = {*ignore, "self"}
         self.hparams: dict[str, Any] = {
-            name: value
+            name: plain(value)
             for name, value in sys._getframe(1).f_locals.items()
             if name not in left_out and not name.startswith("_")
         }

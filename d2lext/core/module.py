@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from d2lext.core.checks import check_not_negative
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
 
@@ -17,7 +18,8 @@ Tensor = Any  # of the backend's framework
 class Module(HyperParameters):
     """Base of models: a network `net`, a loss and an optimiser."""
 
-    min_image_size = 1  # pixels; a network that shrinks its input needs more
+    min_image_size = 0  # pixels, of a network for images; 0: it takes anything
+    lr: Any
     trainer: Any  # the Trainer, once it fits the model
     __call__: Callable[..., Tensor]  # the framework's, which calls `forward`
 
@@ -56,9 +58,29 @@ class Module(HyperParameters):
         """Minibatch stochastic gradient descent with learning rate `self.lr`.
 
         `self.momentum` and `self.weight_decay` are used if the model has them; the
-        latter, times a weight, is added to its gradient.
+        latter, times a weight, is added to its gradient. Raises ValueError unless all
+        three are finite numbers >= 0; in JAX and TensorFlow `lr` may be a schedule.
         """
         raise NotImplementedError
+
+    def sgd_options(self, schedules: bool = False) -> tuple[Any, float, float]:
+        """The learning rate, momentum and weight decay of `configure_optimizers`.
+
+        With `schedules` the first may be a function of the step.
+        """
+        options = {
+            "lr": self.lr,
+            "momentum": getattr(self, "momentum", 0),
+            "weight_decay": getattr(self, "weight_decay", 0),
+        }
+        for name, value in options.items():
+            if schedules and name == "lr" and callable(value):
+                continue
+            if getattr(value, "shape", None) == ():  # a tensor that holds one number
+                value = float(value)
+            check_not_negative(**{name: value})
+            options[name] = float(value)
+        return options["lr"], options["momentum"], options["weight_decay"]
 
 
 class Classifier(Module):

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from d2lext.core.checks import check_images
+from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
+from d2lext.jax.module import in_channels
 from d2lext.jax.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["create_model", "predict", "examine"]
@@ -18,12 +19,12 @@ __all__ = ["create_model", "predict", "examine"]
 _functions = {}
 
 
-def create_model(name, seed=0, **options):
+def create_model(name, *, seed=0, **options):
     """The network `name` of `list_models()`, built, with the weights of `seed`.
 
     `options`: arch, growth_rate, num_channels, bottleneck_size, compression, dropout,
-    memory_efficient, num_classes, in_channels, and those of training. The weights are
-    equal in every framework.
+    memory_efficient, num_classes, in_channels, and those of training; NumPy's numbers
+    will do. The weights are equal in every framework.
     """
     from d2lext.jax.family import DenseNetBC
 
@@ -32,7 +33,7 @@ def create_model(name, seed=0, **options):
     size = network.min_image_size
     X = jnp.zeros((1, size, size, network.in_channels), jnp.float32)
     # Only shapes until the weights are set: no arithmetic, nothing to compile.
-    model.variables = jax.eval_shape(model.init, jax.random.key(seed), X)
+    model.variables = jax.eval_shape(model.init, jax.random.key(0), X)
     set_weights(model, registry.initial_weights(name, seed, options))
     return model
 
@@ -40,24 +41,31 @@ def create_model(name, seed=0, **options):
 def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
-    The model runs in evaluation mode and does not change. The first call for each shape
-    of X is slower, because it compiles the network, with the methods that it then has.
+    Other floats are converted, and so are lists and tensors; uint8 is divided by 255, with
+    a warning. The model runs in evaluation mode and does not change. The first call for
+    each shape of X is slower, because it compiles the network, with the methods that it
+    then has.
     """
-    check_images(X)
+    X = images.as_images(X)
     check_built(model)
-    X = X.transpose(0, 2, 3, 1)
+    images.check(model, X.shape, in_channels)
     apply = _compiled(model)
-    parts = (X[i : i + batch_size] for i in range(0, len(X), batch_size))
-    return np.concatenate([np.asarray(apply(model.variables, p)) for p in parts])
+
+    def logits(part):
+        return apply(model.variables, part.transpose(0, 2, 3, 1))
+
+    return images.in_batches(logits, X, batch_size)
 
 
 def examine(model, X, y):
     """What a training step on images X (n, c, h, w) and labels y (n,) computes.
 
-    X and y are NumPy arrays. The model does not change.
+    X is as in `predict`. The model does not change.
     """
-    check_images(X)
+    X = images.as_images(X)
     check_built(model)
+    images.check(model, X.shape, in_channels)
+    y = images.as_labels(y, len(X), model.num_classes)
     X, y = jnp.asarray(X.transpose(0, 2, 3, 1)), jnp.asarray(y, jnp.int32)
 
     @jax.jit

@@ -1,16 +1,18 @@
 """Models in JAX: the base classes that a chapter's networks extend."""
 
 import random
-from dataclasses import field
+from dataclasses import field, fields
+from numbers import Number
 
 import jax
 import optax
 from flax import linen as nn
 from jax import numpy as jnp
 
+from d2lext.core import images
 from d2lext.core import module as core
-from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
+from d2lext.core.hyperparameters import plain
 from d2lext.core.plotting import ProgressBoard
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "get_key"]
@@ -30,6 +32,15 @@ class Module(core.Module, nn.Module):
     # With init=False, Flax excludes a field from equality and hash.
     board: ProgressBoard = field(default_factory=ProgressBoard, init=False)
     _variables = None
+
+    def __post_init__(self):
+        # As `save_hyperparameters` does elsewhere. Fields are hashed: no list either.
+        for name in (f.name for f in fields(self) if f.init):
+            value = getattr(self, name)
+            if isinstance(value, list) and all(isinstance(v, Number) for v in value):
+                value = tuple(value)
+            object.__setattr__(self, name, plain(value))
+        super().__post_init__()
 
     @property
     def variables(self):
@@ -52,8 +63,7 @@ class Module(core.Module, nn.Module):
 
     def forward(self, X, *args, **kwargs):
         """The network's output for X."""
-        if X.ndim == 4:
-            check_image_size(X.shape[1:3], self.min_image_size, type(self).__name__)
+        images.check(self, X.shape, in_channels, channels_last=True)
         return self.net(X, *args, **kwargs)
 
     def __call__(self, X, *args, **kwargs):
@@ -78,9 +88,9 @@ class Module(core.Module, nn.Module):
         self.plot("loss", l, train=False)
 
     def configure_optimizers(self):
+        lr, momentum, weight_decay = self.sgd_options(schedules=True)
         return optax.chain(
-            optax.add_decayed_weights(getattr(self, "weight_decay", 0)),
-            optax.sgd(self.lr, getattr(self, "momentum", 0) or None),
+            optax.add_decayed_weights(weight_decay), optax.sgd(lr, momentum or None)
         )
 
     def apply_init(self, dummy_input, key):
@@ -142,6 +152,7 @@ class Classifier(Module):
 
     def layer_summary(self, X_shape, key=None):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
+        images.check(self, X_shape, in_channels, channels_last=True)
         X = jnp.zeros(X_shape, jnp.float32)
         if self.variables is None:
             self.apply_init((X,), get_key() if key is None else key)
@@ -183,6 +194,13 @@ def num_params(model):
             "it with model.layer_summary(X_shape) or model.apply_init((X,), key)"
         )
     return sum(p.size for p in jax.tree.leaves(model.variables["params"]))
+
+
+def in_channels(model):
+    """The channels of a network's first convolution; None before its first input."""
+    params = (model.variables or {}).get("params", {})
+    kernel = params.get("net", {}).get("layers_0", {}).get("kernel")
+    return kernel.shape[-2] if kernel is not None and kernel.ndim == 4 else None
 
 
 def get_key():

@@ -1,22 +1,22 @@
 """Networks by name, their predictions, and what one training step computes."""
 
-import numpy
 from mxnet import autograd, np
 
-from d2lext.core.checks import check_images
+from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
+from d2lext.mxnet.module import in_channels
 from d2lext.mxnet.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["create_model", "predict", "examine"]
 
 
-def create_model(name, seed=0, **options):
+def create_model(name, *, seed=0, **options):
     """The network `name` of `list_models()`, built, with the weights of `seed`.
 
     `options`: arch, growth_rate, num_channels, bottleneck_size, compression, dropout,
-    memory_efficient, num_classes, in_channels, and those of training. The weights are
-    equal in every framework.
+    memory_efficient, num_classes, in_channels, and those of training; NumPy's numbers
+    will do. The weights are equal in every framework.
     """
     from d2lext.mxnet.family import DenseNetBC
 
@@ -31,25 +31,31 @@ def create_model(name, seed=0, **options):
 def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
-    The model runs in evaluation mode and does not change.
+    Other floats are converted, and so are lists and tensors; uint8 is divided by 255, with
+    a warning. The model runs in evaluation mode and does not change.
     """
-    check_images(X)
+    X = images.as_images(X)
     check_built(model)
+    images.check(model, X.shape, in_channels)
     device = _device(model)
+
+    def logits(part):
+        return model(np.array(part, ctx=device)).asnumpy()
+
     with autograd.predict_mode():
-        parts = (X[i : i + batch_size] for i in range(0, len(X), batch_size))
-        logits = [model(np.array(part, ctx=device)).asnumpy() for part in parts]
-    return numpy.concatenate(logits)
+        return images.in_batches(logits, X, batch_size)
 
 
 def examine(model, X, y):
     """What a training step on images X (n, c, h, w) and labels y (n,) computes.
 
-    X and y are NumPy arrays. The model does not change.
+    X is as in `predict`. The model does not change.
     """
-    check_images(X)
-    device = _device(model)
+    X = images.as_images(X)
     tensors = named_tensors(model)
+    images.check(model, X.shape, in_channels)
+    y = images.as_labels(y, len(X), model.num_classes)
+    device = _device(model)
     params = {name: p for name, p in tensors.items() if p.grad_req != "null"}
     before = {n: p.data().copy() for n, p in tensors.items() if n not in params}
     try:

@@ -8,8 +8,8 @@ from mxnet import gluon, init, np, npx, sym
 from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 
+from d2lext.core import images
 from d2lext.core import module as core
-from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
 from d2lext.core.densenet.weights import not_built
 from d2lext.core.hyperparameters import HyperParameters
@@ -45,8 +45,8 @@ class Module(core.Module, nn.Block):
 
     def forward(self, X):
         """The network's output for X."""
-        if isinstance(X, np.ndarray) and X.ndim == 4:  # not while it is exported
-            check_image_size(X.shape[2:], self.min_image_size, type(self).__name__)
+        if isinstance(X, np.ndarray):  # not while it is exported
+            images.check(self, X.shape, in_channels)
         return self.net(X)
 
     def plot(self, key, value, train):
@@ -54,15 +54,12 @@ class Module(core.Module, nn.Block):
         self.trainer.log(key, value.detach(), train)
 
     def configure_optimizers(self):
+        lr, momentum, weight_decay = self.sgd_options()
         params = self.parameters()
         if isinstance(params, list):
-            return SGD(params, self.lr)
+            return SGD(params, lr)
         # With one device there are no gradients to share, so we need no kvstore.
-        settings = {
-            "learning_rate": self.lr,
-            "momentum": getattr(self, "momentum", 0),
-            "wd": getattr(self, "weight_decay", 0),
-        }
+        settings = {"learning_rate": lr, "momentum": momentum, "wd": weight_decay}
         return gluon.Trainer(params, "sgd", settings, kvstore=None)
 
     def apply_init(self, inputs, init=None):
@@ -182,6 +179,7 @@ class Classifier(core.Classifier, Module):
 
     def layer_summary(self, X_shape):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
+        images.check(self, X_shape, in_channels)
         X = np.random.randn(*X_shape)
         for layer in self.net:
             X = layer(X)
@@ -213,6 +211,16 @@ def num_params(model):
             "it once, for example by model.layer_summary((1, 1, 96, 96))"
         )
     return sum(math.prod(p.shape) for p in params)
+
+
+def in_channels(model):
+    """The channels of a network's first convolution; None before its first input."""
+    net = getattr(model, "net", None)
+    is_sequence = isinstance(net, (nn.Sequential, nn.HybridSequential))
+    first = next(iter(net), None) if is_sequence else None
+    if not isinstance(first, nn.Conv2D) or not shape_is_known(first.weight.shape):
+        return None
+    return first.weight.shape[1] * first._kwargs["num_group"]
 
 
 class SGD(HyperParameters):

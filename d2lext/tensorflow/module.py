@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from d2lext.core import images
 from d2lext.core import module as core
-from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "HeNormal"]
@@ -24,8 +24,7 @@ class Module(core.Module, keras.Model):
 
     def __call__(self, X, *args, **kwargs):
         # Here, not in `call`, whose errors Keras buries in a list of arguments.
-        if X.ndim == 4 and None not in X.shape[1:3]:
-            check_image_size(X.shape[1:3], self.min_image_size, type(self).__name__)
+        images.check(self, X.shape, in_channels, channels_last=True)
         if self.training:
             kwargs.setdefault("training", True)
         return super().__call__(X, *args, **kwargs)
@@ -49,8 +48,8 @@ class Module(core.Module, keras.Model):
         return self.net(X)
 
     def configure_optimizers(self):
-        momentum = float(getattr(self, "momentum", 0))
-        return _SGD(float(self.lr), momentum, getattr(self, "weight_decay", 0))
+        lr, momentum, weight_decay = self.sgd_options(schedules=True)
+        return _SGD(lr, momentum, weight_decay)
 
     def apply_init(self, inputs, init=None):
         """Build the layers by a forward pass of `inputs`, then apply `init` to each."""
@@ -87,6 +86,7 @@ class Classifier(core.Classifier, Module):
 
     def layer_summary(self, X_shape):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
+        images.check(self, X_shape, in_channels, channels_last=True)
         X = tf.random.normal(X_shape)
         for layer in self.net.layers:
             X = layer(X)
@@ -121,6 +121,17 @@ def num_params(model):
             "on a batch, or layer_summary(X_shape), then count"
         )
     return sum(math.prod(v.shape) for v in model.trainable_variables)
+
+
+def in_channels(model):
+    """The channels of a network's first convolution; None before its first input."""
+    net = getattr(model, "net", None)
+    inner = net.layers if isinstance(net, keras.Sequential) else []
+    padded = (l for l in inner if not isinstance(l, layers.ZeroPadding2D))
+    first = next(padded, None)
+    if not isinstance(first, layers.Conv2D) or not first.built:
+        return None
+    return first.kernel.shape[-2] * first.groups
 
 
 def flatten(layer):

@@ -2,21 +2,21 @@
 
 import torch
 
-from d2lext.core.checks import check_images
+from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
-from d2lext.torch.module import in_mode
+from d2lext.torch.module import in_channels, in_mode
 from d2lext.torch.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["create_model", "predict", "examine"]
 
 
-def create_model(name, seed=0, **options):
+def create_model(name, *, seed=0, **options):
     """The network `name` of `list_models()`, built, with the weights of `seed`.
 
     `options`: arch, growth_rate, num_channels, bottleneck_size, compression, dropout,
-    memory_efficient, num_classes, in_channels, and those of training. The weights are
-    equal in every framework.
+    memory_efficient, num_classes, in_channels, and those of training; NumPy's numbers
+    will do. The weights are equal in every framework.
     """
     from d2lext.torch.family import DenseNetBC
 
@@ -34,30 +34,37 @@ def create_model(name, seed=0, **options):
 def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
-    The model runs in evaluation mode, in its own type, and does not change.
+    Other floats are converted, and so are lists and tensors; uint8 is divided by 255, with
+    a warning. The model runs in evaluation mode, in its own type, and does not change.
     """
-    check_images(X)
+    X = images.as_images(X)
     check_built(model)
-    parts = torch.from_numpy(X).split(batch_size)
-    like = next(model.parameters(), parts[0])  # of the model's type, on its device
+    images.check(model, X.shape, in_channels)
+    like = _like(model)
+
+    def logits(part):
+        return to_numpy(model(torch.tensor(part, **like)))
+
     with torch.no_grad(), in_mode(model, training=False):
-        return to_numpy(torch.cat([model(part.to(like)).cpu() for part in parts]))
+        return images.in_batches(logits, X, batch_size)
 
 
 def examine(model, X, y):
     """What a training step on images X (n, c, h, w) and labels y (n,) computes.
 
-    X and y are NumPy arrays. The model does not change.
+    X is as in `predict`. The model does not change.
     """
-    check_images(X)
+    X = images.as_images(X)
     tensors = named_tensors(model)
+    images.check(model, X.shape, in_channels)
+    y = images.as_labels(y, len(X), model.num_classes)
     params = {name: t for name, t in tensors.items() if t.requires_grad}
     before = {name: t.clone() for name, t in tensors.items() if name not in params}
-    like = next(model.parameters())  # of the model's type, on its device
+    like = _like(model)
     try:
         with in_mode(model, training=True):
-            logits = model(torch.from_numpy(X).to(like))
-            loss = model.loss(logits, torch.from_numpy(y).to(like.device))
+            logits = model(torch.tensor(X, **like))
+            loss = model.loss(logits, torch.tensor(y, device=like["device"]))
             grads = torch.autograd.grad(loss, list(params.values()))
         return Step(
             to_numpy(logits),
@@ -68,3 +75,9 @@ def examine(model, X, y):
     finally:
         for name, statistic in before.items():
             tensors[name].copy_(statistic)
+
+
+def _like(model):
+    """The options of a tensor of the model's type, on its device."""
+    param = next(model.parameters())
+    return {"dtype": param.dtype, "device": param.device}

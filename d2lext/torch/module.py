@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
+from d2lext.core import images
 from d2lext.core import module as core
-from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params"]
@@ -21,8 +21,7 @@ class Module(core.Module, nn.Module):
 
     def forward(self, X):
         """The network's output for X."""
-        if X.ndim == 4:
-            check_image_size(X.shape[2:], self.min_image_size, type(self).__name__)
+        images.check(self, X.shape, in_channels)
         return self.net(X)
 
     def __deepcopy__(self, memo):
@@ -39,12 +38,8 @@ class Module(core.Module, nn.Module):
         self.trainer.log(key, value.detach(), train)
 
     def configure_optimizers(self):
-        return torch.optim.SGD(
-            self.parameters(),
-            lr=self.lr,
-            momentum=getattr(self, "momentum", 0),
-            weight_decay=getattr(self, "weight_decay", 0),
-        )
+        lr, momentum, weight_decay = self.sgd_options()
+        return torch.optim.SGD(self.parameters(), lr, momentum, 0, weight_decay)
 
     def apply_init(self, inputs, init=None):
         """Build lazy layers by a forward pass of `inputs`, then apply `init`."""
@@ -78,6 +73,7 @@ class Classifier(core.Classifier, Module):
 
     def layer_summary(self, X_shape):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
+        images.check(self, X_shape, in_channels)
         param = next(self.parameters(), torch.empty(0))
         X = torch.randn(*X_shape, dtype=param.dtype, device=param.device)
         # Evaluation leaves BatchNorm's statistics alone.
@@ -122,6 +118,13 @@ def in_mode(model, training):
         model.train(modes[0][1])
         for module, mode in modes:
             module.training = mode  # one may differ: a frozen normalization
+
+
+def in_channels(model):
+    """The channels of a network's first convolution; None before its first input."""
+    net = getattr(model, "net", None)
+    first = next(iter(net), None) if isinstance(net, nn.Sequential) else None
+    return first.in_channels or None if isinstance(first, nn.Conv2d) else None
 
 
 def _init(module, draw, otherwise):

@@ -47,6 +47,72 @@ def same(arrays, others):
     return all(np.array_equal(a, b) for a, b in zip(arrays, others, strict=True))
 
 
+# What is taken.
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+@pytest.mark.parametrize("arch", [(1,), (1, 1, 1, 1)])
+def test_images_in_the_other_layout(d2l, fit, is_built, arch):
+    """They are no network of as many channels as the images are high."""
+    model, c = small(d2l, arch), 1
+    if is_built:
+        model.layer_summary(native(d2l, (1, c, 32, 32)))
+    data, (n, *other) = Data(d2l), (32, c, 16, 16)
+    if native(d2l, (n, *other))[1] == c:
+        other = (16, 16, c)
+    data.X = d2l.tensor(np.ones((n, *other), np.float32))
+    with pytest.raises(ValueError, match="^DenseNet takes images .*, which looks like"):
+        fit(model, data)
+
+
+def test_a_summary_in_the_other_layout(d2l):
+    model = small(d2l, (1,))
+    other = (1, 16, 16, 1) if native(d2l, "nchw")[1] == "c" else (1, 1, 16, 16)
+    with pytest.raises(ValueError, match="^DenseNet takes images .*, which looks like"):
+        model.layer_summary(other)
+    with pytest.raises(
+        ValueError, match="no (weights|parameters) before its first input"
+    ):
+        d2l.get_weights(model)
+
+
+def test_images_of_another_number_of_channels(d2l, fit):
+    model = small(d2l, (1,))
+    model.layer_summary(native(d2l, (1, 3, 16, 16)))
+    with pytest.raises(ValueError, match="^DenseNet was built .* with c = 3, got "):
+        fit(model)
+
+
+def test_learning_rates(d2l, framework, fit):
+    losses = {
+        fit(framework.Linear(lr=lr)).history[0]["val_loss"]
+        for lr in (0.5, np.float32(0.5))
+    }
+    assert len(losses) == 1
+    for lr in ("0.5", np.nan):
+        with pytest.raises(ValueError, match="^lr must be a finite number >= 0, got"):
+            fit(framework.Linear(lr=lr))
+
+
+@in_backends("jax", "tensorflow")
+def test_a_learning_rate_may_be_a_schedule(d2l, framework, fit):
+    """It begins with 0: after one step the weights are those of the beginning."""
+
+    class Quiet(d2l.Trainer):
+        def fit_epoch(self):
+            self.first = framework.weights(self.model)
+            super().fit_epoch()
+            self.weights = framework.weights(self.model)
+
+    for step, moves in ((100, False), (0, True)):
+        data = Data(d2l)
+        data.batch_size = 20  # one step
+        trainer = Quiet(max_epochs=1)
+        lr = framework.schedule(0.0, 0.1, step)
+        trainer.fit(framework.Linear(lr=lr), data)
+        assert same(trainer.first, trainer.weights) != moves
+
+
 # What is measured and said.
 
 

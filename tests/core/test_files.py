@@ -3,10 +3,11 @@
 import os
 import stat
 import time
+from pathlib import Path
 
 import pytest
 
-from d2lext.core.files import ABANDONED_S, replacing
+from d2lext.core.files import ABANDONED_S, named, replacing
 
 
 def test_a_file_takes_the_place_of_the_old_one_when_it_is_complete(tmp_path):
@@ -54,3 +55,55 @@ def test_abandoned_parts_are_removed(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([other, young, path])
     with replacing(path, abandoned_after_s=0):
         assert not young.exists()
+
+
+def test_a_missing_folder_is_made(tmp_path):
+    path = tmp_path / "a" / "b" / "file"
+    with replacing(path) as file:
+        file.write(b"content")
+    assert path.read_bytes() == b"content"
+
+
+def test_an_error_names_the_file_that_the_caller_knows(tmp_path):
+    path = tmp_path / "weights"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError) as caught, replacing(path):
+        pass
+    assert caught.value.filename == str(path)
+    assert ".part" not in str(caught.value)
+    path = tmp_path / ("a" * 250)  # the longest name has 255 bytes
+    with pytest.raises(OSError, match="aaa'$") as caught, replacing(path):
+        pass
+    assert ".part" not in str(caught.value)
+
+
+def test_a_path_as_people_write_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert named("~/run.npz") == named(Path("~/run.npz")) == tmp_path / "run.npz"
+    for path in ("a/b", "/a/b", "~nobody-at-all.npz", "a~", "a:b", "C:/weights"):
+        assert named(path) == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "rule"),
+    [
+        ("~", ValueError, "be a file, but {home} is a folder: name a file in it"),
+        (
+            "https://a.org/b.pth",
+            ValueError,
+            "be .*, got the address https://a.org/b.pth: down",
+        ),
+        (
+            Path("s3://a/b"),
+            ValueError,
+            "be a file on this machine, got the address s3:",
+        ),
+        (True, TypeError, "be the path of a file, got bool"),
+        (b"weights", TypeError, "be the path of a file, got bytes"),
+        (None, TypeError, "be the path of a file, got NoneType"),
+    ],
+)
+def test_a_path_of_no_file(monkeypatch, tmp_path, path, error, rule):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(error, match=f"^checkpoint must {rule.format(home=tmp_path)}"):
+        named(path, "checkpoint")

@@ -1,5 +1,6 @@
 """Data sets as d2l's chapters use them; a backend adds only its tensors."""
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ class DataModule(HyperParameters):
     batch_size: int  # set by subclasses
 
     def __init__(self, root: str = "../data", num_workers: int = 4) -> None:
+        root = os.path.expanduser(root)
         self.save_hyperparameters()
 
     def get_dataloader(self, train: bool) -> Iterable:
@@ -68,8 +70,9 @@ class FashionMNIST(DataModule):
 
     Of the 60,000 training images 10,000 are held out for validation, the same ones for
     every seed; only `test_dataloader` returns the 10,000 test images. `resize` is
-    (height, width); `num_train` and `num_val` limit the sets. Images are enlarged once
-    and cached as bytes; on the device they become numbers in [0, 1].
+    (height, width), or the side of a square; `num_train` and `num_val` limit the sets.
+    Images are enlarged once and cached as bytes; on the device they become numbers in
+    [0, 1].
     """
 
     resize: tuple[int, int]
@@ -77,12 +80,13 @@ class FashionMNIST(DataModule):
     def __init__(
         self,
         batch_size: int = 64,
-        resize: tuple[int, int] = (28, 28),
+        resize: tuple[int, int] | int = (28, 28),
         num_train: int | None = None,
         num_val: int | None = None,
     ) -> None:
         super().__init__()
-        check_positive(batch_size=batch_size, resize=tuple(resize))
+        check_positive(batch_size=batch_size)
+        resize = _height_width(resize)
         self.save_hyperparameters()
         self.source = fashion_mnist.load()
         self.train_index, self.val_index = minibatches.split(num_train, num_val)
@@ -132,3 +136,12 @@ class FashionMNIST(DataModule):
             seed=self.seed,
             convert=self.to_tensors,
         )
+
+
+def _height_width(resize: Any) -> tuple[int, int]:
+    is_side = not isinstance(resize, (Sequence, np.ndarray))
+    size = (resize, resize) if is_side else tuple(resize)
+    check_positive(resize=size)
+    if len(size) != 2:
+        raise ValueError(f"resize must be (height, width), got {size}: no channels")
+    return size

@@ -4,18 +4,22 @@ Each file is verified by its checksum, wherever it comes from. Interpreting the 
 left to the data set's own module.
 """
 
+import gzip
 import hashlib
 import os
 import queue
 import tempfile
 import threading
 import warnings
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 from tqdm import tqdm
+
+from d2lext.core.files import folder as home_folder
 
 TIMEOUT_S = 10  # without an answer, or without a byte while a download runs
 
@@ -29,22 +33,28 @@ class NoNetworkError(DataError):
 
 
 class Files(NamedTuple):
-    """The files of a data set: their folder's name, their URL, and each one's SHA-256."""
+    """The compressed files of a data set: their folder's name, their URL, and checksums.
+
+    `sha256` is of each file, `unzipped` of its contents, which may also be a file, without
+    the ending .gz. Other libraries keep them in `folders`.
+    """
 
     name: str
     url: str  # ends with a slash
     sha256: dict[str, str]
+    unzipped: dict[str, str]
+    folders: tuple[str, ...] = ()
 
 
-def find(files: Files) -> Path:
-    """The folder that holds `files`, each verified by its checksum.
+def find(files: Files) -> list[Path]:
+    """The paths of `files`, in order, each verified by its checksum.
 
-    It is in the folder that D2LEXT_DATA names, or else in the cache (D2LEXT_CACHE), to
+    They are in the folder that D2LEXT_DATA names, or else in the cache (D2LEXT_CACHE), to
     which missing files are downloaded. Raises DataError, or its subclass NoNetworkError
     if the caller may continue with other data.
     """
     if os.environ.get("D2LEXT_DATA"):
-        return _find_local(files, Path(os.environ["D2LEXT_DATA"]).expanduser())
+        return _find_local(files, home_folder(os.environ["D2LEXT_DATA"]))
     folder = cache_folder() / files.name
     needed = [n for n in files.sha256 if _sha256(folder / n) != files.sha256[n]]
     if needed:
@@ -52,13 +62,12 @@ def find(files: Files) -> Path:
         _check_reachable(files, folder, needed)
     for name in needed:
         _download(files, name, folder)
-    return folder
+    return [folder / name for name in files.sha256]
 
 
 def cache_folder() -> Path:
     """The folder for downloads: D2LEXT_CACHE, or the system's cache folder."""
-    folder = os.environ.get("D2LEXT_CACHE") or _pooch().os_cache("d2lext")
-    return Path(folder).expanduser()
+    return home_folder(os.environ.get("D2LEXT_CACHE") or _pooch().os_cache("d2lext"))
 
 
 def _pooch():
@@ -70,8 +79,11 @@ def _pooch():
 
 
 def _find_local(files, root):
-    folder = root / files.name
-    missing = [name for name in files.sha256 if not os.path.exists(folder / name)]
+    """The files below `root`, as this library lays them out, or another one."""
+    found = [_found(files, root / name) for name in (files.name, *files.folders)]
+    # The first folder that holds all of them, else one that holds some.
+    paths = max(found, key=lambda paths: sum(path is not None for path in paths))
+    missing = [n for n, path in zip(files.sha256, paths, strict=True) if path is None]
     if missing:
         problem = f"without {', '.join(missing)}"
         if not os.path.isdir(root):
@@ -80,17 +92,26 @@ def _find_local(files, root):
             problem = "without any of them"
         raise DataError(
             f"D2LEXT_DATA must name a folder that holds {files.name}/ with "
-            f"{', '.join(files.sha256)}, got {str(root)!r} {problem}: correct it, or "
-            f"unset it to download them from {files.url}"
+            f"{', '.join(files.sha256)}, or these in {' or '.join(files.folders)}, got "
+            f"{str(root)!r} {problem}: correct it, or unset it to download them from "
+            f"{files.url}"
         )
-    for name in files.sha256:
-        damage = _damage(files, folder / name)
+    for name, path in zip(files.sha256, paths, strict=True):
+        damage = _damage(files, name, path)
         if damage:
             raise DataError(
                 f"{damage}; copy it again from {files.url}, or unset D2LEXT_DATA to "
                 "download it"
             )
-    return folder
+    return paths
+
+
+def _found(files, folder):
+    """The path of each file in `folder`, compressed or not; None if it is missing."""
+    return [
+        next(filter(os.path.exists, (folder / n, folder / n.removesuffix(".gz"))), None)
+        for n in files.sha256
+    ]
 
 
 def _check_writable(folder, needed):
@@ -115,7 +136,7 @@ def _check_reachable(files, folder, needed):
     for name in needed:
         if os.path.exists(folder / name):
             raise DataError(
-                f"{_damage(files, folder / name)}; {reason} to download it again: "
+                f"{_damage(files, name, folder / name)}; {reason} to download it again: "
                 f"connect to the network, or set D2LEXT_DATA to a folder that holds "
                 f"{files.name}/ with the files, or delete this one"
             )
@@ -188,10 +209,15 @@ def _download(files, name, folder):
             ) from None
 
 
-def _damage(files, path):
-    """What is wrong with an existing file, or None."""
-    expected, actual = files.sha256[path.name], _sha256(path)
-    if actual == expected:
+def _damage(files, name, path):
+    """What is wrong with an existing file, the one called `name`, or None."""
+    is_zipped = path.name == name
+    expected = (files.sha256 if is_zipped else files.unzipped)[name]
+    actual = _sha256(path)
+    # Others compress the same contents to different bytes.
+    if actual == expected or (
+        is_zipped and _sha256(path, gzip.open) == files.unzipped[name]
+    ):
         return None
     if actual is None:
         return f"{path} must be a file that you can read, got something else"
@@ -200,10 +226,13 @@ def _damage(files, path):
     )
 
 
-def _sha256(path):
-    """The SHA-256 of a file in hexadecimal, or None if it cannot be read."""
+def _sha256(path, open=open):
+    """The SHA-256 of a file in hexadecimal, or None if it cannot be read.
+
+    With `gzip.open` it is that of the contents.
+    """
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, EOFError, zlib.error):
         return None

@@ -43,6 +43,26 @@ FILES = download.Files(
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
         ),
     },
+    unzipped={
+        "train-images-idx3-ubyte.gz": (
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+        ),
+        "train-labels-idx1-ubyte.gz": (
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+        ),
+        "t10k-images-idx3-ubyte.gz": (
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+        ),
+        "t10k-labels-idx1-ubyte.gz": (
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+        ),
+    },
+    folders=(
+        "FashionMNIST/raw",  # torchvision's, below its `root`
+        "raw",
+        "datasets/fashion-mnist",  # Keras' in ~/.keras, MXNet's in ~/.mxnet
+        ".",  # the files themselves
+    ),
 )
 
 
@@ -66,20 +86,24 @@ def load() -> Source:
     D2LEXT_DATA names.
     """
     try:
-        folder = download.find(FILES)
+        paths = download.find(FILES)
     except download.NoNetworkError as error:
         print(_notice(error), flush=True)
         return _synthetic()
     # The checksums, verified by `find`, determine the contents, which can thus be cached.
-    return _read(folder, tuple(FILES.sha256.items()))
+    return _read(tuple(paths), tuple(FILES.unzipped.values()))
 
 
 @functools.lru_cache(maxsize=1)
-def _read(folder: Path, checksums: tuple[tuple[str, str], ...]) -> Source:
-    paths = (folder / name for name, _ in checksums)
-    arrays = (parse_idx(gzip.decompress(path.read_bytes())) for path in paths)
+def _read(paths: tuple[Path, ...], checksums: tuple[str, ...]) -> Source:
+    arrays = (parse_idx(_contents(path)) for path in paths)
     train_images, train_labels, test_images, test_labels = arrays
     return Source(train_images, train_labels, test_images, test_labels, origin="real")
+
+
+def _contents(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
 def parse_idx(content: bytes) -> np.ndarray:

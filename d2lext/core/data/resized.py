@@ -82,7 +82,6 @@ def _read(path, shape):
 
 
 def _write(path, images, shape):
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Written, not mapped: on a full disk a mapping kills the process.
     with replacing(path) as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}

@@ -8,8 +8,14 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from d2lext.core.checks import check_positive, check_share
+from d2lext.core.checks import (
+    check_choice,
+    check_dropout,
+    check_positive,
+    check_share,
+)
 from d2lext.core.densenet.family import VARIANTS
+from d2lext.core.hyperparameters import plain
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Architecture:
     in_channels: int = 3
 
     def __post_init__(self) -> None:
+        for field in fields(self):  # as Python's numbers, of which JSON can be made
+            object.__setattr__(self, field.name, plain(getattr(self, field.name)))
         check_positive(
             arch=self.arch,
             growth_rate=self.growth_rate,
@@ -60,6 +68,7 @@ class Architecture:
         if self.bottleneck_size is not None:
             check_positive(bottleneck_size=self.bottleneck_size)
         check_share(compression=self.compression)
+        check_choice((False, True), small_images=self.small_images, bias=self.bias)
         object.__setattr__(self, "arch", tuple(self.arch))
 
     @classmethod
@@ -67,8 +76,8 @@ class Architecture:
         """The architecture that a model's hyperparameters describe.
 
         What the first chapter's `DenseNet` lacks comes from its entry in VARIANTS. Raises
-        ValueError for values that no DenseNet can have, including dropout's, and
-        TypeError for other kinds of models.
+        ValueError for values that no DenseNet can have, including those that affect no
+        weights, and TypeError for other kinds of models.
         """
         for name in ("arch", "growth_rate", "num_channels", "num_classes"):
             if not hasattr(model, name):
@@ -77,9 +86,9 @@ class Architecture:
                     f"no {name}): build one with create_model, DenseNet or DenseNetBC, "
                     "or save other networks as their framework does"
                 )
-        dropout = getattr(model, "dropout", 0)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be >= 0 and < 1, got {dropout!r}")
+        check_dropout(plain(getattr(model, "dropout", 0)))
+        memory_efficient = plain(getattr(model, "memory_efficient", False))
+        check_choice((False, True), memory_efficient=memory_efficient)
         first = cls.from_options(VARIANTS["densenet_d2l"])
         options = {
             field.name: getattr(model, field.name, getattr(first, field.name))

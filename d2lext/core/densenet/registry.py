@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from d2lext.core.checks import check_choice, check_seed
 from d2lext.core.densenet import initializers
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.family import VARIANTS
+from d2lext.core.hyperparameters import plain
 
 _INITIALIZERS = {
     "he": initializers.he_normal,
@@ -41,14 +43,15 @@ def initial_weights(
     name: str, seed: int, options: dict[str, Any]
 ) -> dict[str, np.ndarray]:
     """The initial weights of the network `name`, by canonical name."""
+    check_seed(seed)
     conv = _INITIALIZERS[_resolved(name, options)["init"]]
     return initializers.initial_weights(architecture(name, **options), seed, conv)
 
 
 def _resolved(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """The differences from the defaults of `Architecture`, and the initializer's name."""
-    if name not in VARIANTS:
-        close = difflib.get_close_matches(name, VARIANTS) or list(VARIANTS)
+    if name not in list(VARIANTS):
+        close = difflib.get_close_matches(str(name), VARIANTS) or list(VARIANTS)
         raise ValueError(
             f"there is no model {name!r}: choose one of list_models(), for example "
             f"{', '.join(close[:3])}"
@@ -60,9 +63,7 @@ def _resolved(name: str, options: dict[str, Any]) -> dict[str, Any]:
                 f"{', '.join(_OPTIONS)}, seed"
             )
     resolved = {"init": "he"} | VARIANTS[name] | options
-    if resolved["init"] not in _INITIALIZERS:
-        raise ValueError(
-            f"init must be {' or '.join(map(repr, _INITIALIZERS))}, got "
-            f"{resolved['init']!r}"
-        )
-    return resolved
+    if isinstance(resolved["arch"], np.ndarray):
+        resolved["arch"] = resolved["arch"].tolist()
+    check_choice(tuple(_INITIALIZERS), init=resolved["init"])
+    return {option: plain(value) for option, value in resolved.items()}

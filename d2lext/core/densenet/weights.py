@@ -12,6 +12,7 @@ import numpy as np
 
 from d2lext.core.densenet import formats
 from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.files import named
 
 Arrays = dict[str, np.ndarray]
 
@@ -52,7 +53,11 @@ class Weights:
         self._write(model, _check(weights, self._match(model)))
 
     def save_weights(self, model: Any, path: str | os.PathLike) -> None:
-        """Write the weights to `path`, as safetensors that every backend can load."""
+        """Write the weights to `path`, as safetensors that every backend can load.
+
+        A missing folder is made.
+        """
+        path = named(path)
         architecture = self._match(model)
         formats.write(path, _check(self._read(model), architecture), architecture)
 
@@ -62,6 +67,7 @@ class Weights:
         It may come from `save_weights`, torchvision, Keras or Gluon; the format is
         inferred. Raises ValueError, and changes nothing, unless all tensors fit.
         """
+        path = named(path)
         self.set_weights(model, _load(path, self._match(model)))
 
 

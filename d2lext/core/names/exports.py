@@ -35,7 +35,7 @@ def lookup(package: str, name: str) -> Any:
         return getattr(importlib.import_module(f"{package}.{EXPORTED[name]}"), name)
     if name.startswith("densenet") and name in variants():
         models = importlib.import_module(f"{package}.models")
-        return functools.partial(models.create_model, name)
+        return _Network(models.create_model, name)
     if name in EXPORTED.values():  # a module: Python asks here before it imports it
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
     return fallback.lookup(package, name)
@@ -48,3 +48,15 @@ def variants() -> list[str]:
     from d2lext.core.densenet.registry import list_models
 
     return list_models()
+
+
+class _Network(functools.partial):
+    """`create_model` with the name of a network."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        if args:
+            raise TypeError(
+                f"{self.args[0]} takes options by keyword, got {args[0]!r}: write, for "
+                f"example, {self.args[0]}(num_classes=10)"
+            )
+        return super().__call__(**options)

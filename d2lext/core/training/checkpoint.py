@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from d2lext.core.files import replacing
+from d2lext.core.files import folder, replacing
 
 Arrays = dict[str, np.ndarray]
 _RECORD = "record.json"
@@ -94,8 +94,8 @@ def of_next_fit() -> Path | None:
 
     It lets an interrupted recording resume without any code for it in the chapter.
     """
-    folder = os.environ.get("D2LEXT_CHECKPOINTS")
-    return Path(folder) / f"fit-{next(_fits)}.npz" if folder else None
+    path = os.environ.get("D2LEXT_CHECKPOINTS")
+    return folder(path) / f"fit-{next(_fits)}.npz" if path else None
 
 
 def _check_kind(path: Path) -> None:

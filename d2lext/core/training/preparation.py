@@ -5,8 +5,15 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
-from d2lext.core.checks import check_choice, check_positive
+from d2lext.core.checks import (
+    check_choice,
+    check_integer,
+    check_not_negative,
+    check_positive,
+    check_seed,
+)
 from d2lext.core.data.minibatches import Minibatches
+from d2lext.core.files import named
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.module import Module
 from d2lext.core.training import epochs
@@ -18,7 +25,10 @@ class Preparation(Steps, HyperParameters):
     """The options of a trainer, and everything before the first batch."""
 
     max_epochs: int
+    num_gpus: int
+    gradient_clip_val: float
     precision: str
+    compile: bool | None
     deterministic: bool
     resume: bool
     history: list[dict[str, Any]]
@@ -29,7 +39,7 @@ class Preparation(Steps, HyperParameters):
         self,
         max_epochs: int,
         num_gpus: int = 0,
-        gradient_clip_val: float = 0,
+        gradient_clip_val: float | None = 0,
         seed: int = 0,
         precision: str = "auto",
         compile: bool | None = None,
@@ -37,14 +47,26 @@ class Preparation(Steps, HyperParameters):
         deterministic: bool = False,
         resume: bool = False,
     ):
-        check_positive(max_epochs=max_epochs)
-        check_choice(("auto", "bf16", "fp32"), precision=precision)
+        if gradient_clip_val is None:
+            gradient_clip_val = 0
+        if isinstance(num_gpus, bool):  # such as torch.cuda.is_available()
+            num_gpus = int(num_gpus)
+        if checkpoint:
+            checkpoint = named(checkpoint, "checkpoint")
         self.save_hyperparameters()
+        check_positive(max_epochs=self.max_epochs)
+        check_integer(0, num_gpus=self.num_gpus)
+        check_not_negative(gradient_clip_val=self.gradient_clip_val)
+        check_seed(self.seed)
+        check_choice(("auto", "bf16", "fp32"), precision=self.precision)
+        check_choice((None, True, False), compile=self.compile)
+        check_choice((True, False), deterministic=self.deterministic)
         self.history = []
-        self.gpus = self.find_gpus(num_gpus)
+        self.gpus = self.find_gpus(self.num_gpus)
         fastest = self.fastest()
-        self.used_precision = fastest[0] if precision == "auto" else precision
-        self.compiled = fastest[1] if compile is None else bool(compile)
+        is_auto = self.precision == "auto"
+        self.used_precision = fastest[0] if is_auto else self.precision
+        self.compiled = fastest[1] if self.compile is None else self.compile
         self._logged: dict[str, Any] = {}
 
     @property
@@ -54,6 +76,11 @@ class Preparation(Steps, HyperParameters):
 
     def prepare_data(self, data: Any) -> None:
         """Make the loaders, the training set's in the order that `seed` fixes."""
+        if not hasattr(data, "train_dataloader"):
+            raise TypeError(
+                "fit(model, data) takes its batches from data.train_dataloader(), which "
+                f"{type(data).__name__} lacks: pass a DataModule, after the model"
+            )
         self.device, self.data = self.find_device(), data
         data.seed, data.device = self.seed, self.device
         # Some layers have no weights until they have seen a batch. We take it from a

@@ -34,9 +34,11 @@ def test_epochs_must_be_positive():
 
 
 def test_data_that_is_not_there():
-    result = main("run", "--backend", "jax", env={"D2LEXT_DATA": "/nonexistent"})
+    env = {"D2LEXT_DATA": "~/missing", "HOME": "/nonexistent"}
+    result = main("run", "--backend", "jax", env=env)
     assert result.returncode == 1
     assert result.stderr.startswith("error: D2LEXT_DATA must name a folder")
+    assert "got '/nonexistent/missing' (no such folder)" in result.stderr
     assert "Traceback" not in result.stderr
 
 

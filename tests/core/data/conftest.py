@@ -1,12 +1,13 @@
 """A publisher on this machine and a cache, in place of the real ones."""
 
+import gzip
 import hashlib
 import socket
 
 import pytest
 from shared.publisher import CONTENTS, Publisher
 
-from d2lext.core.data import download, fashion_mnist, garments
+from d2lext.core.data import fashion_mnist, garments
 
 
 @pytest.fixture
@@ -14,7 +15,13 @@ def publisher(monkeypatch):
     """A publisher on this machine, which the library mistakes for the real one."""
     server = Publisher()
     sha256 = {name: hashlib.sha256(c).hexdigest() for name, c in CONTENTS.items()}
-    files = download.Files("fashion-mnist", server.url, sha256)
+    unzipped = {
+        name: hashlib.sha256(gzip.decompress(c)).hexdigest()
+        for name, c in CONTENTS.items()
+    }
+    files = fashion_mnist.FILES._replace(
+        url=server.url, sha256=sha256, unzipped=unzipped
+    )
     monkeypatch.setattr(fashion_mnist, "FILES", files)
     monkeypatch.delenv("D2LEXT_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -1,8 +1,9 @@
 """Data sets as d2l's chapters define them: batches of tensors, shuffled for training."""
 
 import numpy as np
+import pytest
 
-from d2lext.core.data.datamodule import DataModule
+from d2lext.core.data.datamodule import DataModule, FashionMNIST
 
 
 class Data(DataModule):
@@ -31,3 +32,34 @@ def test_tensors_are_batched_and_shuffled_for_training_alone():
     assert all((y == X + 10).all() for X, y in loader)
     [(X, y)] = data.val_dataloader()
     assert (X.tolist(), y.tolist()) == ([1, 8], [11, 18])
+
+
+def test_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert DataModule("~/data").root == "/home/ada/data"
+
+
+@pytest.mark.parametrize(
+    "resize", [32, np.int64(32), [32, 32], (np.int64(32), 32), np.array([32, 32])]
+)
+def test_sizes(few_garments, no_network, cache, resize):
+    data = FashionMNIST(np.int64(8), resize, np.int64(5), num_val=3)
+    assert data.hparams == {
+        "batch_size": 8, "resize": (32, 32), "num_train": 5, "num_val": 3
+    }  # fmt: skip
+    assert [type(data.batch_size), *map(type, data.resize)] == [int] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"resize": (96.0, 96)}, r"resize must hold .*, each >= 1, got \(96.0, 96\)"),
+        ({"resize": (96, 96, 1)}, r"resize must be .* got \(96, 96, 1\): no channels"),
+        ({"resize": "96"}, "resize must hold at least one integer"),
+        ({"batch_size": (96, 96)}, r"batch_size must be .* >= 1, got \(96, 96\)"),
+        ({"batch_size": 64.0}, "batch_size must be an integer >= 1, got 64.0"),
+    ],
+)
+def test_wrong_sizes(options, rule):
+    with pytest.raises(ValueError, match=rule):
+        FashionMNIST(**options)

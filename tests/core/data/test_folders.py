@@ -1,6 +1,7 @@
 """Folders of data: the reader's, with its mistakes, and a cache without rights or room."""
 
 import contextlib
+import gzip
 import os
 import tempfile
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pooch  # noqa: F401  (imported before a test gives up its rights)
 import pytest
 from shared.publisher import (
+    CONTENTS,
     DAMAGES,
     TRAIN_IMAGES,
     check_stand_in,
@@ -27,6 +29,55 @@ def test_folder_comes_first(publisher, cache, monkeypatch, tmp_path):
     check_stand_in(fashion_mnist.load())
     assert publisher.requests == []
     assert not cache.exists()
+
+
+def files_in(folder, change=None):
+    """The stand-in files in `folder`, or what `change(name, content)` makes of them."""
+    folder.mkdir(parents=True)
+    for name, content in CONTENTS.items():
+        name, content = change(name, content) if change else (name, content)
+        (folder / name).write_bytes(content)
+
+
+def unzipped(name, content):
+    return name.removesuffix(".gz"), gzip.decompress(content)
+
+
+def zipped_otherwise(name, content):
+    return name, gzip.compress(gzip.decompress(content), 1, mtime=1)
+
+
+LAYOUTS = {
+    "torchvision's": ("FashionMNIST/raw", None),
+    "torchvision's, unzipped": ("FashionMNIST/raw", unzipped),
+    "Keras'": ("datasets/fashion-mnist", None),
+    "MXNet's": ("fashion-mnist", zipped_otherwise),
+    "unzipped": ("fashion-mnist", unzipped),
+    "the files themselves": (".", None),
+}
+
+
+@pytest.mark.parametrize(("folder", "change"), LAYOUTS.values(), ids=LAYOUTS)
+def test_layouts_of_other_libraries(
+    publisher, cache, monkeypatch, tmp_path, folder, change
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("D2LEXT_DATA", "~/mine")
+    files_in(tmp_path / "mine" / folder, change)
+    check_stand_in(fashion_mnist.load())
+    assert publisher.requests == []
+
+
+def test_a_damaged_file_that_is_not_compressed(publisher, monkeypatch, tmp_path):
+    folder = tmp_path / "FashionMNIST" / "raw"
+    files_in(folder, unzipped)
+    monkeypatch.setenv("D2LEXT_DATA", str(tmp_path))
+    check_stand_in(fashion_mnist.load())
+    path = folder / TRAIN_IMAGES.removesuffix(".gz")
+    path.write_bytes(path.read_bytes()[:-1])
+    message = load_error()
+    assert f"{path} must have the SHA-256" in message
+    assert "truncated or altered" in message
 
 
 def remove_all(folder):

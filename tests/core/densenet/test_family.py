@@ -266,6 +266,44 @@ def test_seed(d2l):
         assert np.array_equal(array, others[name]) != drawn, name
 
 
+def test_options_of_numpy(d2l, tmp_path):
+    """NumPy's numbers and arrays, and lists, give the network that Python's give."""
+    options = {
+        "arch": np.array([2, 2]),
+        "growth_rate": np.int64(4),
+        "num_channels": np.uint8(8),
+        "num_classes": np.int32(10),
+        "compression": np.float32(0.7),  # 11 of 16 channels stay, by either type
+        "bias": np.bool_(True),
+        "dropout": np.float64(0.25),
+        "seed": np.int64(3),
+    }
+    model, weights = tiny(d2l, **options)
+    plain = {"compression": 0.7, "bias": True, "dropout": 0.25, "seed": 3}
+    expected, expected_weights = tiny(d2l, **plain)
+    assert same(weights, expected_weights)
+    assert weights["features.transition1.conv.weight"].shape == (11, 16, 1, 1)
+    for name in ("growth_rate", "num_classes", "compression", "bias", "dropout"):
+        assert getattr(model, name) == getattr(expected, name)
+        assert type(getattr(model, name)) is type(getattr(expected, name))
+    for i, saved in enumerate((model, expected)):
+        d2l.save_weights(saved, tmp_path / str(i))
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["DenseNet", "DenseNetBC"])
+def test_options_of_numpy_in_the_chapters_networks(d2l, tmp_path, name):
+    for arch in ((np.int64(1), 1), [1, 1]):
+        model = getattr(d2l, name)(arch=arch, growth_rate=np.int64(4), num_channels=8)
+        model.layer_summary(native(d2l, (1, 1, 16, 16)))
+        assert tuple(model.arch) == (1, 1)
+        assert {type(n) for n in (*model.arch, model.growth_rate)} == {int}
+        d2l.save_weights(model, tmp_path / "weights")
+    for wrong in ({"growth_rate": (8, 8)}, {"arch": 4}, {"arch": np.array([1, 1])}):
+        with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must "):
+            getattr(d2l, name)(**wrong)
+
+
 def test_initializers(d2l):
     """He's normal distribution has no bound, Glorot's uniform one has."""
     kernel, limit = "features.conv0.weight", math.sqrt(6 / ((3 + 64) * 49))
@@ -369,6 +407,16 @@ def test_the_first_chapters_network(d2l):
         ("densenet121", {"in_channels": 0}, ValueError, "in_channels must .* got 0"),
         ("densenet121", {"arch": ()}, ValueError, "arch must hold at least one"),
         ("densenet121", {"arch": (2, 0)}, ValueError, r"arch must .* got \(2, 0\)"),
+        ("densenet121", {"arch": 4}, ValueError, "arch must .* got 4: pass a tuple"),
+        ("densenet121", {"arch": iter([1])}, ValueError, "arch must .*: pass a tuple"),
+        ("densenet121", {"growth_rate": (8, 8)}, ValueError, r"rate must .* \(8, 8\)"),
+        ("densenet121", {"dropout": "0.5"}, ValueError, "dropout must .* got '0.5'"),
+        ("densenet121", {"dropout": math.nan}, ValueError, "dropout must .* got nan"),
+        ("densenet121", {"bias": "no"}, ValueError, "bias must be False or True, got"),
+        ("densenet121", {"memory_efficient": "no"}, ValueError, "efficient must be F"),
+        ("densenet121", TINY | {"seed": None}, ValueError, "seed must .* got None"),
+        ("densenet121", TINY | {"seed": 2**70}, ValueError, "seed must be .* < 2"),
+        (121, {}, ValueError, r"no model 121: choose one of list_models\(\)"),
     ],
 )
 def test_wrong_options(d2l, name, options, error, message):

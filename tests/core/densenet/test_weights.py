@@ -13,7 +13,7 @@ import re
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from shared.frameworks import native
+from shared.frameworks import native, tensor
 from shared.selected import SELECTED, d2l_or_skip, in_backends
 from shared.weights import assert_same
 
@@ -303,10 +303,6 @@ def test_files_that_cannot_be_read(d2l, model, files, tmp_path):
 
 
 def test_no_half_file(d2l, model, files, tmp_path, monkeypatch):
-    folder = tmp_path / "missing"
-    with pytest.raises(FileNotFoundError, match="missing"):
-        d2l.save_weights(model, folder / "weights")
-    assert not folder.exists()
     path = tmp_path / "weights"
     path.write_bytes(b"before")
 
@@ -320,6 +316,24 @@ def test_no_half_file(d2l, model, files, tmp_path, monkeypatch):
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"before"]
     d2l.save_weights(model, path)
     assert path.read_bytes() == next(iter(files.values()))[0].read_bytes()
+
+
+def test_paths(d2l, model, files, monkeypatch, tmp_path):
+    """As a checkpoint's: the home folder, a missing folder, and what is no file."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    d2l.save_weights(model, "~/new/folder/weights")
+    written = (tmp_path / "new" / "folder" / "weights").read_bytes()
+    assert written == next(iter(files.values()))[0].read_bytes()
+    d2l.load_weights(model, "~/new/folder/weights")
+    for function in (d2l.save_weights, d2l.load_weights):
+        with pytest.raises(ValueError, match="new is a folder: name a file in it"):
+            function(model, tmp_path / "new")
+        with pytest.raises(
+            ValueError, match="got the address https://a.org/b.pth: down"
+        ):
+            function(model, "https://a.org/b.pth")
+        with pytest.raises(TypeError, match="be the path of a file, got DenseNetBC"):
+            function("weights", model)
 
 
 def test_diverged_weights_are_not_saved(d2l, backend, tmp_path):
@@ -410,20 +424,69 @@ IMAGES = np.random.default_rng(0).random((2, 3, 16, 16), np.float32)
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
-        (IMAGES.astype(np.float64), TypeError, r"float32, got float64: .*astype"),
-        ((IMAGES * 255).astype(np.uint8), TypeError, r"float32, got uint8: .*astype"),
-        (IMAGES[..., ::-1], ValueError, r"contiguous, got .*ascontiguousarray\(X\)"),
+        ((IMAGES * 255).astype(int), TypeError, r"or uint8, got int64: .*astype"),
         (IMAGES[0], ValueError, r"\(n, c, h, w\), got \(3, 16, 16\): .*X\[None\]"),
-        (IMAGES[:0], ValueError, r"\(n, c, h, w\), got \(0, 3, 16, 16\)"),
-        (IMAGES.tolist(), TypeError, r"a NumPy array .*, got list: convert it"),
+        (
+            IMAGES + np.nan,
+            ValueError,
+            "finite .*, got NaN or infinity in 2 of 2 images",
+        ),
+        ("cat.png", TypeError, "an array of numbers, got str: convert it"),
     ],
-    ids=["float64", "uint8", "strides", "three axes", "none", "list"],
+    ids=["integers", "three axes", "NaN", "name"],
 )
 def test_images_that_are_refused(d2l, model, X, error, message):
     with pytest.raises(error, match=f"^X must .*{message}"):
         d2l.predict(model, X)
     with pytest.raises(error, match=f"^X must .*{message}"):
         d2l.examine(model, X, np.zeros(2, np.int64))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (
+            IMAGES.transpose(0, 2, 3, 1),
+            r"got \(2, 16, 16, 3\), which looks like \(n, h,",
+        ),
+        (IMAGES[:, :1], r"with c = 3, got \(2, 1, 16, 16\): .*in_channels=1"),
+    ],
+    ids=["channels last", "grey"],
+)
+def test_images_of_another_shape(d2l, model, framework, X, message):
+    """One error for the functions that take NumPy's images, and for the model itself."""
+    with pytest.raises(ValueError, match=f"DenseNetBC .*{message}"):
+        d2l.predict(model, X)
+    with pytest.raises(ValueError, match=f"DenseNetBC .*{message}"):
+        d2l.examine(model, X, [0, 1])
+    with pytest.raises(ValueError, match="DenseNetBC .*, got .*16"):
+        framework.forward(model, tensor(d2l, X))
+
+
+def test_images_of_every_kind(d2l, model):
+    """Other types and containers of the same numbers, the framework's tensor among them."""
+    logits = d2l.predict(model, IMAGES)
+    for given in (IMAGES.astype(np.float64), d2l.tensor(IMAGES)):
+        np.testing.assert_array_equal(d2l.predict(model, given), logits)
+    pixels = np.uint8(IMAGES * 255)
+    with pytest.warns(UserWarning, match="X is uint8 and divided by 255"):
+        of_pixels = d2l.predict(model, pixels)
+    expected = d2l.predict(model, pixels / 255)
+    np.testing.assert_allclose(of_pixels, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_no_images(d2l, model):
+    logits = d2l.predict(model, IMAGES[:0])
+    assert (logits.shape, logits.dtype) == ((0, 10), np.float32)
+    with pytest.raises(
+        ValueError, match=r"at least one image, got \(0,\) for 0 images"
+    ):
+        d2l.examine(model, IMAGES[:0], [])
+
+
+def test_labels(d2l, model):
+    with pytest.raises(ValueError, match="y must hold labels from 0 to 9, got 3 to 10"):
+        d2l.examine(model, IMAGES, [3, 10])
 
 
 def test_batches(d2l, model):

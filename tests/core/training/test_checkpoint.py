@@ -492,7 +492,8 @@ def test_points_that_a_model_draws_by_itself(path):
 
 def test_folder_of_checkpoints(tmp_path, monkeypatch):
     """Consecutive trainings take consecutive files, also when they are repeated."""
-    monkeypatch.setenv("D2LEXT_CHECKPOINTS", str(tmp_path / "recording"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("D2LEXT_CHECKPOINTS", "~/recording")
 
     def process(crash_in_second):
         monkeypatch.setattr(checkpoint, "_fits", iter(range(1, 9)))

@@ -2,12 +2,14 @@
 
 import contextlib
 import functools
+import math
 import os
 import pty
 import re
 import sys
 import termios
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ import tqdm
 from shared.numpy_trainer import NUM_STEPS, Data, Model, Trainer, fit
 
 from d2lext.core.data.datamodule import DataModule
+from d2lext.core.module import Module
 from d2lext.core.training import progress
 from d2lext.core.training.averages import Averages
 
@@ -31,11 +34,81 @@ pytestmark = pytest.mark.usefixtures("whole_runs")
         ({"precision": None}, "'auto', 'bf16' or 'fp32', got None"),
         ({"max_epochs": 0}, "max_epochs must be an integer >= 1, got 0"),
         ({"max_epochs": 1.5}, "max_epochs must be an integer >= 1, got 1.5"),
+        ({"num_gpus": -1}, "num_gpus must be an integer >= 0, got -1"),
+        ({"num_gpus": "all"}, "num_gpus must be an integer >= 0, got 'all'"),
+        ({"gradient_clip_val": -1}, "gradient_clip_val must be a finite .*, got -1"),
+        ({"gradient_clip_val": math.nan}, "gradient_clip_val must .*, got nan"),
+        ({"gradient_clip_val": "1"}, "gradient_clip_val must be .*, got '1'"),
+        ({"seed": None}, r"seed must be an integer >= 0 and < 2\*\*32, got None"),
+        ({"seed": 2**70}, "seed must be an integer .*, got 1180591620717411303424"),
+        ({"seed": -1}, "seed must be an integer .*, got -1"),
+        ({"compile": "yes"}, "compile must be None, True or False, got 'yes'"),
+        ({"deterministic": "warn"}, "deterministic must be .*, got 'warn'"),
+        ({"checkpoint": "/"}, "checkpoint must be a file, but / is a folder: name a"),
+        (
+            {"checkpoint": "s3://a/b"},
+            "checkpoint must be .* this machine, got .*s3://a/b",
+        ),
     ],
 )
 def test_bad_options(options, rule):
     with pytest.raises(ValueError, match=rule):
         Trainer(**options)
+
+
+def test_options_that_mean_what_others_do(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    trainer = Trainer(
+        np.int64(2),
+        num_gpus=True,  # as of torch.cuda.is_available()
+        gradient_clip_val=None,
+        seed=np.uint32(2**32 - 1),
+        compile=np.bool_(True),
+        checkpoint="~/run.npz",
+    )
+    assert trainer.hparams["seed"] is trainer.seed
+    assert (type(trainer.max_epochs), type(trainer.seed)) == (int, int)
+    assert (trainer.max_epochs, trainer.seed) == (2, 4294967295)
+    assert (trainer.num_gpus, trainer.gradient_clip_val) == (1, 0)
+    assert trainer.compiled is True
+    assert trainer.checkpoint == Path("/home/ada/run.npz")
+
+
+def test_what_is_no_data():
+    with pytest.raises(
+        TypeError, match=r"train_dataloader\(\), which list lacks: pass a"
+    ):
+        fit(data=[1, 2])
+
+
+class OfSGD(Module):
+    """Its options, as its optimiser gets them."""
+
+    def __init__(self, lr, momentum=0, weight_decay=0):
+        super().__init__()
+        self.save_hyperparameters()
+
+
+@pytest.mark.parametrize("lr", ["0.1", None, math.nan, math.inf, -1, [0.1], abs, True])
+def test_bad_learning_rates(lr):
+    with pytest.raises(ValueError, match="^lr must be a finite number >= 0, got "):
+        OfSGD(lr).sgd_options()
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"momentum": "0.9"}, "momentum"), ({"weight_decay": -1e-4}, "weight_decay")],
+)
+def test_other_bad_options_of_sgd(options, name):
+    with pytest.raises(ValueError, match=f"^{name} must be a finite number >= 0, got "):
+        OfSGD(0.1, **options).sgd_options()
+
+
+def test_options_of_sgd():
+    assert OfSGD(np.float32(0.1), np.float64(0.9)).sgd_options() == (0.1, 0.9, 0)
+    assert OfSGD(np.array(0.5)).sgd_options() == (0.5, 0, 0)  # as a tensor's number
+    assert OfSGD(abs).sgd_options(schedules=True) == (abs, 0, 0)
+    assert [type(n) for n in OfSGD(1, 0).sgd_options()] == [float] * 3  # Keras insists
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,12 @@ def adam(model, lr=0.1):
     return optax.adam(lr)
 
 
+def schedule(before, after, step):
+    """A learning rate that is `after` from a `step` on."""
+    schedules = [optax.constant_schedule(lr) for lr in (before, after)]
+    return optax.join_schedules(schedules, [step])
+
+
 def seed(number):
     """Seed Python's random numbers: `get_key` makes keys of them."""
     random.seed(number)

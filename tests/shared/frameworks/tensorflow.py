@@ -64,6 +64,12 @@ def adam(model, lr=0.1):
     return keras.optimizers.Adam(lr)
 
 
+def schedule(before, after, step):
+    """A learning rate that is `after` from a `step` on."""
+    values = [before, after]
+    return keras.optimizers.schedules.PiecewiseConstantDecay([step - 1], values)
+
+
 def seed(number):
     """Seed the framework's random numbers, and those of layers made later."""
     keras.utils.set_random_seed(number)
