@@ -159,7 +159,7 @@ def _seed_layers(model, seed):
     rng = random.Random(seed)
     drawn = []
     for layer in flatten(model):
-        default = getattr(layer, "kernel_initializer", None)
+        default = vars(layer).get("kernel_initializer")  # not that of its cell
         if type(default) is keras.initializers.GlorotUniform and _unseeded(default):
             layer.kernel_initializer = GlorotUniform()
         for value in vars(layer).values():
@@ -167,7 +167,7 @@ def _seed_layers(model, seed):
                 value.state.assign([rng.randrange(2**31), 0])
             elif isinstance(value, keras.initializers.Initializer) and _unseeded(value):
                 value.seed = rng.randrange(2**31)
-        default = getattr(layer, "kernel_initializer", None)
+        default = vars(layer).get("kernel_initializer")
         if isinstance(default, (GlorotUniform, HeNormal)) and not layer.built:
             drawn.append(layer)
     return drawn[::-1]  # Keras begins with the last layer
