@@ -8,7 +8,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -147,6 +147,13 @@ def _to_numpy(tensor: Array) -> np.ndarray:
     return np.asarray(tensor)
 
 
+class Point(NamedTuple):
+    """A point of a line, as two numbers."""
+
+    x: float
+    y: float
+
+
 @dataclass(eq=False, repr=False)
 class ProgressBoard(HyperParameters):
     """A plot whose lines grow while a model trains; a notebook redraws it in place.
@@ -173,12 +180,12 @@ class ProgressBoard(HyperParameters):
 
     def reset(self) -> None:
         """Forget all points; the next drawing is a new output."""
-        self.data: dict[str, list[tuple]] = defaultdict(list)
+        self.data: dict[str, list[Point]] = defaultdict(list)
         self._waiting: dict[str, list[tuple]] = defaultdict(list)
         self._handle: Any = None  # IPython's, of the output
 
     def draw(self, x: float, y: float, label: str, every_n: int = 1) -> None:
-        """Add the point (x, y) to the line `label`.
+        """Add the point (x, y), scalars of any library, to the line `label`.
 
         `every_n` points are averaged into one; anything below 1 counts as 1.
         """
@@ -187,7 +194,7 @@ class ProgressBoard(HyperParameters):
         if len(waiting) < every_n:
             return
         self.data[label].append(
-            tuple(sum(v) / len(v) for v in zip(*waiting, strict=True))
+            Point(*(float(sum(v) / len(v)) for v in zip(*waiting, strict=True)))
         )
         waiting.clear()
         if self.display:
@@ -196,7 +203,7 @@ class ProgressBoard(HyperParameters):
     def restore(self, data: Mapping[str, Sequence[Sequence[float]]]) -> None:
         """Draw points saved from the `data` of a board in an earlier process."""
         for label, points in data.items():
-            self.data[label] = [tuple(point) for point in points]
+            self.data[label] = [Point(*point) for point in points]
         if self.data and self.display:
             self._show()
 

@@ -1,5 +1,6 @@
 """Networks by name, their predictions, and what one training step computes."""
 
+import weakref
 from types import SimpleNamespace
 
 import jax
@@ -12,6 +13,9 @@ from d2lext.core.densenet.parity import Step
 from d2lext.jax.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["create_model", "predict", "examine"]
+
+# By a model's id: a field of it, such as a list, may have no hash.
+_functions = {}
 
 
 def create_model(name, seed=0, **options):
@@ -26,7 +30,7 @@ def create_model(name, seed=0, **options):
     network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
     size = network.min_image_size
-    X = jnp.zeros((1, size, size, network.in_channels))
+    X = jnp.zeros((1, size, size, network.in_channels), jnp.float32)
     # Only shapes until the weights are set: no arithmetic, nothing to compile.
     model.variables = jax.eval_shape(model.init, jax.random.key(seed), X)
     set_weights(model, registry.initial_weights(name, seed, options))
@@ -37,12 +41,12 @@ def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
     The model runs in evaluation mode and does not change. The first call for each shape
-    of X is slower, because it compiles the network.
+    of X is slower, because it compiles the network, with the methods that it then has.
     """
     check_images(X)
     check_built(model)
     X = X.transpose(0, 2, 3, 1)
-    apply = jax.jit(model.evaluating().apply)
+    apply = _compiled(model)
     parts = (X[i : i + batch_size] for i in range(0, len(X), batch_size))
     return np.concatenate([np.asarray(apply(model.variables, p)) for p in parts])
 
@@ -83,3 +87,17 @@ def examine(model, X, y):
         {name: to_numpy(array) for name, array in gradients.items()},
         {name: to_numpy(array) for name, array in statistics.items()},
     )
+
+
+def _compiled(model):
+    """The function of variables and X that evaluates `model`, the same at every call."""
+    if id(model) not in _functions:
+        alive = weakref.ref(model)  # otherwise the function would keep its weights
+
+        @jax.jit
+        def apply(variables, X):
+            return alive().evaluating().apply(variables, X)
+
+        _functions[id(model)] = apply
+        weakref.finalize(model, _functions.pop, id(model))
+    return _functions[id(model)]

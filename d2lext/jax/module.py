@@ -135,7 +135,7 @@ class Classifier(Module):
 
     def layer_summary(self, X_shape, key=None):
         """Print the output shape of each layer of `net` for an input of `X_shape`."""
-        X = jnp.zeros(X_shape)
+        X = jnp.zeros(X_shape, jnp.float32)
         if self.variables is None:
             self.apply_init((X,), get_key() if key is None else key)
 

@@ -1,25 +1,32 @@
 """Models in MXNet: the base classes that a chapter's networks extend."""
 
 import math
+import warnings
 
-from mxnet import gluon, init, np
+import numpy
+from mxnet import gluon, init, np, npx, sym
 from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 
 from d2lext.core import module as core
 from d2lext.core.checks import check_image_size
 from d2lext.core.densenet import initializers
+from d2lext.core.densenet.weights import not_built
 from d2lext.core.hyperparameters import HyperParameters
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "SGD"]
 
 
 class Module(core.Module, nn.Block):
-    """Base of models: a network `net`, a loss and an optimiser."""
+    """Base of models: a network `net`, a loss and an optimiser.
+
+    It is a Block, whose `forward` may be any Python. What Gluon offers for HybridBlocks
+    alone works as well if `forward` calls nothing else: `hybridize`, `export`.
+    """
 
     def forward(self, X):
         """The network's output for X."""
-        if X.ndim == 4:
+        if isinstance(X, np.ndarray) and X.ndim == 4:  # not while it is exported
             check_image_size(X.shape[2:], self.min_image_size, type(self).__name__)
         return self.net(X)
 
@@ -49,6 +56,65 @@ class Module(core.Module, nn.Block):
         """The layers' parameters by name; without layers, a list of bare arrays."""
         params = self.collect_params()
         return params if len(params.keys()) else self.get_scratch_params()
+
+    def hybridize(self, active=True, **options):
+        """Compile the HybridBlocks within, with Gluon's options."""
+        with warnings.catch_warnings():
+            # MXNet recommends HybridSequential even when compilation is off.
+            warnings.filterwarnings("ignore", message="All children of this Sequential")
+            super().hybridize(active, **options)
+
+    def export(self, path, epoch=0):
+        """Write the network to the files `path`-symbol.json and `path`-0000.params.
+
+        They are those of a HybridBlock, in float32, whether or not this model is compiled:
+        `gluon.SymbolBlock.imports` loads them without d2lext; its input is "data". `epoch`
+        is the number in the name. Raises TypeError if `forward` computes anything outside
+        of HybridBlocks.
+        """
+        params = self.collect_params()
+        if not params or not all(shape_is_known(p.shape) for p in params.values()):
+            raise not_built(self)
+        try:
+            graph = self(sym.var("data").as_np_ndarray())
+        except Exception as error:  # depends on what forward does with a symbol
+            raise TypeError(
+                "to be exported, a forward must compute within HybridBlocks alone, got "
+                f"that of {type(self).__name__} ({error}): move the rest into a HybridBlock"
+            ) from error
+        statistics = set(graph.list_auxiliary_states())
+        arrays = {
+            f"{'aux' if name in statistics else 'arg'}:{name}": params[name].data()
+            for name in graph.list_inputs()
+            if name in params
+        }
+        graph.save(f"{path}-symbol.json")
+        npx.save(f"{path}-{epoch:04d}.params", arrays)
+
+    def summary(self, *inputs):
+        """Print Gluon's table of layers, shapes and parameters, compiled or not."""
+        active = []
+
+        def stop(block):
+            if isinstance(block, gluon.HybridBlock):
+                active.append((block, block._active))
+                block._active = False
+
+        self.apply(stop)
+        try:
+            super().summary(*inputs)
+        finally:
+            for block, was_active in active:
+                block._active = was_active
+
+    def cast(self, dtype):
+        """Nothing for float32; any other type raises TypeError."""
+        if numpy.dtype(dtype) != numpy.float32:
+            raise TypeError(
+                f"{type(self).__name__} must stay float32, got {dtype}: train it with "
+                "Trainer(precision='bf16'), or export it and cast what "
+                "gluon.SymbolBlock.imports loads"
+            )
 
     def get_scratch_params(self):
         """The arrays that this module and the modules in it have as attributes."""

@@ -1,7 +1,5 @@
 """The training loop's steps in MXNet."""
 
-import warnings
-
 import numpy
 from mxnet import autograd, gluon, np, npx
 from mxnet.gluon.utils import shape_is_known
@@ -57,10 +55,7 @@ class Trainer(trainer.Trainer):
         # Blocks that cannot be compiled run as they are; without `compiled`, all do. No
         # static_shape: it is no faster here, and a step that is still running would
         # switch between training and evaluation mode together with the next one.
-        with warnings.catch_warnings():
-            # MXNet recommends HybridSequential even when compilation is off.
-            warnings.filterwarnings("ignore", message="All children of this Sequential")
-            model.hybridize(self.compiled, static_alloc=True)
+        model.hybridize(self.compiled, static_alloc=True)
         graphs.compile_faster(model, in_bf16=self.used_precision == "bf16")
 
     def prepare_batch(self, batch):

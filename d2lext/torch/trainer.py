@@ -56,12 +56,18 @@ class Trainer(trainer.Trainer):
             torch.use_deterministic_algorithms(before)
             torch.backends.cudnn.benchmark = benchmark
 
+    def adopt(self, model):
+        """Let a model of d2l, imported before d2lext, report to us and draw on our board.
+
+        Any other raises TypeError.
+        """
+        if not hasattr(model, "training_step"):
+            super().adopt(model)
+        model.board = ProgressBoard()
+        model.plot = functools.partial(Module.plot, model)
+
     def prepare_model(self, model):
         """Move the model to the device, with channels last in memory."""
-        if not isinstance(model, Module):
-            # One of d2l's own models: let it report to this trainer and draw on our board.
-            model.board = ProgressBoard()
-            model.plot = functools.partial(Module.plot, model)
         super().prepare_model(model)
         if not self.gpus:
             keep_pages()

@@ -65,20 +65,6 @@ def test_a_block_computes_what_it_does_in_d2l(torch, name, arguments):
     assert np.array_equal(torch[0].numpy(ours(X)), torch[0].numpy(theirs(X)))
 
 
-@pytest.mark.parametrize("name", ["LinearRegression", "LinearRegressionScratch"])
-def test_the_trainer_fits_models_of_d2l_itself(whole_runs, torch, name):
-    d2l, _ = torch
-    d2l.functions.torch.manual_seed(0)
-    w, b = d2l.tensor([2, -3.4]), 4.2
-    data = d2l.SyntheticRegressionData(w=w, b=b, num_train=500, num_val=100)
-    model = getattr(d2l, name)(*((2,) if "Scratch" in name else ()), lr=0.05)
-    trainer = d2l.Trainer(max_epochs=5)
-    trainer.fit(model, data)
-    assert trainer.history[-1]["val_loss"] < 0.01
-    weights = model.w if "Scratch" in name else model.net.weight
-    assert np.allclose(d2l.numpy(weights).ravel(), [2, -3.4], atol=0.05)
-
-
 def public_names(path):
     """The strings in a module's `__all__`, in order, without importing it."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:

@@ -1,11 +1,12 @@
 """What JAX's backend has alone: variables beside the model, keys, arrays that stay."""
 
+import gc
 import random
 
 import numpy as np
 import pytest
 from shared.frameworks import small
-from shared.random_images import Data
+from shared.random_images import Data, images
 
 pytest.importorskip("d2lext.jax", exc_type=ImportError)
 
@@ -15,6 +16,7 @@ from jax import numpy as jnp
 from shared.frameworks import jax as framework
 
 from d2lext import jax as d2l
+from d2lext.jax import models
 
 pytestmark = pytest.mark.usefixtures("whole_runs")
 
@@ -55,6 +57,41 @@ def test_evaluating():
     assert framework.Linear(lr=3).evaluating() == framework.Linear(lr=3, training=False)
     model = d2l.Module()  # without the field `training`
     assert model.evaluating() is model
+
+
+def test_predict_compiles_once_for_a_shape():
+    """What it keeps holds no weights: logits are those of the model as it is now."""
+    traced = []
+
+    class Traced(framework.Linear):
+        def forward(self, X):
+            traced.append(X.shape)
+            return super().forward(X)
+
+    model = built(Traced(), (1, 16, 16, 1))
+    fit(model)
+    (X, _), count = images((3, 1, 16, 16)), len(traced)
+    first = d2l.predict(model, X)
+    np.testing.assert_array_equal(d2l.predict(model, X), first)
+    model.variables = jax.tree.map(lambda a: 2 * a, model.variables)
+    np.testing.assert_allclose(d2l.predict(model, X), 2 * first, rtol=1e-6)
+    assert len(traced) == count + 1
+    fit(model, seed=1)
+    count = len(traced)
+    trained = d2l.predict(model, X)
+    assert len(traced) == count
+    expected = model.evaluating().bind(model.variables)(X.transpose(0, 2, 3, 1))
+    np.testing.assert_allclose(trained, expected, atol=1e-5)
+    assert not np.allclose(trained, 2 * first)
+
+
+def test_predict_keeps_no_model_alive():
+    model, kept = built(framework.Linear(), (1, 4, 4, 1)), len(models._functions)
+    d2l.predict(model, images((2, 1, 4, 4))[0])
+    assert len(models._functions) == kept + 1
+    del model
+    gc.collect()
+    assert len(models._functions) == kept
 
 
 def test_a_step_begins_with_its_batch_in_place():

@@ -1,4 +1,4 @@
-"""What MXNet's backend has alone: own arrays, waiting, its errors, its precision."""
+"""What MXNet's backend has alone: own arrays, waiting, its errors, Gluon's habits."""
 
 import numpy
 import pytest
@@ -8,12 +8,13 @@ from shared.random_images import Data, images
 
 pytest.importorskip("d2lext.mxnet", exc_type=ImportError)
 
-from mxnet import autograd, init, np, npx
+from mxnet import autograd, gluon, init, np, npx
 from mxnet.gluon import nn
 from shared.frameworks import mxnet
 
 from d2lext import mxnet as d2l
 from d2lext.core.machine import processor
+from d2lext.mxnet.speed import graphs
 
 
 def test_init_cnn_draws_what_a_new_network_has():
@@ -65,6 +66,108 @@ def test_a_model_from_scratch():
     model.set_scratch_params_device(d2l.try_gpu())
     d2l.Trainer(max_epochs=1, gradient_clip_val=1).fit(model, Data(d2l))
     assert model.W.any()
+
+
+THRIFTY = {"arch": (2,), "growth_rate": 4, "num_channels": 8, "memory_efficient": True}
+MODELS = {
+    "DenseNet": lambda: small(d2l),
+    "memory_efficient": lambda: d2l.DenseNetBC(**THRIFTY),
+    "create_model": lambda: d2l.create_model("densenet_bc_100_12", **THRIFTY | PLAIN),
+    "LeNet": lambda: d2l.LeNet(),
+}
+PLAIN = {"memory_efficient": False, "in_channels": 1}
+
+
+def prepared(name, stage):
+    """(model, images): as it is made, after a training, or compiled as for bfloat16."""
+    model = MODELS[name]()
+    X, _ = images((2, 1, 28, 28) if name == "LeNet" else (2, 1, 32, 32))
+    if stage == "trained":
+        d2l.Trainer(max_epochs=1).fit(model, Data(d2l, X.shape[1:]))
+    X = np.array(X)
+    model(X)
+    if stage == "in_bf16":
+        model.hybridize(static_alloc=True)
+        graphs.compile_faster(model, in_bf16=True)
+    return model, X
+
+
+@pytest.fixture(params=["new", "trained", "in_bf16"])
+def stage(request):
+    return request.param
+
+
+@pytest.mark.filterwarnings("ignore:Cannot decide type")  # of every loaded graph
+@pytest.mark.parametrize("name", MODELS)
+def test_an_exported_network_computes_the_same(tmp_path, name, stage):
+    model, X = prepared(name, stage)
+    expected = model(X).asnumpy()
+    model.export(tmp_path / "net", epoch=3)
+    files = [str(tmp_path / f"net-{end}") for end in ("symbol.json", "0003.params")]
+    loaded = gluon.SymbolBlock.imports(files[0], ["data"], files[1])
+    for _ in ("as it is", "compiled"):
+        numpy.testing.assert_allclose(loaded(X).asnumpy(), expected, atol=1e-5)
+        loaded.hybridize(static_alloc=True)
+
+
+def test_what_is_not_exported():
+    with pytest.raises(ValueError, match="no weights before its first input"):
+        small(d2l).export("net")
+    model = mxnet.Regression()
+    model(np.ones((2, 1)), np.ones((2, 1)))
+    with pytest.raises(TypeError, match="got that of Regression .*into a HybridBlock"):
+        model.export("net")
+
+
+@pytest.mark.filterwarnings("ignore:register_op_hook is experimental")
+@pytest.mark.parametrize("name", MODELS)
+def test_hooks_on_operations(name, stage):
+    """A compiled network calls them for every operation, the head's product included."""
+    model, X = prepared(name, stage)
+    model.hybridize()
+    seen = []
+    model.register_op_hook(lambda _, operation, array: seen.append(operation))
+    model(X)
+    npx.waitall()
+    assert {b"Convolution", b"_npx_fully_connected"} & set(seen)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_summary_counts_the_parameters(capsys, name, stage):
+    model, X = prepared(name, stage)
+    expected = model(X).asnumpy()
+    model.summary(X)
+    printed = capsys.readouterr().out
+    assert f"Trainable params: {d2l.num_params(model)}\n" in printed
+    numpy.testing.assert_array_equal(model(X).asnumpy(), expected)
+    compiled = any(block._active for block in mxnet.every(model, gluon.HybridBlock))
+    assert compiled == (stage != "new")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gluons_files_and_flags(tmp_path, name, stage):
+    model, X = prepared(name, stage)
+    expected = model(X).asnumpy()
+    model.save_parameters(str(tmp_path / "weights.params"))
+    other = MODELS[name]()
+    other.load_parameters(str(tmp_path / "weights.params"))
+    model.collect_params().reset_ctx(npx.cpu(0))
+    flags = [
+        {"static_alloc": True, "static_shape": True},
+        {"inline_limit": 5, "forward_bulk_size": 3},
+        {"backend": "MKLDNN"},
+        {"active": False},
+    ]
+    for some in ({}, *flags):
+        for built in (model, other):
+            built.hybridize(**some)
+            numpy.testing.assert_allclose(built(X).asnumpy(), expected, atol=1e-5)
+
+
+def test_another_type_is_refused():
+    with pytest.raises(TypeError, match="must stay float32, got float16: .*bf16"):
+        small(d2l).cast("float16")
+    small(d2l).cast("float32")
 
 
 @pytest.mark.parametrize(

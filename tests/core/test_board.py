@@ -1,5 +1,7 @@
 """The board that draws while a model trains: its points and its figure."""
 
+import numpy as np
+
 from d2lext.core import plotting
 
 
@@ -11,6 +13,15 @@ def test_board_averages_points():
     assert board.data == {"loss": [(1, 10), (4, 40)], "acc": [(1, 2)]}
     board.draw(2, 3, "now", every_n=0)
     assert board.data["now"] == [(2, 3)]
+
+
+def test_points_are_numbers_by_name():
+    """Whatever scalars a notebook draws, d2l's `board.data[...][-1].y` is a float."""
+    board = plotting.ProgressBoard(display=False)
+    board.draw(1, np.array(2.0, np.float32), "loss")
+    board.restore({"acc": [[1, 0.5]]})
+    assert (board.data["loss"][-1].y, board.data["acc"][-1].x) == (2, 1)
+    assert type(board.data["loss"][-1].y) is float
 
 
 def test_plots_are_repeatable_svg():

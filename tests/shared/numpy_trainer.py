@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 from d2lext.core.data.datamodule import DataModule
-from d2lext.core.hyperparameters import HyperParameters
+from d2lext.core.module import Module
 from d2lext.core.plotting import ProgressBoard
 from d2lext.core.training import trainer
 
@@ -30,12 +30,11 @@ class Data(DataModule):
         return self.get_tensorloader((self.X, self.y), train, part)
 
 
-class Model(HyperParameters):
+class Model(Module):
     """Three weights, and the options that belong to a training."""
 
-    plot_train_per_epoch = 2
-
     def __init__(self, lr=0.01, loss=None):
+        super().__init__(plot_train_per_epoch=2)
         self.save_hyperparameters()
         self.board = ProgressBoard(display=False)
         self.w = np.zeros(3)

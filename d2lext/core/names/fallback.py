@@ -1,10 +1,12 @@
 """The names of d2l 1.0.3 that d2lext does not define, from the installed package.
 
 Dive into Deep Learning has many chapters; d2lext redoes what the convolutional ones need.
-Any other name loads `d2l.<backend>` on first use. What broke since its release is fixed
-in the loaded code, not in the frameworks.
+Any other name loads `d2l.<backend>` on first use. In the loaded code, d2l's models extend
+d2lext's base classes, and what broke since its release is fixed. The frameworks stay as
+they are.
 """
 
+import ast
 import difflib
 import importlib
 import importlib.util
@@ -17,6 +19,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from d2lext.core.frameworks import IDS
+
+# The base classes that d2l's own extend in our version, and where: our trainer, `predict`
+# and checkpoints then take its models. d2l's DataModule needs TensorFlow in JAX, and in
+# MXNet no trainer's seed fixes its order.
+_BASES = {"Module": IDS, "Classifier": IDS, "DataModule": ("jax", "mxnet")}
 # d2l imports these at the top but needs them in few places: we import them there.
 _LATE = (
     "pandas",
@@ -30,6 +38,24 @@ _REPAIRS = {
     "jax.random.PRNGKeyArray": "jax.Array",
     # Python 3.12 refuses floats.
     "random.randint(0, 1e6)": "random.randint(0, 10**6)",
+    # An array with an axis is no number any more.
+    "int(d2l.reshape(d2l.argmax(Y, axis=2), 1))": (
+        "int(d2l.reshape(d2l.argmax(Y, axis=2), ()))"
+    ),
+    # The class itself is no array, which a compiled step takes.
+    "return optax.EmptyState\n": "return optax.EmptyState()\n",
+    # Flax's cells now know their size.
+    "nn.GRUCell.initialize_carry(jax.random.PRNGKey(0),\n"
+    "                    (batch_size,), self.num_hiddens)": (
+        "jnp.zeros((batch_size, self.num_hiddens))"
+    ),
+    "GRU()(": "GRU(self.num_hiddens)(",
+    # Flax had no plain RNN, and d2l left its own empty.
+    "def __call__(self, inputs, H=None):\n        raise NotImplementedError\n": (
+        "def __call__(self, inputs, H=None, training=False):\n"
+        "        raise NotImplementedError('d2l.RNN must define __call__(inputs, H), '\n"
+        "            'got none in JAX: take d2l.RNNScratch or d2l.GRU')\n"
+    ),
 }
 _lock = threading.RLock()
 
@@ -45,7 +71,7 @@ def lookup(package: str, name: str) -> Any:
         raise AttributeError(lacking)
     original = f"d2l.{package.rpartition('.')[2]}"
     try:
-        module = _load(original)
+        module = _load(package, original)
     except ImportError as error:
         if error.name in ("d2l", original):
             remedy = "for d2l's further names, pip install --no-deps d2l==1.0.3"
@@ -61,8 +87,8 @@ def lookup(package: str, name: str) -> Any:
     raise AttributeError(f"{lacking}, nor has {original}{hint}")
 
 
-def _load(original: str) -> types.ModuleType:
-    """The module `original`, such as "d2l.torch", loaded once."""
+def _load(package: str, original: str) -> types.ModuleType:
+    """The module `original`, such as "d2l.torch", loaded once, on `package`'s classes."""
     with _lock:
         if original in sys.modules:
             return sys.modules[original]
@@ -82,7 +108,8 @@ def _load(original: str) -> types.ModuleType:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes in d2l's strings
-                exec(compile(source, spec.origin, "exec"), vars(module))
+                code = compile(_on_ours(package, source), spec.origin, "exec")
+                exec(code, vars(module))
         except BaseException:
             del sys.modules[original]
             raise
@@ -92,6 +119,16 @@ def _load(original: str) -> types.ModuleType:
                 del sys.modules[placeholder.__name__]
         setattr(sys.modules["d2l"], original.removeprefix("d2l."), module)
         return module
+
+
+def _on_ours(package: str, source: str) -> ast.Module:
+    """d2l's code, with the base classes of `package` in place of its own."""
+    tree = ast.parse(source)
+    for i, node in enumerate(tree.body):
+        name = node.name if isinstance(node, ast.ClassDef) else ""
+        if package.rpartition(".")[2] in _BASES.get(name, ()):
+            [tree.body[i]] = ast.parse(f"from {package} import {name}").body
+    return tree
 
 
 class _Late(types.ModuleType):

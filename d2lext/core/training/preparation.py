@@ -8,6 +8,7 @@ from typing import Any
 from d2lext.core.checks import check_choice, check_positive
 from d2lext.core.data.minibatches import Minibatches
 from d2lext.core.hyperparameters import HyperParameters
+from d2lext.core.module import Module
 from d2lext.core.training import epochs
 from d2lext.core.training.steps import Steps
 
@@ -67,6 +68,8 @@ class Preparation(Steps, HyperParameters):
 
     def prepare_model(self, model: Any) -> None:
         """Give the model its trainer and an empty plot."""
+        if not isinstance(model, Module):
+            self.adopt(model)
         model.trainer = self
         model.board.reset()
         model.board.xlim = [0, self.num_epochs]

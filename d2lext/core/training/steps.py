@@ -46,6 +46,18 @@ class Steps:
         """A context in which the framework uses only deterministic algorithms."""
         return contextlib.nullcontext()
 
+    def adopt(self, model: Any) -> None:
+        """Let this trainer take a model that does not extend d2lext's Module.
+
+        Raises TypeError where the framework cannot.
+        """
+        package, kind = self.devices.__name__.rpartition(".")[0], type(model)
+        raise TypeError(
+            f"a model must extend {package}.Module or Classifier, got "
+            f"{kind.__module__}.{kind.__qualname__}: let its class extend one of them, "
+            "make it the net of such a class, or import d2lext before d2l"
+        )
+
     def network_options(self) -> dict[str, Any]:
         """The options of the model, which identify it in a checkpoint."""
         return dict(getattr(self.model, "hparams", {}))

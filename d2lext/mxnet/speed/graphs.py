@@ -198,3 +198,7 @@ class _ByMode:
     def __call__(self, *args):
         graph = self.training if autograd.is_training() else self.evaluation
         return graph(*args)
+
+    def _register_op_hook(self, callback, monitor_all=False):
+        for graph in (self.training, self.evaluation):
+            graph._register_op_hook(callback, monitor_all)
