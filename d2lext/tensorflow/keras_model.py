@@ -57,12 +57,18 @@ class KerasModel(keras.Model, metaclass=_Made):
             self.build_from_config({"inputs": [[[1, *X_shape[1:]], "float32"]]})
 
     def get_build_config(self):
-        """The shapes and types of the first inputs."""
-        return {"inputs": self._built_on} if self.built else None
+        """The shapes and types of the first inputs; which layers are trainable."""
+        if not self.built:
+            return None
+        trainable = [layer.trainable for layer in self._flatten_layers()]
+        return {"inputs": self._built_on, "trainable": trainable}
 
     def build_from_config(self, config):
         """Build the layers by a forward pass on zeros."""
         self(*(X and self._zeros(*X) for X in config["inputs"]))
+        layers = self._flatten_layers()  # a layer comes before those in it
+        for layer, trainable in zip(layers, config.get("trainable", ()), strict=False):
+            layer.trainable = trainable
 
     def get_config(self):
         """The arguments of the constructor, defaults included."""

@@ -113,6 +113,26 @@ def test_copies_of_models_that_are_not_built(name):
     assert new(*X).shape == model(*X).shape
 
 
+def test_layers_that_are_frozen(tmp_path):
+    model, _ = MODELS["create_model"]()
+    model.net.trainable = False
+    model.net.layers[-1].trainable = True
+    trainable = [v.shape for v in model.trainable_variables]
+    assert len(trainable) == 2
+    for new in copies(model, tmp_path):
+        assert [v.shape for v in new.trainable_variables] == trainable
+
+
+def test_a_model_within_a_model_of_keras(tmp_path):
+    inputs = keras.Input((None, None, 1))
+    block = d2l.Residual(4, use_1x1conv=True)
+    outputs = d2l.DenseNet(8, 4, (1,))(block(inputs))
+    model, X = keras.Model(inputs, outputs), normal((2, 9, 8, 1))
+    model.save(tmp_path / "model.keras")
+    new = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(new(X), model(X))
+
+
 def test_a_file_for_another_process(tmp_path):
     model, X = MODELS["create_model"]()
     np.save(tmp_path / "X.npy", X)
@@ -141,7 +161,8 @@ def test_export_takes_any_number_and_size_of_images(tmp_path):
     for shape in [(1, 29, 29, 1), (3, 40, 31, 1), (2, 5, 64, 1)]:
         X = normal(shape)
         np.testing.assert_allclose(saved.serve(X), model(X), rtol=1e-4, atol=1e-5)
-    deep = d2l.create_model("densenet_d2l", arch=(1, 1, 1), growth_rate=4)
+    deep = d2l.DenseNet(8, 4, (1, 1, 1))
+    deep.build((None, None, None, 1))
     deep.export(path, verbose=False)
     saved = tf.saved_model.load(path)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least 13x13 pixels"):
