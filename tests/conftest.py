@@ -48,7 +48,10 @@ collect_ignore_glob = [
     pattern
     for name in IDS
     if BACKENDS and name not in BACKENDS
-    for pattern in (f"backends/test_{name}_only.py", f"backends/speed/test_{name}_*.py")
+    for pattern in (
+        f"backends/test_{name}_*only.py",
+        f"backends/speed/test_{name}_*.py",
+    )
 ]
 
 

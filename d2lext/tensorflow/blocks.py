@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from d2lext.tensorflow.keras_model import KerasModel
 from d2lext.tensorflow.module import Classifier
 
 __all__ = ["corr2d", "LeNet", "Residual", "ResNeXtBlock"]
@@ -48,7 +49,7 @@ class LeNet(Classifier):
         )
 
 
-class Residual(keras.Model):
+class Residual(KerasModel):
     """Two 3x3 convolutions whose output is added to their input; d2l, section 8.6.2.
 
     He et al. (2016), Deep residual learning for image recognition, section 3.2. With
@@ -75,7 +76,7 @@ class Residual(keras.Model):
         return tf.nn.relu(Y + X)  # (n, h, w, c) -> (n, h / s, w / s, num_channels)
 
 
-class ResNeXtBlock(keras.Model):
+class ResNeXtBlock(KerasModel):
     """A residual block whose 3x3 convolution sees groups of channels; d2l, 8.6.5.
 
     Xie et al. (2017), Aggregated residual transformations for deep neural networks,

@@ -1,6 +1,9 @@
 """Models in TensorFlow: the base classes that a chapter's networks extend."""
 
 import math
+import threading
+import warnings
+import weakref
 
 import keras
 import tensorflow as tf
@@ -9,14 +12,13 @@ from keras import layers
 from d2lext.core import images
 from d2lext.core import module as core
 from d2lext.core.densenet import initializers
+from d2lext.tensorflow.keras_model import KerasModel
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "HeNormal"]
 
 
-class Module(core.Module, keras.Model):
+class Module(core.Module, KerasModel):
     """Base of models: a network `net`, a loss and an optimiser."""
-
-    training = False  # True in a training step, and in model(X, training=True)
 
     def __init__(self, plot_train_per_epoch=5, plot_valid_per_epoch=1):
         super().__init__(plot_train_per_epoch, plot_valid_per_epoch)
@@ -29,14 +31,30 @@ class Module(core.Module, keras.Model):
             kwargs.setdefault("training", True)
         return super().__call__(X, *args, **kwargs)
 
-    def build(self, X_shape):
-        """Do nothing: the layers build themselves in the first call, as in PyTorch."""
+    def __setattr__(self, name, value):
+        # Keras trains only its own; d2l's models from scratch make TensorFlow's.
+        if isinstance(value, tf.Variable) and value.trainable:
+            value = keras.Variable(value, dtype=value.dtype.name)
+        super().__setattr__(name, value)
+
+    @property
+    def training(self):
+        """True in a training step, and in model(X, training=True), for this thread."""
+        return self in _training()
+
+    @training.setter
+    def training(self, value):
+        (_training().add if value else _training().discard)(self)
 
     def call(self, X, *args, training=None):
         """`forward`, with `training` as `self.training`.
 
         Keras passes it on to layers inside, modules included.
         """
+        if X.shape.rank == 4 and None in X.shape[1:3]:  # as in an exported model
+            least, name = self.min_image_size, type(self).__name__
+            rule = f"{name} needs images of at least {least}x{least} pixels"
+            tf.debugging.assert_greater_equal(tf.shape(X)[1:3], least, rule)
         before, self.training = self.training, bool(training)
         try:
             return self.forward(X, *args)
@@ -51,6 +69,17 @@ class Module(core.Module, keras.Model):
         lr, momentum, weight_decay = self.sgd_options(schedules=True)
         return _SGD(lr, momentum, weight_decay)
 
+    def compile(self, optimizer="rmsprop", loss=None, **options):
+        """Prepare Keras' own `fit`; the method `loss` stays what it is."""
+        super().compile(optimizer, loss, **options)
+        del self.loss  # Keras' argument, hiding the method
+
+    def compile_from_config(self, config):
+        """Compile a loaded model: Keras leaves that to classes with their own `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def apply_init(self, inputs, init=None):
         """Build the layers by a forward pass of `inputs`, then apply `init` to each."""
         self(*inputs)
@@ -61,6 +90,19 @@ class Module(core.Module, keras.Model):
 
 class Classifier(core.Classifier, Module):
     """Base of classifiers: cross-entropy loss and accuracy."""
+
+    def compile(self, optimizer="rmsprop", loss=None, **options):
+        """Prepare Keras' own `fit`; warn if `loss` would take logits for probabilities."""
+        name = getattr(loss, "name", None) or getattr(loss, "__name__", None) or loss
+        ours = type(self).loss is Classifier.loss  # which takes logits
+        takes_logits = getattr(loss, "from_logits", False)
+        if ours and str(name).endswith("crossentropy") and not takes_logits:
+            warnings.warn(
+                f"{type(self).__name__} returns logits, got a loss of probabilities: let "
+                "it be keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
+                stacklevel=2,
+            )
+        super().compile(optimizer, loss, **options)
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
@@ -139,6 +181,7 @@ def flatten(layer):
     return layer._flatten_layers()  # Keras has no public way to visit every layer
 
 
+@keras.saving.register_keras_serializable("d2lext")
 class GlorotUniform(keras.initializers.GlorotUniform):
     """Xavier's uniform distribution; while a trainer builds a model, from its seed."""
 
@@ -146,6 +189,7 @@ class GlorotUniform(keras.initializers.GlorotUniform):
         return _drawn(initializers.xavier_uniform, shape, dtype, super().__call__)
 
 
+@keras.saving.register_keras_serializable("d2lext")
 class HeNormal(keras.initializers.VarianceScaling):
     """Like `GlorotUniform`, but with He's normal distribution, for convolutions."""
 
@@ -161,16 +205,21 @@ class HeNormal(keras.initializers.VarianceScaling):
         return _drawn(initializers.he_normal, shape, dtype, super().__call__)
 
 
+@keras.saving.register_keras_serializable("d2lext")
 class _SGD(keras.optimizers.SGD):
     """Keras' SGD with the weight decay of the other frameworks.
 
     Keras' own decay shrinks weights separately from the gradient, thus without momentum.
     """
 
-    def __init__(self, learning_rate, momentum, l2):
-        # Keras would derive a name from the class, whose underscore TensorFlow rejects.
-        super().__init__(learning_rate, momentum, name="sgd")
+    # Keras would derive a name from the class, whose underscore TensorFlow rejects.
+    def __init__(self, learning_rate, momentum, l2, name="sgd", **options):
+        super().__init__(learning_rate, momentum, name=name, **options)
         self.l2 = l2
+
+    def get_config(self):
+        """Keras' options, and the weight decay `l2`."""
+        return super().get_config() | {"l2": self.l2}
 
     def update_step(self, gradient, variable, learning_rate):
         if self.l2:
@@ -178,13 +227,24 @@ class _SGD(keras.optimizers.SGD):
         super().update_step(gradient, variable, learning_rate)
 
 
+_threads = threading.local()
+
+
+def _training():
+    """The models that are in training mode in this thread."""
+    return vars(_threads).setdefault("models", weakref.WeakSet())
+
+
 def _init(layer, initializer):
     layer.kernel_initializer = initializer
     layer.bias_initializer = keras.initializers.Zeros()
     if layer.built:
-        layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
+        kernel = layer.kernel
+        kernel.assign(layer.kernel_initializer(kernel.shape, kernel.dtype))
         if layer.use_bias:
-            layer.bias.assign(layer.bias_initializer(layer.bias.shape))
+            layer.bias.assign(
+                layer.bias_initializer(layer.bias.shape, layer.bias.dtype)
+            )
 
 
 def _drawn(draw, shape, dtype, otherwise):

@@ -15,7 +15,7 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.tensorflow import batchnorm, device
+from d2lext.tensorflow import batchnorm, device, settings
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 from d2lext.tensorflow.speed import normalization, precision
 
@@ -48,6 +48,7 @@ class Trainer(trainer.Trainer):
     def prepare_model(self, model):
         """Build the model on the device; its two steps are compiled on first use."""
         super().prepare_model(model)
+        settings.check_layers(flatten(model))
         batch = self.sample
         drawn = _seed_layers(model, self.seed)
         with self.device:
@@ -61,7 +62,8 @@ class Trainer(trainer.Trainer):
     def prepare_optimizer(self):
         """Make the optimiser with its variables, which a compiled step cannot make."""
         _check_variables(self.model)
-        super().prepare_optimizer()
+        with settings.ours():  # of the type of the learning rate
+            super().prepare_optimizer()
         if isinstance(self.optim, keras.optimizers.Optimizer):
             with self.device:
                 self.optim.build(self.model.trainable_variables)
@@ -153,14 +155,16 @@ class Trainer(trainer.Trainer):
 
     def _run(self, step, batch):
         if not self.compiled:
-            return step(*batch)
+            with settings.ours():
+                return step(*batch)
         return self._function(step, _specs(batch))(*batch)
 
     def _compile(self, step, specs):
         # Without AutoGraph, as in Keras: errors then point to the author's lines. One
         # concrete function, because TensorFlow warns about retracing after many fits.
         function = tf.function(step, input_signature=specs, autograph=False)
-        return function.get_concrete_function()
+        with settings.ours():
+            return function.get_concrete_function()
 
     # Traced once per shape: what the model logs is symbolic here, numbers in the results.
 
@@ -203,7 +207,7 @@ def _seed_layers(model, seed):
     rng = random.Random(seed)
     drawn = []
     for layer in flatten(model):
-        default = getattr(layer, "kernel_initializer", None)
+        default = vars(layer).get("kernel_initializer")  # not that of its cell
         if type(default) is keras.initializers.GlorotUniform and _unseeded(default):
             layer.kernel_initializer = GlorotUniform()
         for value in vars(layer).values():
@@ -211,7 +215,7 @@ def _seed_layers(model, seed):
                 value.state.assign([rng.randrange(2**31), 0])
             elif isinstance(value, keras.initializers.Initializer) and _unseeded(value):
                 value.seed = rng.randrange(2**31)
-        default = getattr(layer, "kernel_initializer", None)
+        default = vars(layer).get("kernel_initializer")
         if isinstance(default, (GlorotUniform, HeNormal)) and not layer.built:
             drawn.append(layer)
     return drawn[::-1]  # Keras begins with the last layer
@@ -230,7 +234,8 @@ def _specs(batch):
 def _check_variables(model):
     for layer in flatten(model):
         for name, value in vars(layer).items():
-            if isinstance(value, tf.Variable) and value.trainable:
+            values = value if isinstance(value, list | tuple) else [value]
+            if any(isinstance(v, tf.Variable) and v.trainable for v in values):
                 raise ValueError(
                     "parameters must be Keras' variables, which alone it trains, got "
                     f"a tf.Variable as {type(layer).__name__}.{name}: make it with "

@@ -43,9 +43,7 @@ def line(d2l, model, scratch=False):
 
 
 @pytest.mark.parametrize("scratch", [False, True])
-def test_linear_regression_finds_the_least_squares(backend, d2l, framework, scratch):
-    if scratch and backend == "tensorflow":
-        pytest.skip("Keras trains no tf.Variable, and the trainer says so")
+def test_linear_regression_finds_the_least_squares(d2l, framework, scratch):
     model, data = regression(d2l, framework, scratch)
     trainer = d2l.Trainer(max_epochs=8)
     trainer.fit(model, data)
@@ -112,7 +110,7 @@ def test_softmax_regression_by_arithmetic(d2l, framework):
     assert set(trainer.history[0]) >= {"train_loss", "val_loss", "val_acc"}
 
 
-@in_backends("torch", "mxnet", "jax", slow=["jax"])  # it compiles for long
+@in_backends("torch", "mxnet", "jax", "tensorflow", slow=["jax"])  # it compiles long
 @pytest.mark.parametrize("kind", ["RNNScratch", "RNN", "GRU"])
 def test_a_language_model_learns_an_alphabet(backend, d2l, framework, kind):
     """Each letter follows from the one before it: the perplexity falls to 1.

@@ -14,6 +14,10 @@ from d2lext.core.names import shared
 # What one framework has beyond the others, and why.
 ONLY_FILES = {
     "mxnet": ["numpy1.py"],  # restores NumPy's names; it also runs without the package
+    "tensorflow": [
+        "keras_model.py",  # Keras needs to know how a model is made, to save and copy it
+        "settings.py",  # Keras' global settings would change our models
+    ],
 }
 ONLY_NAMES = {
     ("torch", "module.py"): ["in_mode"],  # its modules have a mode each

@@ -1,6 +1,7 @@
 """What TensorFlow's backend has alone: Keras' own seeds and variables, its devices."""
 
 import importlib
+import threading
 
 import numpy as np
 import pytest
@@ -71,14 +72,21 @@ class OwnWeights(d2l.Classifier):
         return d2l.matmul(d2l.reshape(X, (-1, 16 * 16)), self.W)
 
 
-def test_a_variable_that_keras_does_not_train_is_refused():
-    with pytest.raises(
-        ValueError, match=r"tf.Variable as OwnWeights.W: make it with keras.Variable"
-    ):
-        fit(OwnWeights(tf.Variable))
-    model = OwnWeights(keras.Variable)  # the remedy
+@pytest.mark.parametrize("make", [keras.Variable, tf.Variable])
+def test_parameters_that_are_attributes(make):
+    model = OwnWeights(make)
     fit(model)
     assert model.W.numpy().any()
+    assert len(model.trainable_variables) == 1
+
+
+def test_a_variable_that_keras_does_not_train_is_refused():
+    model = OwnWeights(keras.Variable)
+    model.more = [tf.Variable(0.0)]
+    with pytest.raises(
+        ValueError, match=r"tf.Variable as OwnWeights.more: make it with keras.Variable"
+    ):
+        fit(model)
 
 
 class TrainingOnly(Data):
@@ -121,3 +129,21 @@ def test_python_decides_in_steps_that_are_not_compiled():
     assert len(seen) == 3
     with pytest.raises(AttributeError, match="numpy"):
         fit(Looks(), compile=True)
+
+
+def test_each_thread_has_its_own_mode():
+    """A prediction in one thread leaves a training step in another as it is."""
+    outputs = []
+
+    class Looks(Linear):
+        def training_step(self, batch):
+            for _ in range(2):
+                thread = threading.Thread(target=lambda: outputs.append(self(batch[0])))
+                thread.start()
+                thread.join()
+            assert self.training
+            return super().training_step(batch)
+
+    fit(Looks(dropout=0.5, lr=0), compile=False)
+    for first, second in zip(outputs[::2], outputs[1::2], strict=True):
+        assert np.array_equal(first, second)

@@ -56,6 +56,26 @@ _REPAIRS = {
         "        raise NotImplementedError('d2l.RNN must define __call__(inputs, H), '\n"
         "            'got none in JAX: take d2l.RNNScratch or d2l.GRU')\n"
     ),
+    # A compiled step of TensorFlow cannot iterate over a tensor.
+    "(-1, self.num_hiddens))\n        outputs = []\n        for X in inputs:": (
+        "(-1, self.num_hiddens))\n        outputs = []\n"
+        "        for X in tf.unstack(inputs):"
+    ),
+    # Keras' recurrent layers now take examples first, not steps.
+    "            time_major=True)\n\n    def forward(self, inputs, H=None):\n"
+    "        outputs, H = self.rnn(inputs, H)\n        return outputs, H\n": (
+        "            )\n\n    def forward(self, inputs, H=None):\n"
+        "        inputs = d2l.transpose(inputs, (1, 0, 2))\n"
+        "        outputs, H = self.rnn(inputs, initial_state=H)\n"
+        "        return d2l.transpose(outputs, (1, 0, 2)), H\n"
+    ),
+    ", time_major=True)\n\n    def forward(self, X, state=None):\n"
+    "        outputs, *state = self.rnn(X, state)\n        return outputs, state\n": (
+        ")\n\n    def forward(self, X, state=None):\n"
+        "        X = d2l.transpose(X, (1, 0, 2))\n"
+        "        outputs, *state = self.rnn(X, initial_state=state)\n"
+        "        return d2l.transpose(outputs, (1, 0, 2)), state\n"
+    ),
 }
 _lock = threading.RLock()
 

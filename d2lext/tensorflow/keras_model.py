@@ -1,0 +1,153 @@
+"""Keras' Model as ours extend it: made with our settings, copied and saved as it is."""
+
+import abc
+import functools
+import importlib
+import inspect
+
+import keras
+import tensorflow as tf
+
+from d2lext.core.names.exports import EXPORTED
+from d2lext.tensorflow import settings
+
+
+class _Made(abc.ABCMeta):  # Python's for abstract classes, so that both can be mixed
+    """Classes whose objects know their arguments, and which Keras finds by name."""
+
+    def __init__(cls, name, bases, namespace, **options):
+        super().__init__(name, bases, namespace, **options)
+        keras.saving.register_keras_serializable(cls.__module__, cls.__qualname__)(cls)
+
+    def __call__(cls, *args, **kwargs):
+        with settings.ours():
+            model = super().__call__(*args, **kwargs)
+        # Bypasses Keras' tracking of attributes, here and below.
+        vars(model)["_arguments"] = inspect.signature(cls).bind(*args, **kwargs)
+        return model
+
+    @property
+    def __signature__(cls):
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        return inspect.Signature(parameters)
+
+
+class KerasModel(keras.Model, metaclass=_Made):
+    """A model for float32 and for images (n, h, w, c), whatever Keras' settings are.
+
+    Its config holds the arguments of its constructor. Keras saves, loads, clones, copies
+    and pickles it without `custom_objects`, once the class has been imported.
+    """
+
+    min_image_size = 1  # pixels
+
+    def __call__(self, *args, **kwargs):
+        if self.built:
+            return super().__call__(*args, **kwargs)
+        vars(self)["_built_on"] = _described(args)
+        with settings.ours():
+            return super().__call__(*args, **kwargs)
+
+    def build(self, X_shape):
+        """Build the layers by a forward pass on zeros; None is any size.
+
+        A call does the same: it lets the layers build themselves, as in PyTorch.
+        """
+        if not self._called:  # Keras notes a call before it asks for a build
+            self.build_from_config({"inputs": [[[1, *X_shape[1:]], "float32"]]})
+
+    def get_build_config(self):
+        """The shapes and types of the first inputs; which layers are trainable."""
+        if not self.built:
+            return None
+        trainable = [layer.trainable for layer in self._flatten_layers()]
+        return {"inputs": self._built_on, "trainable": trainable}
+
+    def build_from_config(self, config):
+        """Build the layers by a forward pass on zeros."""
+        self(*(X and self._zeros(*X) for X in config["inputs"]))
+        layers = self._flatten_layers()  # a layer comes before those in it
+        for layer, trainable in zip(layers, config.get("trainable", ()), strict=False):
+            layer.trainable = trainable
+
+    def get_config(self):
+        """The arguments of the constructor, defaults included."""
+        self._arguments.apply_defaults()
+        return keras.saving.serialize_keras_object(self._arguments.arguments)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """A new model made with the arguments that `get_config` returned."""
+        bound = inspect.signature(cls).bind_partial()
+        if unknown := config.keys() - bound.signature.parameters.keys():
+            raise TypeError(
+                f"the config of {cls.__name__} must hold arguments of its constructor, "
+                f"got {', '.join(sorted(unknown))}: save the model with its present class"
+            )
+        with keras.saving.custom_object_scope(custom_objects or {}):
+            bound.arguments |= {name: _revived(value) for name, value in config.items()}
+        return cls(*bound.args, **bound.kwargs)
+
+    def export(
+        self, filepath, format="tf_saved_model", input_signature=None, **options
+    ):
+        """Export the model for inference: a SavedModel takes images of any size.
+
+        If the forward pass needs to know their size, it is that of the first input. Other
+        formats and options are Keras'.
+        """
+        export = functools.partial(super().export, filepath, format, **options)
+        if input_signature is None and self.built and format == "tf_saved_model":
+            inputs = [X for X in self._built_on if X]
+            try:
+                return export(input_signature=[_any_size(*X) for X in inputs])
+            except (TypeError, ValueError):  # of Python's code, which met a None
+                input_signature = [tf.TensorSpec((None, *n[1:]), t) for n, t in inputs]
+        return export(input_signature=input_signature)
+
+    def _zeros(self, shape, dtype):
+        return tf.zeros([self.min_image_size if n is None else n for n in shape], dtype)
+
+
+def _described(inputs):
+    """The shape and type of each input, for JSON: of one example, if they are batches."""
+    shapes = [list(getattr(X, "shape", ())) for X in inputs]
+    if len({shape[0] for shape in shapes if shape}) == 1:
+        shapes = [shape and [1, *shape[1:]] for shape in shapes]
+    return [
+        [shape, tf.as_dtype(X.dtype).name] if hasattr(X, "shape") else None
+        for shape, X in zip(shapes, inputs, strict=True)
+    ]
+
+
+def _any_size(shape, dtype):
+    is_images = len(shape) == 4
+    return tf.TensorSpec(
+        [None] * 3 + shape[3:] if is_images else [None, *shape[1:]], dtype
+    )
+
+
+def _revived(value):
+    """An argument from JSON, which has no tuples and holds objects as their configs."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_revived, value))
+    if isinstance(value, dict) and not {"class_name", "config"} <= value.keys():
+        return {key: _revived(item) for key, item in value.items()}
+    return keras.saving.deserialize_keras_object(value)
+
+
+class _OfChapter:
+    """A class of a chapter, imported only once Keras finds its name in a file."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+        keras.saving.register_keras_serializable(module, name)(self)
+
+    def from_config(self, config):
+        return getattr(importlib.import_module(self.module), self.name).from_config(
+            config
+        )
+
+
+for _name, _chapter in EXPORTED.items():
+    _OfChapter(f"d2lext.tensorflow.{_chapter}", _name)
