@@ -111,12 +111,13 @@ def _read(path, layers, adapt_input, classes):
     if module is keras and (computed := keras.preprocessing(path)):
         if not adapt_input:
             raise WeightFileError(
-                f"must be of a network without preprocessing, got one that computes "
-                f"{computed}: compute it yourself for every image, and use "
+                f"must be of a network without preprocessing, got one that makes of "
+                f"an image X {computed}: do so yourself with every image, and use "
                 "load_weights(..., adapt_input=True)"
             )
         warnings.warn(
-            f"the network in {path} computes {computed}: do so yourself for every image",
+            f"the network in {path} makes of an image X {computed}: do so yourself with "
+            "every image",
             stacklevel=2,
         )
     with module.tensors(path, layers) as tensors:

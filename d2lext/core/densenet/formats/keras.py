@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,12 @@ def _contents(root, config):
         raise WeightFileError(
             f"must have the layers of a Keras model, got {some(root)}: {_REMEDY}"
         )
-    return found_, (keras_layers.from_config(config) if config else []) or named
+    described = keras_layers.from_config(config) if config else []
+    learned = {layer.name: layer.options for layer in named if layer.options}
+    return found_, [
+        replace(layer, options=layer.options | learned.get(layer.name, {}))
+        for layer in described or named
+    ]
 
 
 def _in_one_model(found: Sequence[Found], is_ours: bool) -> list[FileLayer]:
@@ -160,10 +166,18 @@ def _numbered_layers(group, model, seen) -> Iterator[Found]:
                 kind = _KIND_OF_NDIM.get(values["0"].ndim, kind)
             own_name = str(getattr(variables, "attrs", {}).get("name", name))
             stage = "head" if kind.startswith("global_") else "features"
-            layer = KerasLayer(kind, own_name, stage)
+            layer = KerasLayer(kind, own_name, stage, _statistics(kind, values))
             yield model, layer, _tensors(layer, values)
         path = f"{model}/{name}" if model else name
         yield from _numbered_layers(part, path, seen)
+
+
+def _statistics(kind, values):
+    """What a Normalization layer has learned, a number for each channel of an image."""
+    if kind != "normalization" or any(value.size > 16 for value in values.values()):
+        return {}
+    names = zip(("mean", "variance"), values.values(), strict=False)
+    return {name: value[()].ravel().tolist() for name, value in names}
 
 
 def _tensors(layer, values):

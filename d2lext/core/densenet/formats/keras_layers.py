@@ -55,12 +55,13 @@ def from_config(model: dict[str, Any]) -> list[KerasLayer]:
 
 def preprocessing(layers: Sequence[KerasLayer]) -> str | None:
     """What the model does to images before its first convolution, if anything."""
+    formulas = []
     for layer in layers:
         is_known = _KNOWN.fullmatch(layer.kind) and layer.kind != "batch_normalization"
         in_front = layer.stage == "input" and not is_known
         if (in_front or _is_in_front(layer)) and not _is_identity(layer):
-            return f"{_formula(layer)} of an image X (layer {layer.name!r})"
-    return None
+            formulas.append(f"{_formula(layer)} (layer {layer.name!r})")
+    return ", then with that as X ".join(formulas) or None
 
 
 def check(layers: Sequence[KerasLayer], network: Sequence[Layer]) -> None:
