@@ -43,7 +43,7 @@ _KEYS = {
 _KEY = f"({'|'.join(_KEYS)})"
 # Written by save_parameters: the path through the nested blocks, of our models too.
 _STRUCTURAL = re.compile(
-    rf"(?:.*?\.)?(features(?:\.\d+)+|output(?:\.\d+)*|"
+    rf"(?:.*?\.)??(features(?:\.\d+)+|output(?:\.\d+)*|"
     rf"net\.\d+(?:\.(?:\d+|blocks|net))*)\.{_KEY}"
 )
 # Written by collect_params().save and export: kinds, counted within their block.

@@ -150,7 +150,7 @@ def _in_one_model(found: Sequence[Found], is_ours: bool) -> list[FileLayer]:
     ]
 
 
-def _numbered_layers(group, model, seen) -> Iterator[Found]:
+def _numbered_layers(group: Any, model: str, seen: set) -> Iterator[Found]:
     """The layers of Keras 3: `conv2d`, `conv2d_1`, ..., with variables 0, 1, ..."""
     in_list = model.rpartition("/")[2] in _LISTS
     for name in sorted(group, key=partial(_place, list(group))):
@@ -192,7 +192,7 @@ def _tensors(layer, values):
     return _canonical(layer.kind, datasets)
 
 
-def _listed_layers(group) -> Iterator[Found]:
+def _listed_layers(group: Any) -> Iterator[Found]:
     """The layers of Keras 2 with weights, in the order that an attribute lists.
 
     A model in the model is one of them, with all its weights, those trained first. Layers
@@ -222,7 +222,7 @@ def _listed_layers(group) -> Iterator[Found]:
                 yield from _listed_model(name, parts)
 
 
-def _listed_model(name, parts) -> Iterator[Found]:
+def _listed_model(name: str, parts: dict[str, dict]) -> Iterator[Found]:
     if not all(_ORDERED.fullmatch(part) for part in parts):
         raise WeightFileError(
             f"must record the order of the layers in {name!r}, got {some(parts)}: "
@@ -241,14 +241,15 @@ def _listed_layer(name, datasets):
 def _position(name):
     """Where a layer of keras.applications is in the forward pass."""
     match = _ORDERED.fullmatch(name)
-    conv, block, part, pool, last, number = match.group(
-        "conv", "block", "part", "pool", "last", "number"
+    parts = match.groupdict() if match else {}
+    if parts["last"]:
+        return [1, 0]
+    if parts["pool"]:
+        return [0, int(parts["pool"]), 1]  # after the blocks of the same number
+    conv, block, part, number = (
+        int(parts[key] or 0) for key in ("conv", "block", "part", "number")
     )
-    if last:
-        return [1_000_000]
-    if pool:
-        return [int(pool), 1]  # after the blocks of the same number
-    return [int(n or 0) for n in (conv, 0, block, part, number)]
+    return [0, conv, 0, block, part, number]
 
 
 def _canonical(kind, datasets):

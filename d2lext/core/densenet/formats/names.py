@@ -14,10 +14,12 @@ from d2lext.core.densenet.architecture import Layer
 from d2lext.core.densenet.formats.order import OWN_PLACE, by_order, in_places
 from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, some
 
+_STEM = "features.conv0.weight"
+_LAST = r"norm(?:[1-9]|_final)"
 _FEATURE = re.compile(
     r"(?P<prefix>(?:.*?\.)??)"  # as short as possible
     r"(?P<layer>conv0|norm0|denseblock\d+\.denselayer\d+\.(?:norm|conv)[12]|"
-    r"transition\d+\.(?:norm|conv)|norm(?:[1-9]|_final))"
+    rf"transition\d+\.(?:norm|conv)|{_LAST})"
     r"\.(?P<key>weight|bias|running_mean|running_var)"
 )
 _OWN = re.compile(rf"(?P<prefix>(?:.*?\.)??)(?P<place>{OWN_PLACE})\.(?P<key>\w+)")
@@ -43,39 +45,29 @@ def by_name(tensors: Iterable[Tensor], layers: Sequence[Layer]) -> dict[str, Ten
     own: dict[str, dict[tuple[str, str], Tensor]] = {}
     rest: dict[str, Tensor] = {}
     for tensor in tensors:
-        if not tensor.shape or tensor.name.endswith(_NO_WEIGHTS):
-            continue
         name = _WRAPPER.sub("", tensor.name)
         name = re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
-        if match := _FEATURE.fullmatch(name):
-            prefix, layer, key = match.groups()
-            prefix = re.sub(r"(^|\.)features\.$", r"\1", prefix)
-            if re.fullmatch(r"norm([1-9]|_final)", layer):
-                layer = "norm5"  # torchvision's name for the last one
-            group, name = features.setdefault(prefix, {}), f"features.{layer}.{key}"
-            if name in group:
-                raise WeightFileError(
-                    f"has {name} twice ({group[name].name!r}, {tensor.name!r}): save it "
-                    "again with one of them"
-                )
-            group[name] = tensor
-        elif match := _OWN.fullmatch(name):
-            prefix, place, key = match.groups()
-            own.setdefault(prefix, {})[place, key] = tensor
+        if not tensor.shape or name.endswith(_NO_WEIGHTS):
+            continue
+        if feature := _FEATURE.fullmatch(name):
+            _add(features, feature, tensor)
+        elif ours := _OWN.fullmatch(name):
+            network = own.setdefault(ours["prefix"], {})
+            network[ours["place"], ours["key"]] = tensor
         else:
             rest[name] = tensor
-    with_stem = [p for p, group in features.items() if "features.conv0.weight" in group]
-    if not with_stem and own:
+    whole = [prefix for prefix, group in features.items() if _STEM in group]
+    if own and not whole:
         return by_order(in_places(own[one(list(own))]), layers)
     if not features:
         raise WeightFileError(
-            "must have the layers of a DenseNet, such as 'features.conv0.weight', got "
+            f"must have the layers of a DenseNet, such as {_STEM!r}, got "
             f"{some(tensor.name for tensor in rest.values())}: {_REMEDY}"
         )
-    prefix = one(with_stem or list(features))
-    # A small head, such as `fc.0`, may look like a model of ours.
-    for start, group in own.items():
-        rest |= {f"{start}{place}.{key}": t for (place, key), t in group.items()}
+    prefix = one(whole or list(features))
+    # A small head, such as `net.0`, looks like a model of ours.
+    for start, network in own.items():
+        rest |= {f"{start}{place}.{key}": t for (place, key), t in network.items()}
     return features[prefix] | _head(rest, prefix, layers)
 
 
@@ -107,6 +99,21 @@ def one(prefixes: Sequence[str]) -> str:
         stacklevel=2,
     )
     return first
+
+
+def _add(features, match, tensor):
+    """Add a tensor of the features to those with the same prefix."""
+    prefix, layer, key = match.groups()
+    prefix = re.sub(r"(^|\.)features\.$", r"\1", prefix)
+    if re.fullmatch(_LAST, layer):
+        layer = "norm5"  # torchvision's name for it, however many blocks there are
+    group, name = features.setdefault(prefix, {}), f"features.{layer}.{key}"
+    if name in group:
+        raise WeightFileError(
+            f"must have {name} once, got {group[name].name!r} and {tensor.name!r}: save "
+            "it again with one of them"
+        )
+    group[name] = tensor
 
 
 def _head(rest, prefix, layers):

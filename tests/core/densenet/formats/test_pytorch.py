@@ -238,7 +238,7 @@ def test_torch_tensors_of_2017(torch, torch_net, tmp_path, zipped):
         ),
         (
             lambda net: net.state_dict() | old_names(net),
-            r"has features\.denseblock1\.denselayer1\.norm1\.weight twice",
+            r"must have features\.denseblock1\.denselayer1\.norm1\.weight once, got",
         ),
     ],
 )
