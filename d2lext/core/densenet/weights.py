@@ -15,6 +15,10 @@ from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.files import named
 
 Arrays = dict[str, np.ndarray]
+_OPTIONS = {  # of load_weights, with which a file fits a network that differs
+    "num_classes": "or use load_weights(..., head=False) or classes=[...]",
+    "in_channels": "or use load_weights(..., adapt_input=True)",
+}
 
 
 class Weights:
@@ -48,7 +52,8 @@ class Weights:
     def set_weights(self, model: Any, weights: Arrays) -> None:
         """Give `model` the `weights`, in the form that `get_weights` returns.
 
-        Raises ValueError, and changes nothing, unless they fit exactly.
+        Arrays of other floating-point types become float32. Raises ValueError, and
+        changes nothing, unless they fit exactly.
         """
         self._write(model, _check(weights, self._match(model)))
 
@@ -61,14 +66,42 @@ class Weights:
         architecture = self._match(model)
         formats.write(path, _check(self._read(model), architecture), architecture)
 
-    def load_weights(self, model: Any, path: str | os.PathLike) -> None:
-        """Give `model` the weights in the file at `path`.
+    def load_weights(
+        self,
+        model: Any,
+        path: str | os.PathLike,
+        *,
+        head: bool = True,
+        adapt_input: bool = False,
+        classes: Sequence[int] | None = None,
+    ) -> None:
+        """Give `model` the weights in the file at `path`, as float32.
 
-        It may come from `save_weights`, torchvision, Keras or Gluon; the format is
-        inferred. Raises ValueError, and changes nothing, unless all tensors fit.
+        It may come from `save_weights`, or from PyTorch (torchvision, timm, a model of
+        this library; whole checkpoints too), Keras, Gluon or Flax; the format is
+        inferred, and nothing in the file is executed. Keras' epsilon, 1.001e-5 unless the
+        file says another one, goes into the variances, exactly for evaluation. Warns
+        about a file with several networks. Raises ValueError, and changes nothing, unless
+        all tensors fit.
+
+        With `head=False` the features are loaded and the model's classifier stays; with
+        `classes`, numbers of the file's classes, the model gets those in that order.
+        With `adapt_input` the first convolution is summed for one channel, or repeated
+        and scaled for more (as in timm); a Rescaling or Normalization layer in front of
+        Keras' network, an error otherwise, is then left to you.
         """
         path = named(path)
-        self.set_weights(model, _load(path, self._match(model)))
+        architecture = self._match(model)
+        if classes is not None:
+            _check_classes(classes, architecture.num_classes, head)
+        layers = [x for x in architecture.layers() if head or x.kind != "linear"]
+        differing = {
+            "num_classes": head and classes is None,
+            "in_channels": not adapt_input,
+        }
+        _check_options(path, architecture, differing)
+        weights = formats.read(path, layers, adapt_input=adapt_input, classes=classes)
+        self._write(model, _check(self._read(model) | weights, architecture))
 
 
 def match(model: Any, layers: Sequence[tuple[str, tuple[int, ...]]]) -> Architecture:
@@ -103,27 +136,40 @@ def not_built(model: Any) -> ValueError:
 
 
 def _check(weights: Arrays, architecture: Architecture) -> Arrays:
-    """The `weights` in canonical order, contiguous; ValueError unless they fit exactly.
+    """The `weights` in canonical order, float32; ValueError unless they fit exactly.
 
     Missing or unknown names, wrong shapes or types, and non-finite numbers do not fit.
     """
     shapes = architecture.tensors()
-    formats.check(weights, shapes, "the weights")
-    return {name: np.ascontiguousarray(weights[name]) for name in shapes}
+    return formats.check(weights, shapes, "the weights")
 
 
-def _load(path: str | os.PathLike, architecture: Architecture) -> Arrays:
-    """The weights in a file of any format that `formats` knows.
+def _check_classes(classes: Sequence[int], count: int, head: bool) -> None:
+    """Raise ValueError unless `classes` are as many as the model has."""
+    if not head:
+        raise ValueError(
+            f"head must be True for classes, got head={head!r}: the classes are rows of "
+            "the file's head, so give one of the two options"
+        )
+    if len(classes) != count:
+        raise ValueError(
+            f"classes must be as many as the model has, {count}, got {len(classes)}: "
+            f"build it with num_classes={len(classes)}"
+        )
 
-    Raises ValueError if the file is damaged, of unknown format, or does not fit; if it
-    names its architecture, the error names the first difference.
+
+def _check_options(
+    path: str | os.PathLike, architecture: Architecture, compared: dict[str, bool]
+) -> None:
+    """Raise ValueError for the first option in which a file of this library differs.
+
+    Those that are False in `compared` may differ.
     """
     saved = formats.read_metadata(path)
     for name, here in architecture.options().items():
-        if saved and name in saved and saved[name] != here:
+        if saved and name in saved and saved[name] != here and compared.get(name, True):
             raise ValueError(
                 f"{path} holds the weights of a network with {name}={saved[name]!r}, "
                 f"but this one has {name}={here!r}: build it with {name}="
-                f"{saved[name]!r}, or choose another file"
+                f"{saved[name]!r}, {_OPTIONS.get(name, 'or choose another file')}"
             )
-    return formats.read(path, architecture.layers())

@@ -6,6 +6,7 @@ Each format has a module; none needs a framework.
 """
 
 import os
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,46 +17,51 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from d2lext.core.densenet.architecture import Layer
-from d2lext.core.densenet.formats import gluon, keras, pytorch, safetensors
+from d2lext.core.densenet.formats import flax, gluon, keras, pytorch, safetensors
+from d2lext.core.densenet.formats.fitting import fit
 from d2lext.core.densenet.formats.safetensors import write
 from d2lext.core.densenet.formats.tensors import (
     Tensor,
     WeightFileError,
-    check_finite,
-    compare,
     damaged,
     load,
 )
 
 __all__ = ["check", "read", "read_metadata", "write"]
 
+_ORBAX = "_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt", "checkpoint"
+
 
 def read(
-    path: str | os.PathLike[str], layers: Sequence[Layer]
+    path: str | os.PathLike[str],
+    layers: Sequence[Layer],
+    *,
+    adapt_input: bool = False,
+    classes: Sequence[int] | None = None,
 ) -> dict[str, np.ndarray]:
     """The tensors of `layers` from the file, by canonical name and in that order.
 
     Arrays are float32 and contiguous: convolutions (out, in, height, width), linear
-    layers (out, in). Raises ValueError if the file has an unknown format, is damaged,
-    would run code, or does not fit the network exactly; the message names the first
-    difference. Raises FileNotFoundError for a missing file.
+    layers (out, in). Where `layers` has no classifier, the file's is ignored. For
+    `adapt_input` and `classes`, see `Weights.load_weights`. Raises ValueError if the file
+    has an unknown format, is damaged, or does not fit the network exactly; the message
+    names the first difference. Raises FileNotFoundError for a missing file.
     """
-    return _attempt(path, _read, layers)
+    return _attempt(path, _read, layers, adapt_input, classes)
 
 
 def check(
     weights: Mapping[str, ArrayLike], shapes: Mapping[str, tuple[int, ...]], what: str
-) -> None:
-    """Raise ValueError unless arrays have exactly the names and shapes in `shapes`.
+) -> dict[str, np.ndarray]:
+    """Copies of the arrays as float32, contiguous, and in the order of `shapes`.
 
-    They must be float32 and finite. The message calls them `what`.
+    Raises ValueError unless they have exactly these names and shapes, a floating-point
+    type, and finite numbers. The message calls them `what`.
     """
     arrays = {name: np.asarray(array) for name, array in weights.items()}
-    tensors = {n: Tensor(n, a.shape, a.dtype.name, a.copy) for n, a in arrays.items()}
+    tensors = {n: Tensor(n, a.shape, a.dtype.name, a.view) for n, a in arrays.items()}
     try:
-        compare(tensors, shapes, what)
-        for name, array in arrays.items():
-            check_finite(name, array)
+        return load(tensors, shapes, what)
     except WeightFileError as error:
         raise ValueError(f"{what} {error}") from None
 
@@ -74,7 +80,7 @@ def _attempt(path, function, *args):
     path = Path(path)
     if path.is_dir():
         raise ValueError(
-            f"{os.fspath(path)} must be a weight file, it is a folder: name a file in it"
+            f"{os.fspath(path)} must be a weight file, got a folder: {_in_folder(path)}"
         )
     with open(path, "rb"):  # a missing file is not a damaged one
         pass
@@ -90,10 +96,34 @@ def _attempt(path, function, *args):
         raise ValueError(f"{os.fspath(path)} {reason}") from error
 
 
-def _read(path, layers):
-    with _format(path).tensors(path, layers) as tensors:
+def _in_folder(path):
+    """What to do with a folder."""
+    if any((path / name).exists() for name in _ORBAX):
+        return (
+            "restore it with Orbax into model.variables, then use save_weights, or "
+            "flax.serialization.to_bytes(model.variables)"
+        )
+    return "name a file in it"
+
+
+def _read(path, layers, adapt_input, classes):
+    module = _format(path)
+    if module is keras and (computed := keras.preprocessing(path)):
+        if not adapt_input:
+            raise WeightFileError(
+                f"must be of a network without preprocessing, got one that makes of "
+                f"an image X {computed}: do so yourself with every image, and use "
+                "load_weights(..., adapt_input=True)"
+            )
+        warnings.warn(
+            f"the network in {path} makes of an image X {computed}: do so yourself with "
+            "every image",
+            stacklevel=2,
+        )
+    with module.tensors(path, layers) as tensors:
         shapes = {n: s for layer in layers for n, s in layer.tensors().items()}
-        return load(tensors, shapes)
+        size = path.stat().st_size
+        return load(fit(tensors, shapes, adapt_input, classes, size), shapes)
 
 
 def _read_metadata(path):
@@ -111,11 +141,11 @@ def _format(path: Path) -> ModuleType:
             return keras
         if any(name.endswith("/data.pkl") for name in names):
             return pytorch
-    for module in (safetensors, pytorch, keras, gluon):
+    for module in (safetensors, pytorch, keras, gluon, flax):
         if module.recognises(head):
             return module
     raise WeightFileError(
-        "must be a weight file of safetensors, PyTorch, Keras or Gluon, "
-        + (f"it begins with {head!r}: " if head else "it is empty: ")
+        "must be a weight file of safetensors, PyTorch, Keras, Gluon or Flax, got "
+        + (f"one that begins with {head!r}: " if head else "an empty one: ")
         + "download it again"
     )

@@ -8,33 +8,28 @@ determine the order of the layers.
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from d2lext.core.densenet.architecture import Layer
-from d2lext.core.densenet.formats.tensors import (
-    FileLayer,
-    Tensor,
-    WeightFileError,
-    by_order,
-    damaged,
-)
+from d2lext.core.densenet.formats.order import FileLayer, by_order, numbers
+from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, damaged, some
 
 _LIST_MAGIC = struct.pack("<Q", 0x112)
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # V2: storage type; V3: NumPy shapes
-_DTYPES = {  # by MXNet's number: the name and the bytes
-    0: ("float32", 4),
-    1: ("float64", 8),
-    2: ("float16", 2),
-    3: ("uint8", 1),
-    4: ("int32", 4),
-    5: ("int8", 1),
-    6: ("int64", 8),
-    7: ("bool", 1),
-    12: ("bfloat16", 2),
+_DTYPES = {  # by MXNet's number: the name, and NumPy's type
+    0: ("float32", "<f4"),
+    1: ("float64", "<f8"),
+    2: ("float16", "<f2"),
+    3: ("uint8", "u1"),
+    4: ("int32", "<i4"),
+    5: ("int8", "i1"),
+    6: ("int64", "<i8"),
+    7: ("bool", "?"),
+    12: ("bfloat16", "<u2"),
 }
 _MAX_NDIM = 32
 _KEYS = {
@@ -46,8 +41,11 @@ _KEYS = {
     "running_var": "running_var",
 }
 _KEY = f"({'|'.join(_KEYS)})"
-# Written by save_parameters: the path through the nested blocks.
-_STRUCTURAL = re.compile(rf"(features(?:\.\d+)+|output)\.{_KEY}")
+# Written by save_parameters: the path through the nested blocks, of our models too.
+_STRUCTURAL = re.compile(
+    rf"(?:.*?\.)??(features(?:\.\d+)+|output(?:\.\d+)*|"
+    rf"net\.\d+(?:\.(?:\d+|blocks|net))*)\.{_KEY}"
+)
 # Written by collect_params().save and export: kinds, counted within their block.
 _PREFIXED = re.compile(
     rf"(?:arg:|aux:)?(.*?)(?:stage(\d+)_)?(conv|batchnorm|dense)(\d+)_{_KEY}"
@@ -72,7 +70,7 @@ def _arrays(data):
     names = [str(reader.bytes(reader.count()), "utf-8") for _ in range(reader.count())]
     if len(names) != len(parts) or len(set(names)) != len(names):
         raise WeightFileError(
-            f"must have a name for each of its {len(parts)} arrays, it has "
+            f"must have a name for each of its {len(parts)} arrays, got "
             f"{len(set(names))}: save it with net.save_parameters(path)"
         )
     return [Tensor(n, *part) for n, part in zip(names, parts, strict=True)]
@@ -88,9 +86,7 @@ class _Reader:
         """The next bytes; raises WeightFileError if the file ends earlier."""
         start, self.position = self.position, self.position + length
         if self.position > len(self.data):
-            raise damaged(
-                f"it must have {self.position} bytes, it has {len(self.data)}"
-            )
+            raise damaged(f"it must have {self.position} bytes, got {len(self.data)}")
         return self.data[start : self.position]
 
     def numbers(self, types: str) -> tuple:
@@ -108,13 +104,13 @@ class _Reader:
             raise damaged(f"no array begins with {magic:#x}")
         if magic != _V1 and self.numbers("i") != (0,):
             raise WeightFileError(
-                "must have dense arrays, one is sparse: save it as dense"
+                "must have dense arrays, got a sparse one: save it as dense"
             )
         [ndim] = self.numbers("i")
         if ndim <= 0:
             raise WeightFileError(
-                "must have values in all arrays, one is empty: save the network after "
-                "its first batch"
+                "must have values in all arrays, got an empty one: save the network "
+                "after its first batch"
             )
         if ndim > _MAX_NDIM:
             raise damaged(f"an array must have at most {_MAX_NDIM} axes, got {ndim}")
@@ -122,42 +118,37 @@ class _Reader:
         _device, _index, flag = self.numbers("iii")
         if flag not in _DTYPES or min(shape) < 0:
             raise damaged(f"no array has shape {shape} and the type number {flag}")
-        dtype, itemsize = _DTYPES[flag]
-        data = self.bytes(math.prod(shape) * itemsize)
-        return shape, dtype, lambda: np.ndarray(shape, "<f4", data)
+        dtype, numpy = _DTYPES[flag]
+        data = self.bytes(math.prod(shape) * np.dtype(numpy).itemsize)
+        return shape, dtype, lambda: np.ndarray(shape, numpy, data)
 
 
-def _layers(arrays: Iterable[Tensor]) -> list[FileLayer]:
+def _layers(arrays: Sequence[Tensor]) -> list[FileLayer]:
     """The layers in forward order, from the names of their tensors."""
     layers: dict[tuple, dict[str, Tensor]] = {}
+    names = some(tensor.name for tensor in arrays)
     for tensor in arrays:
         match = _STRUCTURAL.fullmatch(tensor.name) or _PREFIXED.fullmatch(tensor.name)
         if not match:
             raise WeightFileError(
-                f"has {tensor.name!r}, which the DenseNet of Gluon's model zoo does not "
-                "have: use weights of that network"
+                "must have the names of Gluon's DenseNet, such as "
+                f"'features.0.weight', got {names}: use weights of that network"
             )
         *place, key = match.groups()
         layer = layers.setdefault(tuple(place), {})
         if _KEYS[key] in layer:
             raise WeightFileError(
-                f"has {tensor.name!r} twice, with and without a prefix: save it again"
+                f"must have each array once, got {tensor.name!r} with and without a "
+                "prefix: save it again"
             )
         layer[_KEYS[key]] = tensor
-    return [FileLayer(_kind(layers[p]), layers[p]) for p in sorted(layers, key=_order)]
+    return [FileLayer.of(layers[place]) for place in sorted(layers, key=_order)]
 
 
 def _order(place):
     """A key that sorts layers in forward order."""
     if len(place) == 1:  # features.0, ..., features.10, output
-        return [int(number) for number in re.findall(r"\d+", place[0])]
+        return numbers(place[0])
     # Stage 1 follows the layers numbered 0 outside the stages, and so on.
     _, stage, _, number = place
     return [2 * int(stage) - 1, int(number)] if stage else [2 * int(number), 0]
-
-
-def _kind(tensors):
-    if "running_mean" in tensors:
-        return "norm"
-    weight = tensors.get("weight")
-    return "linear" if weight is None or len(weight.shape) == 2 else "conv"

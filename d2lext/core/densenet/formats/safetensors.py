@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from d2lext.core.densenet.architecture import Architecture, Layer
-from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, by_name
+from d2lext.core.densenet.formats.names import by_name
+from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError
 from d2lext.core.files import replacing
 
 _FORMAT = "d2lext"
@@ -36,14 +37,25 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
-        by_file_name = {}
+        found = []
         for name in file.keys():  # noqa: SIM118  the file itself is not iterable
             part = file.get_slice(name)
             dtype = _DTYPES.get(part.get_dtype(), part.get_dtype())
             shape = tuple(part.get_shape())
             read = partial(file.get_tensor, name)
-            by_file_name[name] = Tensor(name, shape, dtype, read)
-        yield by_name(by_file_name)
+            if dtype == "bfloat16":  # which NumPy lacks
+                read = partial(_halves, path, name, shape)
+            found.append(Tensor(name, shape, dtype, read))
+        yield by_name(found, layers)
+
+
+def _halves(path, name, shape):
+    """A tensor of bfloat16 as numbers of two bytes, from a file that was checked."""
+    with open(path, "rb") as file:
+        [length] = struct.unpack("<Q", file.read(8))
+        start, end = json.loads(file.read(length))[name]["data_offsets"]
+        file.seek(8 + length + start)
+        return np.frombuffer(file.read(end - start), "<u2").reshape(shape)
 
 
 def metadata(path: Path) -> dict[str, Any] | None:
@@ -82,7 +94,7 @@ def write(
     for name, array in tensors.items():
         if array.dtype != np.float32:
             raise ValueError(
-                f"weights must be float32, {name} is {array.dtype}: convert the model "
+                f"weights must be float32, got {array.dtype} for {name}: convert the model "
                 "to float32 before saving it"
             )
         end = start + array.nbytes

@@ -4,15 +4,15 @@ Nothing is read until its shape is known to match the network's, so a file's cla
 make this library allocate more than the network needs.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from d2lext.core.densenet.architecture import Layer
-
 _OTHER_NETWORK = "build the network that was saved"
+OWN_HEAD = "load_weights(..., head=False) takes the features and keeps the model's head"
+# Each has its value in float32, but for float64, which is rounded.
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 class WeightFileError(ValueError):
@@ -31,7 +31,8 @@ class Tensor:
     """A tensor that has not been read yet.
 
     `name` is the file's. `shape` and the array that `read` returns have the canonical
-    layout. `dtype` is NumPy's name, or the format's if NumPy has none.
+    layout. `dtype` is NumPy's name, or the format's if NumPy has none; of a bfloat16,
+    which NumPy lacks, `read` returns two bytes.
     """
 
     name: str
@@ -44,67 +45,50 @@ class Tensor:
         shape = tuple(self.shape[axis] for axis in axes)
         return replace(self, shape=shape, read=lambda: self.read().transpose(axes))
 
+    def array(self) -> np.ndarray:
+        """The numbers as float32, in memory of their own."""
+        numbers = self.read()
+        if self.dtype == "bfloat16":  # the upper half of a float32
+            halves = np.ascontiguousarray(numbers).view("<u2")
+            return (halves.astype(np.uint32) << 16).view(np.float32)
+        with np.errstate(over="ignore"):  # a float64 too large is found as infinity
+            # A copy: the file's bytes may be read-only, or disappear when it is closed.
+            return np.array(numbers, np.float32, order="C")
 
-@dataclass(frozen=True)
-class FileLayer:
-    """A layer in a file: its kind, and its tensors by weight, bias, running_..."""
+    def map(
+        self, shape: tuple[int, ...], change: Callable[[np.ndarray], np.ndarray]
+    ) -> "Tensor":
+        """The tensor of `shape` that `change` computes from the array."""
+        return Tensor(
+            self.name, shape, self.dtype_of_array, lambda: change(self.array())
+        )
 
-    kind: str
-    tensors: dict[str, Tensor]
-
-
-def by_name(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors by canonical names, from the names that PyTorch code writes.
-
-    Counters and the prefix of DataParallel are dropped; the names in checkpoints of
-    2017 (`norm.1.weight`) become today's (`norm1.weight`).
-    """
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
-    renamed: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        if name.endswith(".num_batches_tracked"):
-            continue
-        name = re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
-        if name in renamed:
-            raise WeightFileError(f"has {name} twice: save it again with one of them")
-        renamed[name] = tensor
-    return renamed
+    @property
+    def dtype_of_array(self) -> str:
+        """The type that `array` has, or one that no weights have."""
+        return "float32" if self.dtype in _FLOATS else self.dtype
 
 
-def by_order(
-    file_layers: Sequence[FileLayer], layers: Sequence[Layer]
-) -> dict[str, Tensor]:
-    """Tensors by canonical names, from the layers of a file in forward order.
-
-    The i-th layer of a kind in the file is the i-th of that kind in the network.
-    """
-    tensors: dict[str, Tensor] = {}
-    for kind in ("conv", "norm", "linear"):
-        sources = [layer.tensors for layer in file_layers if layer.kind == kind]
-        names = [layer.name for layer in layers if layer.kind == kind]
-        if len(sources) != len(names):
-            raise WeightFileError(
-                f"must fit the network: the file has {len(sources)} {kind} layers, the "
-                f"network {len(names)}: {_OTHER_NETWORK}"
-            )
-        for name, source in zip(names, sources, strict=True):
-            tensors |= {f"{name}.{key}": tensor for key, tensor in source.items()}
-    return tensors
+def some(names: Iterable[str], count: int = 3) -> str:
+    """The first of some names, for a message."""
+    names = list(names)
+    shown = [repr(name if len(name) < 80 else f"{name[:77]}...") for name in names]
+    return ", ".join([*shown[:count], "..."][: len(shown)]) or "no tensors"
 
 
 def load(
-    tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+    tensors: Mapping[str, Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+    what: str = "the file",
 ) -> dict[str, np.ndarray]:
-    """The arrays of a file by the canonical names in `shapes`, in that order, float32.
+    """The arrays of `tensors` by the canonical names in `shapes`, in that order, float32.
 
     Raises WeightFileError as `compare` and `check_finite` do.
     """
-    compare(tensors, shapes, "the file")
+    compare(tensors, shapes, what)
     arrays = {}
     for name in shapes:
-        # A copy: the file's bytes may be read-only, or disappear when it is closed.
-        arrays[name] = np.array(tensors[name].read(), dtype=np.float32, order="C")
+        arrays[name] = tensors[name].array()
         check_finite(name, arrays[name])
     return arrays
 
@@ -117,10 +101,13 @@ def compare(
     `shapes` are the network's. The message calls the tensors `what`, and counts the
     other differences.
     """
+    # The names to show beside one that is missing: those that nothing expects.
+    unknown = [t.name for name, t in tensors.items() if name not in shapes]
+    others = f", which has {some(unknown)}" if unknown else ""
     differences = [
         difference
         for name, shape in shapes.items()
-        if (difference := _difference(name, tuple(shape), tensors.get(name), what))
+        if (difference := _difference(name, tuple(shape), tensors, what, others))
     ]
     differences += [
         (f"{tensor.name!r} is in {what}, but not in the network", _OTHER_NETWORK)
@@ -143,18 +130,39 @@ def check_finite(name: str, array: np.ndarray) -> None:
         )
 
 
-def _difference(name, shape, tensor, what):
+def _difference(name, shape, tensors, what, others):
     """How a tensor differs from the network's, and the remedy; or None."""
+    tensor = tensors.get(name)
+    in_head, remedy = name.startswith("classifier."), _OTHER_NETWORK
     if tensor is None:
-        return f"{name} is missing from {what}", _OTHER_NETWORK
+        if in_head:
+            remedy = OWN_HEAD
+        return f"{name} is missing from {what}{others}", remedy
     names = name if tensor.name == name else f"{name} ({tensor.name!r})"
     if tensor.shape != shape:
-        remedy = _OTHER_NETWORK
-        if name.startswith("classifier.") and tensor.shape[1:] == shape[1:]:
-            remedy = f"use create_model(..., num_classes={tensor.shape[0]})"
+        if in_head and tensor.shape[1:] == shape[1:]:
+            remedy = (
+                f"use create_model(..., num_classes={tensor.shape[0]}), or "
+                f"load_weights(..., classes=[...]) for {shape[0]} of these classes; "
+                f"{OWN_HEAD}"
+            )
+        elif in_head:
+            remedy = OWN_HEAD
+        elif name == "features.conv0.weight" and _but_one(tensor.shape) == _but_one(
+            shape
+        ):
+            remedy = (
+                f"use create_model(..., in_channels={tensor.shape[1]}), or "
+                "load_weights(..., adapt_input=True)"
+            )
         text = f"{names} has shape {tensor.shape} in {what}, the network {shape}"
         return text, remedy
-    if tensor.dtype != "float32":
+    if tensor.dtype not in _FLOATS:
         text = f"{names} has dtype {tensor.dtype} in {what}, the network float32"
         return text, "convert it to float32"
     return None
+
+
+def _but_one(shape):
+    """The shape of a convolution's weight but for its input channels."""
+    return shape[:1] + shape[2:]

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from shared.weight_files import SMALL, random_weights, refusal
+from shared.weights import assert_same
 
 from d2lext.core.densenet import formats
 from d2lext.core.densenet.architecture import Architecture
@@ -47,7 +48,9 @@ def _with_infinity(weights):
             {"num_classes": 7},
             "must fit the network: classifier.weight has shape (10, 15) in {what}, the "
             "network (7, 15) (and 1 more difference): use create_model(..., "
-            "num_classes=10)",
+            "num_classes=10), or load_weights(..., classes=[...]) for 7 of these "
+            "classes; load_weights(..., head=False) takes the features and keeps the "
+            "model's head",
         ),
         (
             None,
@@ -85,9 +88,11 @@ def test_weights_that_do_not_fit(tmp_path, change, options, message):
 
 def test_check():
     weights = random_weights(SMALL)
-    formats.check(weights, SMALL.tensors(), "the weights")
-    weights["classifier.bias"] = weights["classifier.bias"].tolist()
-    with pytest.raises(ValueError, match="classifier.bias has dtype float64"):
+    assert_same(formats.check(weights, SMALL.tensors(), "the weights"), weights)
+    lists = weights | {"classifier.bias": weights["classifier.bias"].tolist()}
+    assert_same(formats.check(lists, SMALL.tensors(), "the weights"), weights)
+    weights["classifier.bias"] = np.arange(10)
+    with pytest.raises(ValueError, match="classifier.bias has dtype int64 in the w"):
         formats.check(weights, SMALL.tensors(), "the weights")
 
 
@@ -97,14 +102,16 @@ def test_files_that_are_something_else(tmp_path):
         formats.read(path, SMALL.layers())
     with pytest.raises(FileNotFoundError):
         formats.read_metadata(path)
-    assert "must be a weight file, it is a folder" in refusal(tmp_path)
+    assert "must be a weight file, got a folder: name a file in it" in refusal(tmp_path)
     path.write_bytes(b"")
-    assert "it is empty: download it again" in refusal(path)
+    assert "Gluon or Flax, got an empty one: download it again" in refusal(path)
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    assert "it begins with b'version https://': download it again" in refusal(path)
+    assert "got one that begins with b'version https://': download it again" in refusal(
+        path
+    )
     path.write_bytes(b'{"ab": [{"b": 1}]}')  # the ninth byte as in safetensors
-    assert "of safetensors, PyTorch, Keras or Gluon" in refusal(path)
+    assert "of safetensors, PyTorch, Keras, Gluon or Flax" in refusal(path)
     buffer = io.BytesIO()
     np.savez(buffer, a=np.zeros(3))
     path.write_bytes(buffer.getvalue())
-    assert "of safetensors, PyTorch, Keras or Gluon" in refusal(path)
+    assert "of safetensors, PyTorch, Keras, Gluon or Flax" in refusal(path)

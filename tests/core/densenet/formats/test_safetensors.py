@@ -44,7 +44,9 @@ def test_write(our_files, tmp_path):
 def test_write_leaves_no_half_file(our_files, tmp_path, monkeypatch):
     path = tmp_path / "weights.safetensors"
     weights = random_weights(SMALL)
-    with pytest.raises(ValueError, match="features.conv0.weight is float64: convert"):
+    with pytest.raises(
+        ValueError, match="got float64 for features.conv0.weight: convert"
+    ):
         formats.write(path, {n: w.astype(float) for n, w in weights.items()}, SMALL)
     assert list(tmp_path.iterdir()) == []
     path.write_bytes(b"before")
@@ -77,8 +79,24 @@ def test_safetensors_of_others(tmp_path):
     assert formats.read_metadata(path) is None
     save_file(weights, path, metadata={"format": "pt"})
     assert formats.read_metadata(path) is None
-    save_file({n: w.astype(np.float64) for n, w in weights.items()}, path)
-    assert "features.conv0.weight has dtype float64 in the file" in refusal(path)
+    for dtype in np.float64, np.float16:
+        saved = {n: w.astype(dtype) for n, w in weights.items()}
+        save_file(saved, path)
+        expected = {n: w.astype(np.float32) for n, w in saved.items()}
+        assert_same(formats.read(path, SMALL.layers()), expected)
+    save_file({n: w.astype(np.int32) for n, w in weights.items()}, path)
+    assert "features.conv0.weight has dtype I32 in the file" in refusal(path)
+
+
+def test_bfloat16(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from safetensors.torch import save_file as save_torch_file
+
+    weights = random_weights(SMALL)
+    halves = {n: torch.from_numpy(w).bfloat16() for n, w in weights.items()}
+    save_torch_file(halves, tmp_path / "halves")
+    expected = {n: half.float().numpy() for n, half in halves.items()}
+    assert_same(formats.read(tmp_path / "halves", SMALL.layers()), expected)
 
 
 def test_metadata_that_is_damaged(tmp_path):

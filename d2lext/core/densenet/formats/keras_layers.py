@@ -1,0 +1,147 @@
+"""What the layers of a Keras model do besides holding weights.
+
+A file with the model's configuration tells all; one with weights alone tells classes or
+names. A layer that would change the logits is an error that names it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.formats.tensors import OWN_HEAD, WeightFileError
+
+# Layers of a DenseNet, and those that change nothing in evaluation.
+_KNOWN = re.compile(
+    "input_layer|conv2d|batch_normalization|dense|activation|re_lu|softmax|"
+    "zero_padding2d|concatenate|max_pooling2d|(global_)?average_pooling2d|flatten|"
+    "(spatial_|gaussian_|alpha_)?dropout(2d)?|gaussian_noise|activity_regularization|"
+    "random_.*|functional|sequential|model"
+)
+_DEFAULT_EPSILON = 1e-3  # of BatchNormalization in Keras
+
+
+@dataclass(frozen=True)
+class KerasLayer:
+    """A layer: its class in snake case, its name, and as far as known its options.
+
+    `stage` is "input" before the first convolution, then "features", then "head".
+    """
+
+    kind: str
+    name: str
+    stage: str = "features"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def from_config(model: dict[str, Any]) -> list[KerasLayer]:
+    """The layers of a model's configuration in order, those of models in it included.
+
+    Empty if the configuration does not list them: that of a subclass of keras.Model.
+    """
+    layers = list(_layers(model))
+    convs = [i for i, layer in enumerate(layers) if layer.kind == "conv2d"]
+    if not convs:
+        return []
+    return [
+        replace(
+            layer,
+            stage="input" if i < convs[0] else "features" if i <= convs[-1] else "head",
+        )
+        for i, layer in enumerate(layers)
+    ]
+
+
+def preprocessing(layers: Sequence[KerasLayer]) -> str | None:
+    """What the model does to images before its first convolution, if anything."""
+    formulas = []
+    for layer in layers:
+        is_known = _KNOWN.fullmatch(layer.kind) and layer.kind != "batch_normalization"
+        in_front = layer.stage == "input" and not is_known
+        if (in_front or _is_in_front(layer)) and not _is_identity(layer):
+            formulas.append(f"{_formula(layer)} (layer {layer.name!r})")
+    return ", then with that as X ".join(formulas) or None
+
+
+def check(layers: Sequence[KerasLayer], network: Sequence[Layer]) -> None:
+    """Raise WeightFileError for a layer that makes the logits differ from the network's.
+
+    Layers of the head count only if the `network` has one.
+    """
+    with_head = any(layer.kind == "linear" for layer in network)
+    stages = ("features", "head") if with_head else ("features",)
+    for layer in layers:
+        if layer.stage not in stages or _is_in_front(layer):
+            continue
+        activation = layer.options.get("activation", "relu")
+        is_other = (layer.kind, layer.stage) == ("activation", "features")
+        is_other = is_other and activation != "relu"
+        if is_other or not _KNOWN.fullmatch(layer.kind):
+            what = f"{layer.name!r} ({activation if is_other else layer.kind})"
+            remedy = "use the weights of another network"
+            raise WeightFileError(
+                f"must have the layers of a DenseNet, got {what}, which changes the "
+                f"logits: {OWN_HEAD if layer.stage == 'head' else remedy}"
+            )
+    kinds = [layer.kind for layer in layers if layer.stage == "features"]
+    names = [layer.name for layer in network]
+    pools = kinds.count("max_pooling2d"), kinds.count("average_pooling2d")
+    expected = names.count("features.norm0"), sum("transition" in n for n in names) // 2
+    if kinds.count("conv2d") and pools != expected:
+        raise WeightFileError(
+            f"must have {expected[0]} MaxPooling2D and {expected[1]} AveragePooling2D "
+            f"among its features, got {pools[0]} and {pools[1]}: use the weights of a "
+            "network like those of keras.applications"
+        )
+
+
+def epsilons(layers: Sequence[KerasLayer]) -> list[float]:
+    """What each normalization adds to the variance, in order."""
+    return [
+        float(layer.options.get("epsilon", _DEFAULT_EPSILON))
+        for layer in layers
+        if layer.kind == "batch_normalization" and layer.stage != "input"
+    ]
+
+
+def _layers(model):
+    options = model["config"]
+    layers = options if isinstance(options, list) else options.get("layers")
+    if layers is None:
+        kind = _snake_case(model["class_name"])
+        yield KerasLayer(kind, str(options.get("name", kind)), options=options)
+    else:
+        for layer in layers:
+            yield from _layers(layer)
+
+
+def _is_in_front(layer):
+    return layer.kind in ("rescaling", "normalization")
+
+
+def _is_identity(layer):
+    scale, offset = (layer.options.get(name) for name in ("scale", "offset"))
+    return layer.kind == "rescaling" and scale == 1 and offset == 0
+
+
+def _formula(layer):
+    """What a layer in front computes, in terms of the image X."""
+    options = layer.options
+    if layer.kind == "rescaling":
+        return (
+            f"{options.get('scale', 'scale')} * X + {options.get('offset', 'offset')}"
+        )
+    if layer.kind == "normalization":
+        mean, variance = (options.get(name) for name in ("mean", "variance"))
+        return (
+            f"(X - {'mean' if mean is None else mean}) / "
+            f"sqrt({'variance' if variance is None else variance})"
+        )
+    return f"{layer.kind}(X)"
+
+
+def _snake_case(name):
+    """A class name as Keras writes it in files: GlobalMaxPooling2D, max_pooling2d."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -1,0 +1,141 @@
+"""Finds a DenseNet's tensors by the names that PyTorch code gives them.
+
+The layers of the features have torchvision's names, whatever precedes them: the path
+through a checkpoint, wrappers such as DataParallel, the attribute of a larger model. The
+classifier may be called anything.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+
+from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.formats.order import OWN_PLACE, by_order, in_places
+from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, some
+
+_STEM = "features.conv0.weight"
+_LAST = r"norm(?:[1-9]|_final)"
+_FEATURE = re.compile(
+    r"(?P<prefix>(?:.*?\.)??)"  # as short as possible
+    r"(?P<layer>conv0|norm0|denseblock\d+\.denselayer\d+\.(?:norm|conv)[12]|"
+    rf"transition\d+\.(?:norm|conv)|{_LAST})"
+    r"\.(?P<key>weight|bias|running_mean|running_var)"
+)
+_OWN = re.compile(rf"(?P<prefix>(?:.*?\.)??)(?P<place>{OWN_PLACE})\.(?P<key>\w+)")
+# Parts of names that wrappers add anywhere: DataParallel, torch.compile, sharding,
+# checkpointing, a pickled module, MONAI's layers.
+_WRAPPER = re.compile(
+    r"(?:^|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|"
+    r"_modules|_parameters|_buffers|layers)\."
+)
+_NO_WEIGHTS = ("num_batches_tracked", "_extra_state")
+# Where a file has several networks, the one that was trained comes before averages of it.
+_PREFERRED = ("", "state_dict", "model_state_dict", "model", "net", "network", "params")
+_REMEDY = "rename its tensors as those of get_weights(model), and use set_weights"
+
+
+def by_name(tensors: Iterable[Tensor], layers: Sequence[Layer]) -> dict[str, Tensor]:
+    """Tensors by canonical names, from torchvision's names or those of our models.
+
+    Counters are dropped, and names in checkpoints of 2017 (`norm.1.weight`) become
+    today's (`norm1.weight`). Where `layers` has no classifier, neither has the result.
+    """
+    features: dict[str, dict[str, Tensor]] = {}  # by what precedes their names
+    own: dict[str, dict[tuple[str, str], Tensor]] = {}
+    rest: dict[str, Tensor] = {}
+    for tensor in tensors:
+        name = _WRAPPER.sub("", tensor.name)
+        name = re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
+        if not tensor.shape or name.endswith(_NO_WEIGHTS):
+            continue
+        if feature := _FEATURE.fullmatch(name):
+            _add(features, feature, tensor)
+        elif ours := _OWN.fullmatch(name):
+            network = own.setdefault(ours["prefix"], {})
+            network[ours["place"], ours["key"]] = tensor
+        else:
+            rest[name] = tensor
+    whole = [prefix for prefix, group in features.items() if _STEM in group]
+    if own and not whole:
+        return by_order(in_places(own[one(list(own))]), layers)
+    if not features:
+        raise WeightFileError(
+            f"must have the layers of a DenseNet, such as {_STEM!r}, got "
+            f"{some(tensor.name for tensor in rest.values())}: {_REMEDY}"
+        )
+    prefix = one(whole or list(features))
+    # A small head, such as `net.0`, looks like a model of ours.
+    for start, network in own.items():
+        rest |= {f"{start}{place}.{key}": t for (place, key), t in network.items()}
+    return features[prefix] | _head(rest, prefix, layers)
+
+
+def one(prefixes: Sequence[str]) -> str:
+    """The network to read where a file has several, which a warning says.
+
+    `prefixes` are what precedes the names of each. Raises WeightFileError unless one is
+    known to be what was trained.
+    """
+    if len(prefixes) == 1:
+        return prefixes[0]
+    paths = [prefix.split(".")[:-1] for prefix in prefixes]
+    common = _common(*paths)
+    rank = {
+        prefix: _PREFERRED.index(name) if name in _PREFERRED else len(_PREFERRED)
+        for prefix, path in zip(prefixes, paths, strict=True)
+        for name in [path[common] if len(path) > common else ""]
+    }
+    first, second, *_ = sorted(prefixes, key=rank.__getitem__)
+    names = " and ".join(repr(prefix.rstrip(".")) for prefix in prefixes)
+    if rank[first] == rank[second]:
+        raise WeightFileError(
+            f"must hold the weights of one network, got those of {len(prefixes)}, "
+            f"{names}: save the tensors of one in a file of their own"
+        )
+    warnings.warn(
+        f"the file holds the weights of {len(prefixes)} networks, {names}: took "
+        f"{first.rstrip('.')!r}; save another one in a file of its own to load it",
+        stacklevel=2,
+    )
+    return first
+
+
+def _add(features, match, tensor):
+    """Add a tensor of the features to those with the same prefix."""
+    prefix, layer, key = match.groups()
+    prefix = re.sub(r"(^|\.)features\.$", r"\1", prefix)
+    if re.fullmatch(_LAST, layer):
+        layer = "norm5"  # torchvision's name for it, however many blocks there are
+    group, name = features.setdefault(prefix, {}), f"features.{layer}.{key}"
+    if name in group:
+        raise WeightFileError(
+            f"must have {name} once, got {group[name].name!r} and {tensor.name!r}: save "
+            "it again with one of them"
+        )
+    group[name] = tensor
+
+
+def _head(rest, prefix, layers):
+    """The classifier among the tensors that are no features, and what is beside it."""
+    depth = {name: _common(name.split("."), prefix.split(".")) for name in rest}
+    inside = rf"{re.escape(prefix)}features\.|.*\b(denseblock|denselayer|transition)\d"
+    near = {
+        name: tensor
+        for name, tensor in rest.items()
+        if depth[name] == max(depth.values()) or re.match(inside, name)
+    }
+    if not any(layer.kind == "linear" for layer in layers):
+        return {name: t for name, t in near.items() if re.match(inside, name)}
+    parents = {name.rpartition(".")[0] for name in near}
+    named = {parent for parent in parents if parent == f"{prefix}classifier"}
+    for parent in named or (parents if len(parents) == 1 else ()):
+        for key in "weight", "bias":
+            if f"{parent}.{key}" in near:
+                near[f"classifier.{key}"] = near.pop(f"{parent}.{key}")
+    return near
+
+
+def _common(*paths):
+    """How many parts paths share at their beginning."""
+    return len(os.path.commonprefix(paths))  # of any sequences
