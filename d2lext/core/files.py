@@ -32,7 +32,7 @@ def named(path: Any, what: str = "path") -> Path:
     text = os.path.expanduser(text)
     if os.path.isdir(text):
         raise ValueError(
-            f"{what} must be a file, but {text} is a folder: name a file in it"
+            f"{what} must be a file, got {text}, but it is a folder: name a file in it"
         )
     return Path(text)
 

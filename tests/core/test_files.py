@@ -87,7 +87,11 @@ def test_a_path_as_people_write_it(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("path", "error", "rule"),
     [
-        ("~", ValueError, "be a file, but {home} is a folder: name a file in it"),
+        (
+            "~",
+            ValueError,
+            "be a file, got {home}, but it is a folder: name a file in it",
+        ),
         (
             "https://a.org/b.pth",
             ValueError,

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.usefixtures("whole_runs")
         ({"seed": -1}, "seed must be an integer .*, got -1"),
         ({"compile": "yes"}, "compile must be None, True or False, got 'yes'"),
         ({"deterministic": "warn"}, "deterministic must be .*, got 'warn'"),
-        ({"checkpoint": "/"}, "checkpoint must be a file, but / is a folder: name a"),
+        ({"checkpoint": "/"}, "checkpoint must be a file, got /, but it is a folder"),
         (
             {"checkpoint": "s3://a/b"},
             "checkpoint must be .* this machine, got .*s3://a/b",
