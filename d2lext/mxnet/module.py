@@ -22,7 +22,9 @@ class Module(core.Module, nn.Block):
     """Base of models: a network `net`, a loss and an optimiser.
 
     It is a Block, whose `forward` may be any Python. What Gluon offers for HybridBlocks
-    alone works as well if `forward` calls nothing else: `hybridize`, `export`.
+    alone works as well if `forward` calls nothing else: `hybridize`, `export`. Hooks on
+    operations see those of compiled blocks: not dense blocks with `memory_efficient`.
+    `save_parameters` writes the weights; `collect_params().save` takes no NumPy arrays.
     """
 
     def __getstate__(self):

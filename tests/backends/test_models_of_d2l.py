@@ -166,6 +166,37 @@ def test_a_model_of_another_kind_is_refused(d2l):
         d2l.Trainer(max_epochs=1).fit(Net(), Data(d2l))
 
 
+@in_backends("torch")
+def test_a_model_of_d2l_imported_before_ours(d2l):
+    """Its classes are d2l's own, and their `plot` would draw tensors."""
+    from torch import nn, optim
+
+    class Theirs(nn.Module):
+        plot_train_per_epoch = 2
+
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(12, 10)
+
+        def training_step(self, batch):
+            loss = nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+            self.plot("loss", loss, train=True)
+            return loss
+
+        def validation_step(self, batch):
+            loss = nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+            self.plot("loss", loss, train=False)
+
+        def configure_optimizers(self):
+            return optim.SGD(self.parameters(), lr=0.1)
+
+    model, trainer = Theirs(), d2l.Trainer(max_epochs=2)
+    trainer.fit(model, Data(d2l, (12,)))
+    points = model.board.data["val_loss"]
+    assert [type(point.y) for point in points] == [float] * 2
+    assert points[-1] == (2, trainer.history[1]["val_loss"])
+
+
 @in_backends("jax")
 def test_a_network_that_d2l_left_out_is_named(d2l):
     model = d2l.RNNLM(d2l.RNN(4), vocab_size=5)
