@@ -32,9 +32,10 @@ class Module(core.Module, KerasModel):
         return super().__call__(X, *args, **kwargs)
 
     def __setattr__(self, name, value):
-        # Keras trains only its own; d2l's models from scratch make TensorFlow's.
-        if isinstance(value, tf.Variable) and value.trainable:
-            value = keras.Variable(value, dtype=value.dtype.name)
+        # Keras trains and saves only its own; d2l's models from scratch make TensorFlow's.
+        if isinstance(value, tf.Variable):
+            options = {"dtype": value.dtype.name, "trainable": value.trainable}
+            value = keras.Variable(value, **options)
         super().__setattr__(name, value)
 
     @property

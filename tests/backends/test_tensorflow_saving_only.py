@@ -44,6 +44,18 @@ class Widened(d2l.DenseNet):
         super().__init__(8, 4, arch=tuple(2 * n for n in arch))
 
 
+class Scratch(d2l.Module):
+    """With variables of TensorFlow: one that is trained, and a mean to keep."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = tf.Variable(normal((3, 2)))
+        self.mean = tf.Variable(normal((2,)), trainable=False)
+
+    def forward(self, X):
+        return tf.matmul(X, self.w) - self.mean
+
+
 MODELS = {
     "create_model": lambda: (
         d2l.create_model("densenet_d2l", arch=(1,), growth_rate=4, num_channels=8),
@@ -61,6 +73,7 @@ MODELS = {
         ),
         normal((2, 3)),
     ),
+    "Scratch": lambda: (Scratch(), normal((2, 3))),
     "Widened": lambda: (Widened((1,)), normal((2, 28, 28, 1))),
     "Regression": lambda: (framework.Regression(), normal((2, 3)), normal((2, 1))),
     "tokens": lambda: (framework.Linear(layers.Embedding(5, 4)), tf.constant([[1, 4]])),

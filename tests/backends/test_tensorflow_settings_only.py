@@ -51,7 +51,7 @@ def fit(model, **options):
 
 
 @functools.cache
-def trained(change, when):
+def trained(change, when, precision):
     """The variables after a training; the settings change before `when`."""
     with contextlib.ExitStack() as stack:
         if when == "model":
@@ -59,17 +59,22 @@ def trained(change, when):
         model = d2l.DenseNetBC((1,), 4, 8, momentum=0.9, weight_decay=0.01, lr=0.03)
         if when == "fit":
             stack.enter_context(settings(change))
-        fit(model, precision="fp32", compile=False)
+        fit(model, precision=precision, compile=False)
     assert {layer.compute_dtype for layer in flatten(model)} == {"float32"}
     return [v.numpy() for v in (*model.variables, *model.trainer.optim.variables)]
 
 
 @pytest.mark.parametrize(
-    ("change", "when"),
-    [*((change, "model") for change in CHANGES), ("floatx", "fit")],
+    ("change", "when", "precision"),
+    [
+        *((change, "model", "fp32") for change in CHANGES),
+        ("floatx", "fit", "fp32"),
+        ("mixed_float16", "model", "bf16"),
+    ],
 )
-def test_training(change, when):
-    for expected, found in zip(trained(None, ""), trained(change, when), strict=True):
+def test_training(change, when, precision):
+    variables = trained(None, "", precision), trained(change, when, precision)
+    for expected, found in zip(*variables, strict=True):
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
 
