@@ -17,7 +17,8 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
-from d2lext.jax import batchnorm, device
+from d2lext.jax import device
+from d2lext.jax.batchnorm import values_per_channel
 from d2lext.jax.speed.programs import faster
 
 _OF_FLAX = ("name", "parent")
@@ -36,7 +37,6 @@ class Trainer(trainer.Trainer):
     distributions = FRAMEWORKS["jax"].modules
     devices = device
     layers = (nn.Module,)
-    numpy = staticmethod(np.asarray)
     _key = None
 
     def fastest(self):
@@ -111,6 +111,10 @@ class Trainer(trainer.Trainer):
         """Validate in evaluation mode, without gradients."""
         return self._run_eval_step(self.state.replace(apply_fn=None), batch)
 
+    def numpy(self, tensor):
+        """A tensor of a batch as a NumPy array."""
+        return np.asarray(tensor)
+
     def output_shape(self, batch):
         """The shape of the model's output for a batch on the device."""
         apply = self.model.evaluating().apply
@@ -118,7 +122,7 @@ class Trainer(trainer.Trainer):
 
     def values_per_channel(self, batch):
         """How many values each batch normalization averages in training on a batch."""
-        return batchnorm.values_per_channel(self.model, batch[:-1])
+        return values_per_channel(self.model, batch[:-1])
 
     def weights_are_finite(self):
         """Whether no number that training changes is NaN or infinite; waits for them."""

@@ -10,7 +10,8 @@ from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.mxnet import batchnorm, device, functions
+from d2lext.mxnet import device
+from d2lext.mxnet.batchnorm import values_per_channel
 from d2lext.mxnet.speed import graphs
 
 
@@ -20,7 +21,6 @@ class Trainer(trainer.Trainer):
     distributions = FRAMEWORKS["mxnet"].modules
     devices = device
     layers = (gluon.Block,)
-    numpy = staticmethod(functions.numpy)
 
     def fastest(self):
         """bf16 if the CPU multiplies it, compiled; ValueError if bf16 is impossible.
@@ -87,13 +87,17 @@ class Trainer(trainer.Trainer):
         self.model.validation_step(batch)
         return _checked(self.take_logged(), batch[:-1])
 
+    def numpy(self, tensor):
+        """A tensor of a batch as a NumPy array."""
+        return tensor.asnumpy()
+
     def output_shape(self, batch):
         """The shape of the model's output for a batch on the device."""
         return self.model(*batch[:-1]).shape
 
     def values_per_channel(self, batch):
         """How many values each batch normalization averages in training on a batch."""
-        values = batchnorm.values_per_channel(self.model, batch[:-1])
+        values = values_per_channel(self.model, batch[:-1])
         self._hybridize()  # again: compiled blocks do not call those within
         return values
 

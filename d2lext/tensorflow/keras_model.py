@@ -106,7 +106,9 @@ class KerasModel(keras.Model, metaclass=_Made):
         return export(input_signature=input_signature)
 
     def _zeros(self, shape, dtype):
-        return tf.zeros([self.min_image_size if n is None else n for n in shape], dtype)
+        return tf.zeros(
+            [max(1, self.min_image_size) if n is None else n for n in shape], dtype
+        )
 
 
 def _described(inputs):

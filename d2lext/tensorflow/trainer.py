@@ -15,7 +15,8 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.tensorflow import batchnorm, device, settings
+from d2lext.tensorflow import device, settings
+from d2lext.tensorflow.batchnorm import values_per_channel
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 from d2lext.tensorflow.speed import normalization, precision
 
@@ -31,7 +32,6 @@ class Trainer(trainer.Trainer):
         keras.initializers.Initializer,
         keras.optimizers.Optimizer,
     )
-    numpy = staticmethod(np.asarray)
 
     def find_device(self):
         """The first of `gpus`, else that of an enclosing `with device:`, else the CPU."""
@@ -78,6 +78,10 @@ class Trainer(trainer.Trainer):
         with self.device:
             return self._run(self._eval, batch)
 
+    def numpy(self, tensor):
+        """A tensor of a batch as a NumPy array."""
+        return np.asarray(tensor)
+
     def output_shape(self, batch):
         """The shape of the model's output for a batch on the device."""
         with self.device:
@@ -86,7 +90,7 @@ class Trainer(trainer.Trainer):
     def values_per_channel(self, batch):
         """How many values each batch normalization averages in training on a batch."""
         with self.device:
-            return batchnorm.values_per_channel(self.model, batch[:-1])
+            return values_per_channel(self.model, batch[:-1])
 
     def weights_are_finite(self):
         """Whether no number that training changes is NaN or infinite; waits for them."""

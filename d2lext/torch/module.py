@@ -61,7 +61,8 @@ class Classifier(core.Classifier, Module):
     def loss(self, Y_hat, Y, averaged=True):
         """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,).
 
-        It is NaN if a label is not one of the classes, nor is -100 ignored.
+        It is NaN if a label is not one of the classes; -100 is not ignored. To leave out
+        examples, select from their losses, which are those that are not `averaged`.
         """
         core.check_labels(Y_hat.shape, Y.shape)
         Y_hat, Y = Y_hat.reshape(-1, Y_hat.shape[-1]), Y.reshape(-1)

@@ -17,7 +17,8 @@ from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.torch import batchnorm, device, functions
+from d2lext.torch import device
+from d2lext.torch.batchnorm import values_per_channel
 from d2lext.torch.module import Module
 from d2lext.torch.speed import layout
 
@@ -28,7 +29,6 @@ class Trainer(trainer.Trainer):
     distributions = FRAMEWORKS["torch"].modules
     devices = device
     layers = (nn.Module,)
-    numpy = staticmethod(functions.numpy)
 
     def fastest(self):
         """bf16 if the hardware multiplies it, not compiled.
@@ -110,6 +110,10 @@ class Trainer(trainer.Trainer):
             self.model.validation_step(batch)
         return _checked(self.take_logged(), batch[:-1])
 
+    def numpy(self, tensor):
+        """A tensor of a batch as a NumPy array."""
+        return tensor.detach().cpu().numpy()
+
     def output_shape(self, batch):
         """The shape of the model's output for a batch on the device."""
         self.model.eval()
@@ -118,7 +122,7 @@ class Trainer(trainer.Trainer):
 
     def values_per_channel(self, batch):
         """How many values each batch normalization averages in training on a batch."""
-        return batchnorm.values_per_channel(self.model, batch[:-1])
+        return values_per_channel(self.model, batch[:-1])
 
     def weights_are_finite(self):
         """Whether no number that training changes is NaN or infinite; waits for them."""
@@ -201,6 +205,6 @@ def _checked(logged, inputs):
 def _is_finite(X):
     """Whether all numbers in X are finite, as a scalar on its device."""
     if not X.is_floating_point() or not X.numel():
-        return torch.tensor(True, device=X.device)
+        return X.new_ones((), dtype=torch.bool)
     # `isfinite` of all numbers would fill three arrays as large as X.
     return torch.stack(X.aminmax()).isfinite().all()

@@ -61,7 +61,8 @@ class Trainer(trainer.Trainer):
     def fastest(self):
         return "fp32", False
 
-    numpy = staticmethod(np.asarray)
+    def numpy(self, tensor):
+        return tensor
 
     def output_shape(self, batch):
         return (len(batch[-1]),)

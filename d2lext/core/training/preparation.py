@@ -60,7 +60,9 @@ class Preparation(Steps, HyperParameters):
         check_seed(self.seed)
         check_choice(("auto", "bf16", "fp32"), precision=self.precision)
         check_choice((None, True, False), compile=self.compile)
-        check_choice((True, False), deterministic=self.deterministic)
+        check_choice(
+            (True, False), deterministic=self.deterministic, resume=self.resume
+        )
         self.history = []
         self.gpus = self.find_gpus(self.num_gpus)
         fastest = self.fastest()

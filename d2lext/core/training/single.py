@@ -22,7 +22,8 @@ class Single:
         """Raise ValueError if the training set has such a batch, as far as is known."""
         trainer = self.trainer
         most = epochs.most_batches(train=True)
-        if isinstance(trainer.train_dataloader, list | tuple):
+        # Reading what is only like a list may have effects.
+        if type(trainer.train_dataloader) in (list, tuple):
             batches = itertools.islice(trainer.train_dataloader, most)
             for number, batch in enumerate(batches, 1):
                 self._check(batch, number)

@@ -1,7 +1,7 @@
 """What a framework adds to the loop: its devices, its two steps, its state."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ class Steps:
     distributions: tuple[str, ...] = ()  # whose versions a result depends on
     devices: Any  # the backend's module of devices: cpu, gpu, num_gpus
     layers: tuple[type, ...] = ()  # the framework's base classes of layers
-    numpy: Callable[[Any], np.ndarray]  # the backend's: a tensor as a NumPy array
     seed: int
     gpus: list  # the GPUs to train on; the CPU if empty
     model: Any
@@ -78,6 +77,10 @@ class Steps:
 
         A loss is NaN if an input is NaN or infinite: ReLU may have turned it into 0.
         """
+        raise NotImplementedError
+
+    def numpy(self, tensor: Any) -> np.ndarray:
+        """A tensor of a batch as a NumPy array."""
         raise NotImplementedError
 
     def output_shape(self, batch: Any) -> Sequence[int]:

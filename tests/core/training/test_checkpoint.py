@@ -374,11 +374,10 @@ def test_weights_that_are_no_numbers_are_not_saved_whatever_the_loss(path, press
                     ctrl_c()
             return {"train_loss": 1.0}
 
-    with (
-        np.errstate(invalid="ignore"),
-        pytest.raises(FloatingPointError, match="the weights must stay finite"),
-    ):
+    stops = (FloatingPointError, KeyboardInterrupt)
+    with np.errstate(invalid="ignore"), pytest.raises(stops, match="finite") as caught:
         Hidden(3, checkpoint=path).fit(Model(), Data())
+    assert caught.type is FloatingPointError
     record, saved = checkpoint.load(path)
     assert record["epoch"] == 1
     assert np.isfinite(saved["model/w"]).all()
