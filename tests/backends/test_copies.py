@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from shared import frameworks
 from shared.random_images import Data, images
+from shared.selected import in_backends
 
 # Keras' own, when it saves a variable.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -67,6 +68,27 @@ def test_a_copy_predicts_and_learns(d2l, framework, fit, make, copied):
     assert not np.allclose(predict(again), expected)
     assert np.array_equal(predict(model), expected)
     fit(copied(again))
+
+
+@in_backends("torch", "mxnet")  # elsewhere they are the framework's own variables
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_a_copy_of_plain_arrays_learns(d2l, framework, copied):
+    class Points(d2l.DataModule):
+        def get_dataloader(self, train):
+            X = np.arange(12, dtype=np.float32).reshape(4, 3) / 12
+            return [(d2l.tensor(X), d2l.tensor(X.sum(1) + 1))]
+
+    def arrays(model):
+        found = [model.w, *model.biases, model.mean]
+        return [np.array(d2l.numpy(array)) for array in found]
+
+    model = framework.Scratch()
+    d2l.Trainer(2).fit(model, Points())
+    again, before = copied(model), arrays(model)
+    assert all(map(np.array_equal, arrays(again), before))
+    d2l.Trainer(2).fit(again, Points())
+    assert not any(map(np.array_equal, arrays(again), before))
+    assert all(map(np.array_equal, arrays(model), before))
 
 
 def test_a_pickle_has_the_weights_alone(d2l, framework, fit):
