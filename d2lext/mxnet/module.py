@@ -13,6 +13,7 @@ from d2lext.core import module as core
 from d2lext.core.densenet import initializers
 from d2lext.core.densenet.weights import not_built
 from d2lext.core.hyperparameters import HyperParameters
+from d2lext.core.training.held import held
 from d2lext.mxnet.speed import graphs
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "SGD"]
@@ -34,15 +35,18 @@ class Module(core.Module, nn.Block):
         for param in self.collect_params().values():
             param._var = None
             param._set_trainer(None)
-        return super().__getstate__()
+        trained = [n for n, a in held_arrays(self).items() if a.grad is not None]
+        return {**super().__getstate__(), "_trained": trained}
 
     def __setstate__(self, state):
         vars(self).update(state)
+        # A copied array has no gradient any more.
         for param in self.collect_params().values():
-            if param._grad is not None:  # a copy's arrays have lost them
+            if param._grad is not None:
                 param._init_grad()
-        for array in self.get_scratch_params():
-            array.attach_grad()
+        arrays = held_arrays(self)
+        for name in vars(self).pop("_trained"):
+            arrays[name].attach_grad()
         graphs.compile_faster_again(self)
 
     def forward(self, X):
@@ -202,6 +206,17 @@ def init_he(block):
     """Like `init_cnn`, but with He's normal distribution for convolutions."""
     is_conv = isinstance(block, nn.Conv2D)
     block.params.initialize(_He() if is_conv else _Xavier(), force_reinit=True)
+
+
+def held_arrays(model, *others):
+    """Arrays that a model's blocks, or `others`, hold by themselves, not as parameters.
+
+    Each has the name of its first place: the number of the block, then the attribute.
+    """
+    owners = []
+    model.apply(owners.append)
+    pairs = ((str(i), owner) for i, owner in enumerate([*owners, *others]))
+    return held(pairs, np.ndarray)
 
 
 def num_params(model):

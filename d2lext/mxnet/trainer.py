@@ -9,9 +9,9 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
-from d2lext.core.training.held import held
 from d2lext.mxnet import device
 from d2lext.mxnet.batchnorm import values_per_channel
+from d2lext.mxnet.module import held_arrays
 from d2lext.mxnet.speed import graphs
 
 
@@ -180,12 +180,7 @@ class Trainer(trainer.Trainer):
         params = self.model.collect_params().values()
         # By number: Gluon's names keep counting in a process's second model.
         tensors = {f"model/{i}": p.data(self.device) for i, p in enumerate(params)}
-        blocks = []
-        self.model.apply(blocks.append)
-        owners = [(str(i), block) for i, block in enumerate(blocks)]
-        for name, array in held(
-            [*owners, ("optimizer", self.optim)], np.ndarray
-        ).items():
+        for name, array in held_arrays(self.model, self.optim).items():
             kind = "kept" if array.grad is None else "model"
             tensors[f"{kind}/{name}"] = array
         return tensors

@@ -15,7 +15,7 @@ from shared.checkpoints import (
     measured,
     same_state,
 )
-from shared.frameworks import tensor
+from shared.frameworks import native, tensor
 from shared.processes import python
 from shared.random_images import Data
 from shared.selected import in_backends
@@ -163,62 +163,56 @@ def test_killed_processes(capsys, backend, whole, tmp_path):
     assert_same_training(trainer, whole("fp32"))
 
 
-# What a checkpoint knows.
+# What a checkpoint knows. Linear models: compiling them takes little time.
 
 
-def test_another_label(backend, tmp_path):
-    path = tmp_path / "one.npz"
-    fitted(backend, checkpoint=path, max_epochs=1)
-    with pytest.raises(ValueError, match=r"other data than now \(.*train_dataloader"):
-        fitted(backend, checkpoint=path, max_epochs=1, last_label=4)
+def test_data_that_differ_in_one_number(backend, d2l, framework, tmp_path):
+    """They are tensors of the framework, whose repr abridges."""
 
-
-def test_tensors_that_differ_in_one_number(backend, d2l, framework, tmp_path):
-    """They are the framework's own; 20,000 numbers, whose repr abridges."""
-
-    def fit(changed):
+    def fit(X, y):
         data = Data(d2l, shape=(1, 25, 25))
-        X = np.zeros((32, 1, 25, 25), np.float32)
-        X[16, 0, 10, 10] = changed
-        data.X = tensor(d2l, X)
+        data.X, data.y = (tensor(d2l, array) for array in (X, y))
         path = tmp_path / "one.npz"
         d2l.Trainer(1, precision="fp32", checkpoint=path).fit(framework.Linear(), data)
 
-    fit(0)
-    fit(0)
-    with pytest.raises(
-        ValueError, match=r"other data than now \(X, train_dataloader\)"
-    ):
-        fit(1)
+    X, y = np.zeros((32, 1, 25, 25), np.float32), np.arange(32) % 10
+    changed_X, changed_y = X.copy(), y.copy()
+    changed_X[16, 0, 10, 10] = changed_y[16] = 1
+    fit(X, y)
+    fit(X, y)
+    for name, data in {"X": (changed_X, y), "y": (X, changed_y)}.items():
+        held = ", ".join(sorted([name, "train_dataloader"]))
+        with pytest.raises(ValueError, match=rf"other data than now \({held}\)"):
+            fit(*data)
 
 
-def test_a_model_of_another_seed(backend, d2l, tmp_path):
-    path = tmp_path / "one.npz"
+def test_a_model_of_another_seed(backend, d2l, framework, tmp_path):
+    run = functools.partial(fitted, backend, checkpoint=tmp_path / "one.npz")
 
     def network(seed):
-        sizes = {"arch": (1,), "growth_rate": 4, "num_channels": 8}
-        return lambda **_: d2l.create_model(
-            "densenet_bc_100_12", seed=seed, num_classes=10, in_channels=1, **sizes
-        )
+        def make(**_):
+            framework.seed(seed)
+            model = framework.Linear()
+            model.layer_summary(native(d2l, (1, 1, 8, 8)))
+            return model
 
-    fitted(backend, network(5), checkpoint=path, max_epochs=1)
+        return make
+
+    whole = run(network(5))
     with pytest.raises(ValueError, match="got other initial weights than now"):
-        fitted(backend, network(6), checkpoint=path)
-    trainer = fitted(backend, network(5), checkpoint=path, max_epochs=2)
-    assert len(trainer.history) == 2
+        run(network(6))
+    assert_same_training(run(network(5)), whole)
+    assert_same_training(run(network(6), resume=True), whole)
 
 
-def test_the_same_model_again(backend, d2l, tmp_path):
+def test_the_same_model_again(backend, framework, tmp_path):
     """In a notebook, after Ctrl-C and after an error, the cell is run once more."""
-    path, models = tmp_path / "one.npz", []
-
-    def network(**options):
-        models[:] = models or [d2l.DenseNetBC(**options)]
-        return models[0]
-
-    run = functools.partial(fitted, backend, network, checkpoint=path)
+    model = framework.Linear(dropout=0.2)
+    path = tmp_path / "one.npz"
+    run = functools.partial(fitted, backend, lambda **_: model, checkpoint=path)
     with pytest.raises(KeyboardInterrupt):
         run(before_step=at(4, ctrl_c))
     with pytest.raises(CrashError):
         run(before_step=at(5, crash))
-    assert_same_training(run(), fitted(backend))
+    whole = fitted(backend, lambda **_: framework.Linear(dropout=0.2))
+    assert_same_training(run(), whole)

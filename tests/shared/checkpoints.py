@@ -63,9 +63,7 @@ def assert_same_training(a, b):
     assert (a.train_batch_idx, a.val_batch_idx) == (b.train_batch_idx, b.val_batch_idx)
 
 
-def fitted(
-    backend, network=None, before_step=None, before_val=None, last_label=3, **options
-):
+def fitted(backend, network=None, before_step=None, before_val=None, **options):
     """A trainer after 3 epochs of 3 steps, each with 2 batches to validate on.
 
     `before_step` is called with the number of each step, `before_val` likewise.
@@ -75,7 +73,6 @@ def fitted(
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(40, 8, 8), dtype=np.uint8)
     labels = rng.integers(10, size=40)
-    labels[23] = last_label  # of those to train on
 
     class Images(package.DataModule):
         def get_dataloader(self, train):

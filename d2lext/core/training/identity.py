@@ -22,7 +22,7 @@ def of(trainer: Any, arrays: Arrays) -> Identity:
     return {
         "options": _options(trainer),
         "data": _data(trainer),
-        # A GPU may round differently.
+        # Only compared on the same device: another one may round differently.
         "first batch": [trainer.device_name(), _batch(trainer, trainer.sample)],
         "network": {n: str(a.shape) for n, a in _model(arrays).items()},
         "weights": of_weights(arrays),
@@ -60,7 +60,10 @@ def check(path: Path, saved: Any, arrays: Arrays, trainer: Any, now: Identity) -
         raise _error(path, "network", got, "them")
     if not _may_continue(trainer, saved, arrays, now):
         got = "other initial weights than now"
-        more = " (or resume from it whatever they are, with Trainer(resume=True))"
+        more = (
+            " by a seed before the model is made, resume whatever they are with "
+            "Trainer(resume=True)"
+        )
         raise _error(path, "training", got, "them", more)
 
 

@@ -31,17 +31,17 @@ class Trainer(Preparation):
 
     `checkpoint` is a file to which the training is saved after each epoch and on
     Ctrl-C; if it already exists, `fit` resumes from it. It holds all that trains: what the
-    framework counts as parameters and buffers, tensors that a model keeps otherwise, the
-    optimiser. After Ctrl-C within an epoch, a loader that does its own shuffling gives
-    different batches. With `deterministic`, equal runs give equal bits on the same machine
-    with the same number of threads.
+    framework counts as parameters and buffers, other arrays of the model, the optimiser.
+    After Ctrl-C within an epoch, a loader that does its own shuffling gives different
+    batches. With `deterministic`, equal runs give equal bits on the same machine with the
+    same number of threads.
 
-    Only the same training resumes; anything else is a ValueError that says what differs.
-    It has the same options, every array and list that the data module and its loaders
-    hold, the first batch (unless the loader makes another one each time; of what it makes
-    later nothing is known), and a model that begins with the same weights or was left by
-    that training in this process. With `resume`, weights may differ: random ones, which
-    are others in each process, give way to those of the checkpoint.
+    Only the same training resumes; otherwise a ValueError says what differs: an option,
+    the data or the initial weights. Of the data we compare each array and list in the
+    data module and its loaders, and the first training batch, unless the loader makes
+    another one each time; what it makes after that is not compared. A model that this
+    training left in this process may go on. With `resume`, so may one that begins with
+    other weights, such as random ones of another process: the checkpoint's replace them.
     """
 
     def fit(self, model: Any, data: Any) -> None:
