@@ -23,14 +23,15 @@ _OPTIONS = {  # of load_weights, with which a file fits a network that differs
 class Weights:
     """A backend's public functions on weights.
 
-    The backend provides three functions: `match(model)` gives the architecture of a built
-    DenseNet, `read(model)` a copy of its weights by canonical name, and
-    `write(model, weights)` sets weights that fit.
+    The backend provides three functions: `match(model, head)` gives the architecture of a
+    built DenseNet, whose head may be another one unless `head`; `read(model)` gives a copy
+    of its weights by canonical name, and `write(model, weights)` sets weights that fit,
+    all or those of the features.
     """
 
     def __init__(
         self,
-        match: Callable[[Any], Architecture],
+        match: Callable[[Any, bool], Architecture],
         read: Callable[[Any], Arrays],
         write: Callable[[Any, Arrays], None],
     ) -> None:
@@ -42,7 +43,7 @@ class Weights:
         Raises TypeError for other models, and ValueError for one that is not built or
         whose layers are not those that its hyperparameters describe.
         """
-        return self._match(model)
+        return self._match(model, True)
 
     def get_weights(self, model: Any) -> Arrays:
         """A copy of the weights by canonical name, NumPy arrays in canonical layout."""
@@ -54,11 +55,12 @@ class Weights:
         Arrays of other floating-point types become float32. Raises ValueError, and
         changes nothing, unless they fit exactly.
         """
-        self._write(model, _check(weights, self._match(model)))
+        architecture = self._match(model, True)
+        self._write(model, _check(weights, architecture))
 
     def save_weights(self, model: Any, path: str | os.PathLike) -> None:
         """Write the weights to `path`, as safetensors that every backend can load."""
-        architecture = self._match(model)
+        architecture = self._match(model, True)
         formats.write(path, _check(self._read(model), architecture), architecture)
 
     def load_weights(
@@ -79,44 +81,57 @@ class Weights:
         about a file with several networks. Raises ValueError, and changes nothing, unless
         all tensors fit.
 
-        With `head=False` the features are loaded and the model's classifier stays; with
+        With `head=False` the features are loaded, and the model keeps its own head, which
+        may be any layers that a subclass's `head` returns (save such a model as its
+        framework does); with
         `classes`, numbers of the file's classes, the model gets those in that order.
         With `adapt_input` the first convolution is summed for one channel, or repeated
         and scaled for more (as in timm); a Rescaling or Normalization layer in front of
         Keras' network, an error otherwise, is then left to you.
         """
-        architecture = self._match(model)
+        architecture = self._match(model, head)
         if classes is not None:
             _check_classes(classes, architecture.num_classes, head)
-        layers = [x for x in architecture.layers() if head or x.kind != "linear"]
+        layers = architecture.layers(head)
         differing = {
             "num_classes": head and classes is None,
             "in_channels": not adapt_input,
         }
         _check_options(path, architecture, differing)
         weights = formats.read(path, layers, adapt_input=adapt_input, classes=classes)
-        self._write(model, _check(self._read(model) | weights, architecture))
+        self._write(model, weights)
 
 
-def match(model: Any, layers: Sequence[tuple[str, tuple[int, ...]]]) -> Architecture:
+def has_head(weights: Arrays) -> bool:
+    """Whether the weights are those of the classifier, too."""
+    return "classifier.weight" in weights
+
+
+def match(
+    model: Any, layers: Sequence[tuple[str, tuple[int, ...]]], head: bool
+) -> Architecture:
     """The architecture of `model`, whose layers have these kinds and shapes.
 
-    Raises ValueError if they are not those that its hyperparameters describe.
+    Raises ValueError if they are not those that its hyperparameters describe; those of
+    the head count only with `head`.
     """
     in_channels = layers[0][1][1] if layers and layers[0][0] == "conv" else 1
     architecture = Architecture.of(model, in_channels)
-    expected = architecture.layers()
+    expected = architecture.layers(head)
     for layer, (kind, shape) in zip(expected, layers, strict=False):
         if (layer.kind, layer.shape) != (kind, shape):
             raise ValueError(
-                f"the layers of this {type(model).__name__} are not those of a "
-                f"DenseNet with its hyperparameters: {layer.name} should be "
-                f"{layer.kind} {layer.shape}, but is {kind} {shape}"
+                f"{type(model).__name__} must have the layers that its hyperparameters "
+                f"describe, {layer.name} of {layer.kind} {layer.shape}, got {kind} "
+                f"{shape}: if its head is of your own, load the features with "
+                "load_weights(..., head=False), and save the model as its framework does"
             )
-    if len(expected) != len(layers):
+    if len(layers) < len(expected) or head and len(layers) > len(expected):
         raise ValueError(
-            f"a DenseNet with these hyperparameters has {len(expected)} layers with "
-            f"weights, but this {type(model).__name__} has {len(layers)}"
+            f"{type(model).__name__} must have {len(expected)} layers with weights for "
+            f"its hyperparameters, got {len(layers)}: if its head is of your own, load "
+            "the features with load_weights(..., head=False), and save the model as its "
+            "framework does"
         )
     return architecture
 

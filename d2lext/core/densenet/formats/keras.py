@@ -323,10 +323,9 @@ def _place(names, name):
     stem, number = _number(name)
     if not any(other.startswith("dense_block") for other in names):
         return 0, stem, number
-    is_last = stem == "dense" or f"{stem}_{number + 1}" not in names
-    place = {"conv2d": -2, "batch_normalization": -1, "dense": len(names)}.get(stem, 0)
     if stem.startswith(("dense_block", "transition_block")):
-        place = 2 * number + stem.startswith("transition_block")
-    elif stem == "batch_normalization" and is_last:
-        place = len(names)
-    return place, stem, number
+        return 2 * number + stem.startswith("transition_block"), stem, number
+    # Of the normalizations, only that of a stem with pooling comes before the blocks.
+    in_stem = "max_pooling2d" in names and number == 0
+    is_first = stem == "conv2d" or stem == "batch_normalization" and in_stem
+    return -1 if is_first else len(names), stem, number
