@@ -74,20 +74,29 @@ class Weights:
     ) -> None:
         """Give `model` the weights in the file at `path`, as float32.
 
-        It may come from `save_weights`, or from PyTorch (torchvision, timm, a model of
-        this library; whole checkpoints too), Keras, Gluon or Flax; the format is
-        inferred, and nothing in the file is executed. Keras' epsilon, 1.001e-5 unless the
-        file says another one, goes into the variances, exactly for evaluation. Warns
-        about a file with several networks. Raises ValueError, and changes nothing, unless
-        all tensors fit.
+        The file may come from `save_weights`, torchvision, timm, Keras or Gluon, or be a
+        model of this library that its framework saved, such as a PyTorch state_dict or
+        Flax' msgpack. A checkpoint may hold more than weights, and names may have any
+        prefix; nothing in a file is executed. For transfer:
 
-        With `head=False` the features are loaded, and the model keeps its own head, which
-        may be any layers that a subclass's `head` returns (save such a model as its
-        framework does); with
-        `classes`, numbers of the file's classes, the model gets those in that order.
-        With `adapt_input` the first convolution is summed for one channel, or repeated
-        and scaled for more (as in timm); a Rescaling or Normalization layer in front of
-        Keras' network, an error otherwise, is then left to you.
+            model = d2l.densenet121(num_classes=14)
+            d2l.load_weights(model, path, head=False)  # features; the head stays
+            d2l.load_weights(two, path, classes=[281, 285])  # these classes of the file
+            d2l.load_weights(grey, path, adapt_input=True)  # other channels
+
+            class Mine(d2l.DenseNetBC):  # a head of several layers
+                def head(self):
+                    return [*super().head()[:-1], *layers]
+
+        The first three are saved with `save_weights`, the last as its framework does; its
+        features load from that file with `head=False`. `adapt_input` sums the first
+        convolution for one channel, and repeats and scales it for more, as timm does. A
+        Rescaling or Normalization in front of Keras' network, an error otherwise, is then
+        a warning and left to you. Keras' epsilon, 1.001e-5 if a file of weights does not
+        say it, goes into the running variances, which is exact for evaluation.
+
+        Warns if the file holds several networks, and takes the one that was trained.
+        Raises ValueError, and changes nothing, unless all tensors fit.
         """
         architecture = self._match(model, head)
         if classes is not None:
