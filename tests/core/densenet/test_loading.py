@@ -220,10 +220,9 @@ FILES = {
     "jax": [flax_variables, flax_state],
 }
 NETWORKS = {
+    "small images": ("densenet_bc_100_12", {"arch": (1, 2), "bias": True}),
     # More layers than one digit numbers.
-    "small images": ("densenet_40_12", {"bottleneck_size": None, "arch": (1, 11)}),
-    "bias": ("densenet121", {"bias": True, "arch": (1, 2)}),
-    "first chapter": ("densenet_d2l", {"in_channels": 1}),
+    "first chapter": ("densenet_d2l", {"arch": (1, 11), "in_channels": 1}),
 }
 
 

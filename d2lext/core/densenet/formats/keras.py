@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from d2lext.core.densenet.architecture import Layer
 from d2lext.core.densenet.formats import keras_layers
 from d2lext.core.densenet.formats.archive import read_member
@@ -33,7 +31,7 @@ from d2lext.core.densenet.formats.keras_groups import (
 from d2lext.core.densenet.formats.keras_layers import KerasLayer
 from d2lext.core.densenet.formats.keras_legacy import is_listed, listed_layers
 from d2lext.core.densenet.formats.order import FileLayer, by_order
-from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, some
+from d2lext.core.densenet.formats.tensors import EPSILON, Tensor, WeightFileError, some
 
 MEMBER = "model.weights.h5"  # of the archive
 # Groups whose members are layers, called by their class and counted. The second is the
@@ -45,9 +43,8 @@ _KINDS = {
     "batch_normalization": ("norm", ("weight", "bias", "running_mean", "running_var")),
     "dense": ("linear", ("weight", "bias")),
 }
-# What is added to a variance where a file of weights does not say it: in
-# keras.applications; and what this library's networks add.
-_EPSILON, _OUR_EPSILON = 1.001e-5, 1e-5
+# What keras.applications adds to a variance; a file of weights does not say it.
+_EPSILON = 1.001e-5
 
 
 def recognises(head: bytes) -> bool:
@@ -68,11 +65,12 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
         if not is_ours:
             keras_layers.check(described, layers)
         file_layers = _in_one_model(found, is_ours)
-        default = _OUR_EPSILON if is_ours else _EPSILON
+        default = EPSILON if is_ours else _EPSILON
         epsilons = keras_layers.epsilons(described, default)
         norms = (layer for layer in file_layers if layer.kind == "norm")
         for norm, epsilon in zip(norms, epsilons, strict=False):
-            _add_to_variance(norm.tensors, epsilon - _OUR_EPSILON)
+            if variance := norm.tensors.get("running_var"):
+                norm.tensors["running_var"] = variance.plus(epsilon - EPSILON)
         yield by_order(file_layers, layers)
 
 
@@ -177,17 +175,6 @@ def _tensors(layer, values):
         )
     datasets = {keys[int(i)]: values[i] for i in values if keys}
     return canonical(layer.kind, datasets)
-
-
-def _add_to_variance(tensors, difference):
-    """Make up for a normalization that adds more than ours: exact in evaluation."""
-    variance = tensors.get("running_var")
-    if variance is not None and difference:
-
-        def add(numbers):  # rounded once
-            return (numbers.astype(np.float64) + difference).astype(np.float32)
-
-        tensors["running_var"] = variance.map(variance.shape, add)
 
 
 def _place(names, name):
