@@ -46,7 +46,7 @@ def to_numpy(array):
     return np.array(hwio_to_oihw(np.asarray(array)), np.float32, order="C")
 
 
-def _match(model):
+def _match(model, head=True):
     """The architecture, and the path of each of its layers in the variables."""
     check_built(model)
     params = traverse_util.flatten_dict(model.variables["params"])
@@ -60,7 +60,7 @@ def _match(model):
         # Transpose an empty NumPy array: JAX would compile a transposition.
         shape = hwio_to_oihw(np.empty(array.shape)).shape
         layers.append((_KINDS.get((name, array.ndim), name), shape))
-    return core.match(model, layers), paths
+    return core.match(model, layers, head), paths
 
 
 def _position(path):
@@ -72,16 +72,19 @@ def _position(path):
     return [(int(n) if n.isdigit() else 0, kind) for kind, _, n in parts]
 
 
-def _places(model):
-    """The path of each tensor in the variables, by canonical name."""
-    architecture, paths = _match(model)
+def _places(model, head=True):
+    """The path of each tensor in the variables, by canonical name.
+
+    Without `head`, those of the features alone, whatever follows them.
+    """
+    architecture, paths = _match(model, head)
     flat = traverse_util.flatten_dict(model.variables)
     places = {}
-    for layer, path in zip(architecture.layers(), paths, strict=True):
+    for layer, path in zip(architecture.layers(head), paths, strict=head):
         for last, (collection, name) in _FLAX.items():
             if (collection, *path, last) in flat:
                 places[f"{layer.name}.{name}"] = (collection, *path, last)
-    return {name: places[name] for name in architecture.tensors()}
+    return {name: places[name] for name in architecture.tensors(head)}
 
 
 def _read(model):
@@ -90,12 +93,12 @@ def _read(model):
 
 def _write(model, weights):
     flat = traverse_util.flatten_dict(model.variables)
-    for name, path in _places(model).items():
+    for name, path in _places(model, core.has_head(weights)).items():
         flat[path] = jnp.asarray(oihw_to_hwio(weights[name]))
     model.variables = traverse_util.unflatten_dict(flat)
 
 
-_weights = core.Weights(lambda model: _match(model)[0], _read, _write)
+_weights = core.Weights(lambda model, head: _match(model, head)[0], _read, _write)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

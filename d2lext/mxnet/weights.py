@@ -19,11 +19,14 @@ _KINDS = {nn.Conv2D: "conv", nn.BatchNorm: "norm", nn.Dense: "linear"}
 _GLUON = {"norm": {"weight": "gamma", "bias": "beta"}}  # its names, where different
 
 
-def named_tensors(model):
-    """The model's own parameters, running statistics included, by canonical name."""
-    architecture, blocks = _match(model)
+def named_tensors(model, head=True):
+    """The model's own parameters, running statistics included, by canonical name.
+
+    Without `head`, those of the features alone, whatever follows them.
+    """
+    architecture, blocks = _match(model, head)
     named = {}
-    for layer, block in zip(architecture.layers(), blocks, strict=True):
+    for layer, block in zip(architecture.layers(head), blocks, strict=head):
         gluon = _GLUON.get(layer.kind, {})
         for name in layer.tensors():
             last = name.rpartition(".")[2]
@@ -42,12 +45,12 @@ def to_numpy(array):
     return array.asnumpy().astype(numpy.float32)
 
 
-def _match(model):
+def _match(model, head=True):
     """The architecture, and the block of each of its layers."""
     check_built(model)
     blocks = list(_blocks(model))
     layers = [(_KINDS[type(b)], _weight(b).shape) for b in blocks]
-    return core.match(model, layers), blocks
+    return core.match(model, layers, head), blocks
 
 
 def _blocks(block):
@@ -67,12 +70,12 @@ def _read(model):
 
 
 def _write(model, weights):
-    for name, param in named_tensors(model).items():
+    for name, param in named_tensors(model, core.has_head(weights)).items():
         # As an MXNet array: NumPy's cannot overwrite one in a oneDNN layout.
         param.set_data(np.array(weights[name]))
 
 
-_weights = core.Weights(lambda model: _match(model)[0], _read, _write)
+_weights = core.Weights(lambda model, head: _match(model, head)[0], _read, _write)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

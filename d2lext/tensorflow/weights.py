@@ -33,11 +33,15 @@ _KERAS = {  # its names
 }
 
 
-def named_tensors(model):
-    """The model's own variables, running statistics included, by canonical name."""
-    architecture, keras_layers = _match(model)
+def named_tensors(model, head=True):
+    """The model's own variables, running statistics included, by canonical name.
+
+    Without `head`, those of the features alone, whatever follows them.
+    """
+    architecture, keras_layers = _match(model, head)
     named = {}
-    for layer, keras_layer in zip(architecture.layers(), keras_layers, strict=True):
+    expected = architecture.layers(head)
+    for layer, keras_layer in zip(expected, keras_layers, strict=head):
         for name in layer.tensors():
             last = name.rpartition(".")[2]
             named[name] = getattr(keras_layer, _KERAS[layer.kind].get(last, last))
@@ -81,14 +85,15 @@ def to_numpy(array):
     return np.array(hwio_to_oihw(np.asarray(array)), np.float32, order="C")
 
 
-def _match(model):
+def _match(model, head=True):
     """The architecture, and the Keras layer of each of its layers."""
     keras_layers = _layers(model)
     check_built(model)
     kinds = [_KINDS[type(layer)] for layer in keras_layers]
     weights = [np.empty(_weight(layer).shape) for layer in keras_layers]
     shapes = [hwio_to_oihw(weight).shape for weight in weights]
-    return core.match(model, list(zip(kinds, shapes, strict=True))), keras_layers
+    found = list(zip(kinds, shapes, strict=True))
+    return core.match(model, found, head), keras_layers
 
 
 def _layers(model):
@@ -106,11 +111,11 @@ def _read(model):
 
 
 def _write(model, weights):
-    for name, variable in named_tensors(model).items():
+    for name, variable in named_tensors(model, core.has_head(weights)).items():
         variable.assign(oihw_to_hwio(weights[name]))
 
 
-_weights = core.Weights(lambda model: _match(model)[0], _read, _write)
+_weights = core.Weights(lambda model, head: _match(model, head)[0], _read, _write)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

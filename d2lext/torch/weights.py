@@ -17,12 +17,15 @@ __all__ = [
 _KINDS = {nn.Conv2d: "conv", nn.BatchNorm2d: "norm", nn.Linear: "linear"}
 
 
-def named_tensors(model):
-    """The model's own tensors, running statistics included, by canonical name."""
-    architecture, modules = _match(model)
+def named_tensors(model, head=True):
+    """The model's own tensors, running statistics included, by canonical name.
+
+    Without `head`, those of the features alone, whatever follows them.
+    """
+    architecture, modules = _match(model, head)
     return {
         name: getattr(module, name.rpartition(".")[2])
-        for layer, module in zip(architecture.layers(), modules, strict=True)
+        for layer, module in zip(architecture.layers(head), modules, strict=head)
         for name in layer.tensors()
     }
 
@@ -38,13 +41,13 @@ def to_numpy(tensor):
     return tensor.detach().to("cpu", torch.float32).contiguous().numpy().copy()
 
 
-def _match(model):
+def _match(model, head=True):
     """The architecture, and the module of each of its layers."""
     check_built(model)
     kinds = {module: _kind(module) for module in model.modules()}
     modules = [module for module, kind in kinds.items() if kind]
     layers = [(kinds[module], tuple(module.weight.shape)) for module in modules]
-    return core.match(model, layers), modules
+    return core.match(model, layers, head), modules
 
 
 def _kind(module):
@@ -59,7 +62,7 @@ def _read(model):
 
 
 def _write(model, weights):
-    tensors = named_tensors(model)
+    tensors = named_tensors(model, core.has_head(weights))
     own = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
     for name, tensor in tensors.items():
         if id(tensor) not in own:
@@ -73,7 +76,7 @@ def _write(model, weights):
             tensor.copy_(torch.from_numpy(weights[name]))
 
 
-_weights = core.Weights(lambda model: _match(model)[0], _read, _write)
+_weights = core.Weights(lambda model, head: _match(model, head)[0], _read, _write)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

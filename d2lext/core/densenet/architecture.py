@@ -109,8 +109,8 @@ class Architecture:
         # A 3x3 pooling at stride 2 maps 2n - 1 pixels to n, and so does the stem.
         return 2**halvings if self.small_images else 2 ** (halvings + 2) - 3
 
-    def layers(self) -> list[Layer]:
-        """The layers with weights, in the order of the forward pass."""
+    def layers(self, head: bool = True) -> list[Layer]:
+        """The layers with weights in the order of the forward pass, perhaps no `head`."""
         c, k = self.num_channels, self.growth_rate
         size = 3 if self.small_images else 7
         layers = [self._conv("features.conv0", self.in_channels, c, size)]
@@ -134,11 +134,13 @@ class Architecture:
                 c = width
         # torchvision's name for the last norm, however many blocks there are.
         layers.append(_norm("features.norm5", c))
-        return [*layers, Layer("classifier", "linear", (self.num_classes, c), True)]
+        if head:
+            layers.append(Layer("classifier", "linear", (self.num_classes, c), True))
+        return layers
 
-    def tensors(self) -> dict[str, tuple[int, ...]]:
-        """The names and shapes of all tensors, in order."""
-        return {n: s for layer in self.layers() for n, s in layer.tensors().items()}
+    def tensors(self, head: bool = True) -> dict[str, tuple[int, ...]]:
+        """The names and shapes of all tensors, in order, perhaps without the head's."""
+        return {n: s for layer in self.layers(head) for n, s in layer.tensors().items()}
 
     @property
     def num_params(self) -> int:

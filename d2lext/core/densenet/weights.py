@@ -24,14 +24,15 @@ _OPTIONS = {  # of load_weights, with which a file fits a network that differs
 class Weights:
     """A backend's public functions on weights.
 
-    The backend provides three functions: `match(model)` gives the architecture of a built
-    DenseNet, `read(model)` a copy of its weights by canonical name, and
-    `write(model, weights)` sets weights that fit.
+    The backend provides three functions: `match(model, head)` gives the architecture of a
+    built DenseNet, whose head may be another one unless `head`; `read(model)` gives a copy
+    of its weights by canonical name, and `write(model, weights)` sets weights that fit,
+    all or those of the features.
     """
 
     def __init__(
         self,
-        match: Callable[[Any], Architecture],
+        match: Callable[[Any, bool], Architecture],
         read: Callable[[Any], Arrays],
         write: Callable[[Any, Arrays], None],
     ) -> None:
@@ -43,7 +44,7 @@ class Weights:
         Raises TypeError for other models, and ValueError for one that is not built or
         whose layers are not those that its hyperparameters describe.
         """
-        return self._match(model)
+        return self._match(model, True)
 
     def get_weights(self, model: Any) -> Arrays:
         """A copy of the weights by canonical name, NumPy arrays in canonical layout."""
@@ -55,7 +56,8 @@ class Weights:
         Arrays of other floating-point types become float32. Raises ValueError, and
         changes nothing, unless they fit exactly.
         """
-        self._write(model, _check(weights, self._match(model)))
+        architecture = self._match(model, True)
+        self._write(model, _check(weights, architecture))
 
     def save_weights(self, model: Any, path: str | os.PathLike) -> None:
         """Write the weights to `path`, as safetensors that every backend can load.
@@ -63,7 +65,7 @@ class Weights:
         A missing folder is made.
         """
         path = named(path)
-        architecture = self._match(model)
+        architecture = self._match(model, True)
         formats.write(path, _check(self._read(model), architecture), architecture)
 
     def load_weights(
@@ -77,52 +79,74 @@ class Weights:
     ) -> None:
         """Give `model` the weights in the file at `path`, as float32.
 
-        It may come from `save_weights`, or from PyTorch (torchvision, timm, a model of
-        this library; whole checkpoints too), Keras, Gluon or Flax; the format is
-        inferred, and nothing in the file is executed. Keras' epsilon, 1.001e-5 unless the
-        file says another one, goes into the variances, exactly for evaluation. Warns
-        about a file with several networks. Raises ValueError, and changes nothing, unless
-        all tensors fit.
+        The file may come from `save_weights`, torchvision, timm, Keras or Gluon, or be a
+        model of this library that its framework saved, such as a PyTorch state_dict or
+        Flax' msgpack. A checkpoint may hold more than weights, and names may have any
+        prefix; nothing in a file is executed. For transfer:
 
-        With `head=False` the features are loaded and the model's classifier stays; with
-        `classes`, numbers of the file's classes, the model gets those in that order.
-        With `adapt_input` the first convolution is summed for one channel, or repeated
-        and scaled for more (as in timm); a Rescaling or Normalization layer in front of
-        Keras' network, an error otherwise, is then left to you.
+            model = d2l.densenet121(num_classes=14)
+            d2l.load_weights(model, path, head=False)  # features; the head stays
+            d2l.load_weights(two, path, classes=[281, 285])  # these classes of the file
+            d2l.load_weights(grey, path, adapt_input=True)  # other channels
+
+            class Mine(d2l.DenseNetBC):  # a head of several layers
+                def head(self):
+                    return [*super().head()[:-1], *layers]
+
+        The first three are saved with `save_weights`, the last as its framework does; its
+        features load from that file with `head=False`. `adapt_input` sums the first
+        convolution for one channel, and repeats and scales it for more, as timm does. A
+        Rescaling or Normalization in front of Keras' network, an error otherwise, is then
+        a warning and left to you. Keras' epsilon, 1.001e-5 if a file of weights does not
+        say it, goes into the running variances, which is exact for evaluation.
+
+        Warns if the file holds several networks, and takes the one that was trained.
+        Raises ValueError, and changes nothing, unless all tensors fit.
         """
         path = named(path)
-        architecture = self._match(model)
+        architecture = self._match(model, head)
         if classes is not None:
             _check_classes(classes, architecture.num_classes, head)
-        layers = [x for x in architecture.layers() if head or x.kind != "linear"]
+        layers = architecture.layers(head)
         differing = {
             "num_classes": head and classes is None,
             "in_channels": not adapt_input,
         }
         _check_options(path, architecture, differing)
         weights = formats.read(path, layers, adapt_input=adapt_input, classes=classes)
-        self._write(model, _check(self._read(model) | weights, architecture))
+        self._write(model, weights)
 
 
-def match(model: Any, layers: Sequence[tuple[str, tuple[int, ...]]]) -> Architecture:
+def has_head(weights: Arrays) -> bool:
+    """Whether the weights are those of the classifier, too."""
+    return "classifier.weight" in weights
+
+
+def match(
+    model: Any, layers: Sequence[tuple[str, tuple[int, ...]]], head: bool
+) -> Architecture:
     """The architecture of `model`, whose layers have these kinds and shapes.
 
-    Raises ValueError if they are not those that its hyperparameters describe.
+    Raises ValueError if they are not those that its hyperparameters describe; those of
+    the head count only with `head`.
     """
     in_channels = layers[0][1][1] if layers and layers[0][0] == "conv" else 1
     architecture = Architecture.of(model, in_channels)
-    expected = architecture.layers()
+    expected = architecture.layers(head)
     for layer, (kind, shape) in zip(expected, layers, strict=False):
         if (layer.kind, layer.shape) != (kind, shape):
             raise ValueError(
-                f"the layers of this {type(model).__name__} are not those of a "
-                f"DenseNet with its hyperparameters: {layer.name} should be "
-                f"{layer.kind} {layer.shape}, but is {kind} {shape}"
+                f"{type(model).__name__} must have the layers that its hyperparameters "
+                f"describe, {layer.name} of {layer.kind} {layer.shape}, got {kind} "
+                f"{shape}: if its head is of your own, load the features with "
+                "load_weights(..., head=False), and save the model as its framework does"
             )
-    if len(expected) != len(layers):
+    if len(layers) < len(expected) or head and len(layers) > len(expected):
         raise ValueError(
-            f"a DenseNet with these hyperparameters has {len(expected)} layers with "
-            f"weights, but this {type(model).__name__} has {len(layers)}"
+            f"{type(model).__name__} must have {len(expected)} layers with weights for "
+            f"its hyperparameters, got {len(layers)}: if its head is of your own, load "
+            "the features with load_weights(..., head=False), and save the model as its "
+            "framework does"
         )
     return architecture
 

@@ -24,10 +24,7 @@ SIZES = {"keras": 64, "gluon": 224}
 # The largest difference of logits allowed, as a share of their deviation. Each operation
 # rounds by up to 2^-24 = 6e-8; independent errors of some 400 operations in sequence add
 # up to about 20 of these, 1.2e-6, and the largest of 2000 logits has three to four times
-# that. Keras adds 1.001e-5 to a variance where the others add 1e-5. Here no variance is
-# below 0.5, so each normalization differs by less than 1e-8 / (2 * 0.5) = 1e-8 of its
-# value, a sixth of one rounding: in float32, whose steps there are at least 6e-8, both
-# sums are the same number. Logits of files with variances near 1e-5 would differ.
+# that.
 TOLERANCE = 2e-5
 
 

@@ -141,6 +141,12 @@ def _format(path: Path) -> ModuleType:
             return keras
         if any(name.endswith("/data.pkl") for name in names):
             return pytorch
+        if any(name.endswith(".npy") for name in names):
+            raise WeightFileError(
+                "must be a weight file, got an archive of NumPy arrays: for weights by "
+                "name use set_weights(model, dict(numpy.load(path))), for a checkpoint "
+                "Trainer(checkpoint=path)"
+            )
     for module in (safetensors, pytorch, keras, gluon, flax):
         if module.recognises(head):
             return module

@@ -8,7 +8,6 @@ the match. keras_layers.py says which models have the logits of a DenseNet.
 
 import io
 import json
-import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,17 +16,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from d2lext.core.densenet.architecture import Layer
 from d2lext.core.densenet.formats import keras_layers
 from d2lext.core.densenet.formats.archive import read_member
+from d2lext.core.densenet.formats.keras_groups import (
+    KIND_OF_NDIM,
+    REMEDY,
+    Found,
+    canonical,
+    get,
+    is_group,
+    number,
+)
 from d2lext.core.densenet.formats.keras_layers import KerasLayer
+from d2lext.core.densenet.formats.keras_legacy import is_listed, listed_layers
 from d2lext.core.densenet.formats.order import FileLayer, by_order
-from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, some
+from d2lext.core.densenet.formats.tensors import EPSILON, Tensor, WeightFileError, some
 
 MEMBER = "model.weights.h5"  # of the archive
-_REMEDY = "use the weights of a functional model, such as those of keras.applications"
 # Groups whose members are layers, called by their class and counted. The second is the
 # name in TensorFlow 2.12 and 2.13, the third an attribute of our dense blocks.
 _LISTS = ("layers", "_layer_checkpoint_dependencies", "blocks")
@@ -37,29 +43,8 @@ _KINDS = {
     "batch_normalization": ("norm", ("weight", "bias", "running_mean", "running_var")),
     "dense": ("linear", ("weight", "bias")),
 }
-_KIND_OF_NDIM = {4: "conv2d", 2: "dense", 1: "batch_normalization"}
-_LEGACY_KEYS = {
-    "kernel": "weight",
-    "gamma": "weight",
-    "bias": "bias",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-# keras.applications' names, in which the layers of a part are numbered; also Keras' own.
-_ORDERED = re.compile(
-    r"(?:.*/)?(?:conv(?P<conv>\d+)(?:_block(?P<block>\d+)_(?P<part>\d)|[_/])_?(?:bn|conv)|"
-    r"pool(?P<pool>\d+)_(?:bn|conv)|(?P<last>bn)|"
-    r"(?:conv2d|batch_normalization|dense)(?:_(?P<number>\d+))?)"
-)
-# What is added to a variance where a file of weights does not say it: in
-# keras.applications; and what this library's networks add.
-_EPSILON, _OUR_EPSILON = 1.001e-5, 1e-5
-# By name alone, in files of Keras 2 without a configuration.
-_SUSPECTS = re.compile(r"rescaling|normalization|lambda|tf[._].*|global_max_pooling2d")
-
-# A layer of a file: the path of the model that contains it, and its tensors.
-Found = tuple[str, KerasLayer, dict[str, Tensor]]
+# What keras.applications adds to a variance; a file of weights does not say it.
+_EPSILON = 1.001e-5
 
 
 def recognises(head: bytes) -> bool:
@@ -80,12 +65,12 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
         if not is_ours:
             keras_layers.check(described, layers)
         file_layers = _in_one_model(found, is_ours)
-        epsilons = keras_layers.epsilons(described) if config and not is_ours else []
-        default = _OUR_EPSILON if is_ours else _EPSILON
+        default = EPSILON if is_ours else _EPSILON
+        epsilons = keras_layers.epsilons(described, default)
         norms = (layer for layer in file_layers if layer.kind == "norm")
-        for i, norm in enumerate(norms):
-            epsilon = epsilons[i] if i < len(epsilons) else default
-            _add_to_variance(norm.tensors, epsilon - _OUR_EPSILON)
+        for norm, epsilon in zip(norms, epsilons, strict=False):
+            if variance := norm.tensors.get("running_var"):
+                norm.tensors["running_var"] = variance.plus(epsilon - EPSILON)
         yield by_order(file_layers, layers)
 
 
@@ -109,14 +94,14 @@ def _open(path):
                 config = read_member(archive, "config.json")
     with h5py.File(source, "r") as file:
         config = config or file.attrs.get("model_config")
-        root = _get(file, "model_weights") if "model_weights" in file else file
+        root = get(file, "model_weights") if "model_weights" in file else file
         yield root, json.loads(config) if config else None
 
 
 def _contents(root, config):
     """The layers with tensors, and all layers with what they do."""
-    if "layer_names" in root.attrs or "layer_names0" in root.attrs:
-        found = list(_listed_layers(root))
+    if is_listed(root):
+        found = list(listed_layers(root))
         named = [layer for _, layer, _ in found if layer.kind not in _KINDS]
     else:
         found = list(_numbered_layers(root, "", set()))
@@ -124,7 +109,7 @@ def _contents(root, config):
     found_ = [layer for layer in found if layer[2]]
     if not found_:
         raise WeightFileError(
-            f"must have the layers of a Keras model, got {some(root)}: {_REMEDY}"
+            f"must have the layers of a Keras model, got {some(root)}: {REMEDY}"
         )
     described = keras_layers.from_config(config) if config else []
     learned = {layer.name: layer.options for layer in named if layer.options}
@@ -140,7 +125,7 @@ def _in_one_model(found: Sequence[Found], is_ours: bool) -> list[FileLayer]:
     if len(models) > 1 and not is_ours:
         raise WeightFileError(
             "must have its convolutions side by side, got some in "
-            f"{some(sorted(models))}, whose order the file does not record: {_REMEDY}"
+            f"{some(sorted(models))}, whose order the file does not record: {REMEDY}"
         )
     found = sorted(found, key=lambda layer: not is_ours and layer[0] not in models)
     return [
@@ -154,16 +139,16 @@ def _numbered_layers(group: Any, model: str, seen: set) -> Iterator[Found]:
     """The layers of Keras 3: `conv2d`, `conv2d_1`, ..., with variables 0, 1, ..."""
     in_list = model.rpartition("/")[2] in _LISTS
     for name in sorted(group, key=partial(_place, list(group))):
-        part = _get(group, name)
-        if name in _NO_LAYERS or part in seen or not _is_group(part):
+        part = get(group, name)
+        if name in _NO_LAYERS or part in seen or not is_group(part):
             continue
         seen.add(part)  # groups may contain each other
-        variables = _get(part, "vars") if "vars" in part else {}
-        values = {i: _get(variables, i) for i in sorted(variables, key=_number)}
+        variables = get(part, "vars") if "vars" in part else {}
+        values = {i: get(variables, i) for i in sorted(variables, key=number)}
         if in_list or values:
-            kind = _number(name)[0]
+            kind = number(name)[0]
             if not in_list and "0" in values:  # an attribute has any name
-                kind = _KIND_OF_NDIM.get(values["0"].ndim, kind)
+                kind = KIND_OF_NDIM.get(values["0"].ndim, kind)
             own_name = str(getattr(variables, "attrs", {}).get("name", name))
             stage = "head" if kind.startswith("global_") else "features"
             layer = KerasLayer(kind, own_name, stage, _statistics(kind, values))
@@ -186,147 +171,20 @@ def _tensors(layer, values):
     if keys and not set(values) <= {str(i) for i in range(len(keys))}:
         raise WeightFileError(
             f"must have the variables of a DenseNet, got {len(values)} in the layer "
-            f"{layer.name!r}: {_REMEDY}"
+            f"{layer.name!r}: {REMEDY}"
         )
     datasets = {keys[int(i)]: values[i] for i in values if keys}
-    return _canonical(layer.kind, datasets)
-
-
-def _listed_layers(group: Any) -> Iterator[Found]:
-    """The layers of Keras 2 with weights, in the order that an attribute lists.
-
-    A model in the model is one of them, with all its weights, those trained first. Layers
-    that a DenseNet lacks have no tensors here.
-    """
-    for name in _strings(group, "layer_names"):
-        stem, listed = _number(name)[0], _get(group, name)
-        parts: dict[str, dict] = {}
-        for path in _strings(listed, "weight_names"):
-            parent, _, variable = path.rpartition("/")
-            variable = variable.partition(":")[0]
-            key, part = _LEGACY_KEYS.get(variable), parts.setdefault(parent, {})
-            if key is None or _SUSPECTS.fullmatch(stem):
-                yield "", KerasLayer(stem, name), {}
-                break
-            if key in part:
-                raise WeightFileError(
-                    f"must have one {variable} in the layer {name!r}, got two: {_REMEDY}"
-                )
-            part[key] = _get(listed, path)
-        else:
-            if _SUSPECTS.fullmatch(stem):
-                yield "", KerasLayer(stem, name), {}
-            elif len(parts) == 1:
-                yield "", *_listed_layer(name, *parts.values())
-            else:
-                yield from _listed_model(name, parts)
-
-
-def _listed_model(name: str, parts: dict[str, dict]) -> Iterator[Found]:
-    if not all(_ORDERED.fullmatch(part) for part in parts):
-        raise WeightFileError(
-            f"must record the order of the layers in {name!r}, got {some(parts)}: "
-            f"{_REMEDY}"
-        )
-    for part in sorted(parts, key=_position):
-        yield name, *_listed_layer(part, parts[part])
-
-
-def _listed_layer(name, datasets):
-    weight = datasets.get("weight")
-    kind = _KIND_OF_NDIM.get(weight.ndim if weight is not None else 0, _number(name)[0])
-    return KerasLayer(kind, name), _canonical(kind, datasets)
-
-
-def _position(name):
-    """Where a layer of keras.applications is in the forward pass."""
-    match = _ORDERED.fullmatch(name)
-    parts = match.groupdict() if match else {}
-    if parts["last"]:
-        return [1, 0]
-    if parts["pool"]:
-        return [0, int(parts["pool"]), 1]  # after the blocks of the same number
-    conv, block, part, number = (
-        int(parts[key] or 0) for key in ("conv", "block", "part", "number")
-    )
-    return [0, conv, 0, block, part, number]
-
-
-def _canonical(kind, datasets):
-    """Tensors from data sets in Keras' layouts (h, w, in, out) and (in, out)."""
-    tensors = {}
-    for key, dataset in datasets.items():
-        # HDF5 has no bfloat16: Keras writes two bytes, and the type as an attribute.
-        dtype = str(dataset.attrs.get("dtype", dataset.dtype.name))
-        name = dataset.name.lstrip("/")
-        tensors[key] = Tensor(
-            name, dataset.shape, dtype, partial(dataset.__getitem__, ())
-        )
-    axes = {"conv2d": (3, 2, 0, 1), "dense": (1, 0)}.get(kind)
-    if axes and "weight" in tensors and len(tensors["weight"].shape) == len(axes):
-        tensors["weight"] = tensors["weight"].transpose(*axes)
-    return tensors
-
-
-def _add_to_variance(tensors, difference):
-    """Make up for a normalization that adds more than ours: exact in evaluation."""
-    variance = tensors.get("running_var")
-    if variance is not None and difference:
-
-        def add(numbers):  # rounded once
-            return (numbers.astype(np.float64) + difference).astype(np.float32)
-
-        tensors["running_var"] = variance.map(variance.shape, add)
-
-
-def _get(group, path):
-    """The group or data set at `path`, which must be in the file itself."""
-    import h5py
-
-    item = group
-    for part in path.split("/"):
-        # A link or a data set can also point into other files on this machine.
-        link = item.get(part, getlink=True)
-        inside = isinstance(link, h5py.HardLink)
-        item = item[part] if inside else None
-        if isinstance(item, h5py.Dataset):
-            inside = not (item.is_virtual or item.external)
-        if not inside:
-            raise WeightFileError(
-                f"must contain its weights, got {path!r} outside of it: save it again"
-            )
-    return item
-
-
-def _is_group(item):
-    import h5py
-
-    return isinstance(item, h5py.Group)
-
-
-def _strings(group, name):
-    """An attribute that is a list of names; Keras splits long ones into pieces."""
-    pieces = [group.attrs[name]] if name in group.attrs else []
-    while f"{name}{len(pieces)}" in group.attrs:
-        pieces.append(group.attrs[f"{name}{len(pieces)}"])
-    return [s.decode() if isinstance(s, bytes) else s for p in pieces for s in p]
-
-
-def _number(name):
-    """Stem and number of a layer's name: conv2d_10 sorts after conv2d_9 and conv2d."""
-    stem, _, number = name.rpartition("_")
-    return (stem, int(number)) if number.isdecimal() else (name, 0)
+    return canonical(layer.kind, datasets)
 
 
 def _place(names, name):
     """A key that sorts the layers of a list, those of our networks in forward order."""
-    stem, number = _number(name)
+    stem, count = number(name)
     if not any(other.startswith("dense_block") for other in names):
-        return 0, stem, number
-    is_last = stem == "dense" or f"{stem}_{number + 1}" not in names
-    place = {"conv2d": -2, "batch_normalization": -1, "dense": len(names)}.get(stem, 0)
+        return 0, stem, count
     if stem.startswith(("dense_block", "transition_block")):
-        place = 2 * number + stem.startswith("transition_block")
-    elif stem == "batch_normalization" and is_last:
-        place = len(names)
-    return place, stem, number
+        return 2 * count + stem.startswith("transition_block"), stem, count
+    # Of the normalizations, only that of a stem with pooling comes before the blocks.
+    in_stem = "max_pooling2d" in names and count == 0
+    is_first = stem == "conv2d" or stem == "batch_normalization" and in_stem
+    return -1 if is_first else len(names), stem, count

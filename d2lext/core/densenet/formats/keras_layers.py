@@ -4,8 +4,9 @@ A file with the model's configuration tells all; one with weights alone tells cl
 names. A layer that would change the logits is an error that names it.
 """
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +20,6 @@ _KNOWN = re.compile(
     "(spatial_|gaussian_|alpha_)?dropout(2d)?|gaussian_noise|activity_regularization|"
     "random_.*|functional|sequential|model"
 )
-_DEFAULT_EPSILON = 1e-3  # of BatchNormalization in Keras
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,12 @@ def check(layers: Sequence[KerasLayer], network: Sequence[Layer]) -> None:
         )
 
 
-def epsilons(layers: Sequence[KerasLayer]) -> list[float]:
-    """What each normalization adds to the variance, in order."""
-    return [
-        float(layer.options.get("epsilon", _DEFAULT_EPSILON))
-        for layer in layers
-        if layer.kind == "batch_normalization" and layer.stage != "input"
-    ]
+def epsilons(layers: Sequence[KerasLayer], default: float) -> Iterator[float]:
+    """What each normalization adds to the variance, in order, then the default."""
+    for layer in layers:
+        if layer.kind == "batch_normalization" and layer.stage != "input":
+            yield float(layer.options.get("epsilon", default))
+    yield from itertools.repeat(default)
 
 
 def _layers(model):

@@ -66,9 +66,10 @@ def by_order(
             if kind == "linear" or (kind == "norm" and len(sources) > len(names)):
                 remedy += f"; {OWN_HEAD}"
             found = some(t.name for source in sources for t in source.values())
+            found = f" ({found})" if sources else ""
             raise WeightFileError(
-                f"must fit the network: the file has {len(sources)} {kind} layers "
-                f"({found}), the network {len(names)}: {remedy}"
+                f"must fit the network: the file has {len(sources)} {kind} "
+                f"layers{found}, the network {len(names)}: {remedy}"
             )
         for name, source in zip(names, sources, strict=True):
             tensors |= {f"{name}.{key}": tensor for key, tensor in source.items()}

@@ -14,7 +14,12 @@ from pathlib import Path
 from d2lext.core.densenet.architecture import Layer
 from d2lext.core.densenet.formats.archive import read_member
 from d2lext.core.densenet.formats.names import by_name
-from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, damaged
+from d2lext.core.densenet.formats.tensors import (
+    EPSILON,
+    Tensor,
+    WeightFileError,
+    damaged,
+)
 from d2lext.core.densenet.formats.unpickling import REMEDY, unpickle, views
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -101,7 +106,12 @@ def _check_byte_order(order):
 
 def _tensors(content, read):
     """The tensors in the pickled object, by the path that leads to each."""
-    return [
-        Tensor(name, view.shape, view.storage.dtype, partial(view.array, read))
-        for name, view in views(content).items()
-    ]
+    found, epsilons = views(content)
+    tensors = []
+    for name, view in found.items():
+        tensor = Tensor(name, view.shape, view.storage.dtype, partial(view.array, read))
+        module, _, last = name.rpartition("._buffers.")
+        if last == "running_var":  # in a model that was saved as a whole
+            tensor = tensor.plus(epsilons.get(module, EPSILON) - EPSILON)
+        tensors.append(tensor)
+    return tensors

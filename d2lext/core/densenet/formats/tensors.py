@@ -11,6 +11,7 @@ import numpy as np
 
 _OTHER_NETWORK = "build the network that was saved"
 OWN_HEAD = "load_weights(..., head=False) takes the features and keeps the model's head"
+EPSILON = 1e-5  # what this library's normalizations add to a variance
 # Each has its value in float32, but for float64, which is rounded.
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -62,6 +63,14 @@ class Tensor:
         return Tensor(
             self.name, shape, self.dtype_of_array, lambda: change(self.array())
         )
+
+    def plus(self, number: float) -> "Tensor":
+        """The tensor with a number added to each of its own, rounded once."""
+
+        def add(array):
+            return (array.astype(np.float64) + number).astype(np.float32)
+
+        return self.map(self.shape, add) if number else self
 
     @property
     def dtype_of_array(self) -> str:

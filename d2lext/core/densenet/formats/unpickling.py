@@ -174,9 +174,13 @@ def unpickle(stream: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     return unpickler.load(), unpickler.storages
 
 
-def views(content: Any) -> dict[str, View]:
-    """All tensors in an object, by the path of keys and attributes that leads there."""
+def views(content: Any) -> tuple[dict[str, View], dict[str, float]]:
+    """All tensors in an object, by the path of keys and attributes that leads there.
+
+    Also what the modules in it, if it is a model, add to their variances.
+    """
     found: dict[str, View] = {}
+    epsilons: dict[str, float] = {}
     seen: set[int] = set()  # objects may contain each other, or one many times
     waiting: list[tuple[str, str | int, Any]] = [("", "", content)]
     while waiting:
@@ -192,8 +196,11 @@ def views(content: Any) -> dict[str, View]:
                 )
         else:
             seen.add(id(item))
+            state = item.state if isinstance(item, _Inert) else None
+            if isinstance(state, dict) and isinstance(state.get("eps"), float):
+                epsilons[name] = state["eps"]
             waiting += [(name, *part) for part in reversed(list(_parts(item)))]
-    return found
+    return found, epsilons
 
 
 def _parts(item: Any) -> Iterator[tuple[str | int, Any]]:

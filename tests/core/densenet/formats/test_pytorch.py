@@ -190,6 +190,26 @@ def test_torch_float64_too_large(torch, torch_net, tmp_path):
     assert "features.conv0.weight has NaN or infinity" in refusal(path)
 
 
+def test_epsilon_of_a_module(torch, torch_net, tmp_path):
+    """A model saved as a whole says what it adds to its variances: here 1e-3."""
+    path = tmp_path / "model.pth"
+    norms = [m for m in torch_net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.eps = 1e-3
+    torch.save({"epoch": 3, "model": torch_net}, path)
+    for norm in norms:
+        norm.eps = 1e-5
+    weights = formats.read(path, SMALL.layers())
+    x = torch.rand(2, SMALL.num_channels, 3, 3)
+    norm0, names = torch_net.features.norm0, ("running_mean", "running_var")
+    mean, variance = (torch.from_numpy(weights[f"features.norm0.{n}"]) for n in names)
+    batch_norm = functools.partial(torch.nn.functional.batch_norm, x)
+    torch.testing.assert_close(
+        batch_norm(mean, variance, eps=1e-5),
+        batch_norm(norm0.running_mean, norm0.running_var, eps=1e-3),
+    )
+
+
 class OldTensor:
     """A tensor as pickled before PyTorch 0.4, without gradient and hooks."""
 

@@ -114,4 +114,4 @@ def test_files_that_are_something_else(tmp_path):
     buffer = io.BytesIO()
     np.savez(buffer, a=np.zeros(3))
     path.write_bytes(buffer.getvalue())
-    assert "of safetensors, PyTorch, Keras, Gluon or Flax" in refusal(path)
+    assert "got an archive of NumPy arrays: for weights" in refusal(path)
