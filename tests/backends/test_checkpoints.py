@@ -21,6 +21,7 @@ from shared.random_images import Data
 from shared.selected import in_backends
 
 from d2lext.core.machine import processor
+from d2lext.core.training.fingerprint import Fingerprints
 
 pytestmark = [
     pytest.mark.slow,
@@ -184,6 +185,22 @@ def test_data_that_differ_in_one_number(backend, d2l, framework, tmp_path):
         held = ", ".join(sorted([name, "train_dataloader"]))
         with pytest.raises(ValueError, match=rf"other data than now \({held}\)"):
             fit(*data)
+
+
+@in_backends("torch", "mxnet", "tensorflow")  # JAX has none
+def test_the_frameworks_own_loaders(backend, d2l, framework):
+    def fingerprint(loader):
+        return Fingerprints(d2l.Trainer.layers, plain=False)(loader)
+
+    X, y = np.zeros((40, 500), np.float32), np.arange(40)
+    changed = X.copy()
+    changed[20, 250] = 1
+    loader = framework.loader(X, y)
+    fresh = fingerprint(loader)
+    next(iter(loader))
+    assert fingerprint(loader) == fingerprint(framework.loader(X, y)) == fresh
+    assert fingerprint(framework.loader(changed, y)) != fresh
+    assert fingerprint(framework.loader(X, y[::-1].copy())) != fresh
 
 
 def test_a_model_of_another_seed(backend, d2l, framework, tmp_path):

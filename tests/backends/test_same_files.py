@@ -21,7 +21,10 @@ ONLY_FILES = {
 }
 ONLY_NAMES = {
     ("torch", "module.py"): ["in_mode"],  # its modules have a mode each
-    ("mxnet", "module.py"): ["SGD"],  # d2l's, for parameters that are bare arrays
+    ("mxnet", "module.py"): [
+        "SGD",  # d2l's, for parameters that are bare arrays
+        "held_arrays",  # those arrays: a copy lets them have gradients again
+    ],
     ("jax", "module.py"): ["get_key"],  # d2l's: random numbers need a key
     ("jax", "trainer.py"): ["TrainState"],  # a step takes and returns its state
     ("tensorflow", "blocks.py"): [

@@ -82,11 +82,14 @@ class Fingerprints:
 
     def _container_parts(self, value: Any) -> Iterator[bytes]:
         yield b"dict" if isinstance(value, dict) else b"list"
-        try:
-            yield json.dumps(value).encode()  # a list of a million labels, at once
-        except (TypeError, ValueError):
+        try:  # a list of a million labels, at once
+            yield json.dumps(value, default=self._for_json).encode()
+        except (TypeError, ValueError):  # keys that JSON has not; a list in itself
             pairs = value.items() if isinstance(value, dict) else value
             yield from map(self._digest, pairs)
+
+    def _for_json(self, value: Any) -> str:
+        return str(value) if isinstance(value, PurePath) else self(value)
 
     def _object_parts(self, value: Any) -> Iterator[bytes]:
         yield type(value).__qualname__.encode()

@@ -33,8 +33,8 @@ class Saving:
 
     def __exit__(self, *_: object) -> None:
         if self.path:
-            self._mark()
             self.interrupt.__exit__()
+            self._mark()
 
     def batch_end(self) -> None:
         """If Ctrl-C was pressed, save the training mid-epoch and stop."""

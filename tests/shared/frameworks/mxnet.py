@@ -117,6 +117,12 @@ def _parameters(model, trainable):
     return {name: p for name, p in params if (p.grad_req != "null") == trainable}
 
 
+def loader(X, y):
+    """The framework's own loader of shuffled batches."""
+    data = gluon.data.ArrayDataset(np.array(X), np.array(y))
+    return gluon.data.DataLoader(data, 8, shuffle=True)
+
+
 def gradient(function, x):
     """The gradient, by the array x, of the sum of `function(x)`."""
     x = d2l.tensor(x)

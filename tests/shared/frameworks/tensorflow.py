@@ -107,6 +107,11 @@ def statistics(model):
     return [v.numpy() for v in model.non_trainable_variables if "moving" in v.path]
 
 
+def loader(X, y):
+    """The framework's own loader of shuffled batches."""
+    return tf.data.Dataset.from_tensor_slices((X, y)).shuffle(len(y)).batch(8)
+
+
 def gradient(function, x):
     """The gradient, by the array x, of the sum of `function(x)`."""
     x = d2l.tensor(x)

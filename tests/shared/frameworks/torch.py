@@ -98,6 +98,12 @@ def statistics(model):
     return [b.numpy().copy() for b in found]
 
 
+def loader(X, y):
+    """The framework's own loader of shuffled batches."""
+    data = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(y))
+    return torch.utils.data.DataLoader(data, 8, shuffle=True)
+
+
 def gradient(function, x):
     """The gradient, by the array x, of the sum of `function(x)`."""
     x = d2l.tensor(x, requires_grad=True)
