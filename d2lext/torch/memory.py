@@ -3,6 +3,7 @@
 import contextlib
 
 import torch
+from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
 __all__ = ["recompute"]
@@ -35,7 +36,8 @@ class _Repeated:
     state = None
 
     def __init__(self, block):
-        self.block = block
+        self.block, self.modules = block, list(block.modules())
+        self.buffers = {m: _clones(m._buffers) for m in self.modules if _reads(m)}
 
     def __call__(self, *inputs):
         if self.state is not None:
@@ -43,15 +45,17 @@ class _Repeated:
             with _in_state(self.state):
                 return self.block(*inputs)
         output = self.block(*inputs)
-        # Only now: a lazy layer had no weights before. They may be a `functional_call`'s.
-        modules = self.block.modules()
-        self.state = [(m, m.training, dict(m._parameters)) for m in modules]
+        # Only now: a lazy layer had none before. They may be a `functional_call`'s.
+        self.state = [
+            (m, m.training, dict(m._parameters), self.buffers.get(m, dict(m._buffers)))
+            for m in self.modules
+        ]
         self.versions = self._versions()
         return output
 
     def _versions(self):
-        params = (param for *_, params in self.state for param in params.values())
-        return [param._version for param in params if param is not None]
+        params = (p for _, _, params, _ in self.state for p in params.values())
+        return [p._version for p in params if p is not None]
 
     def _check_versions(self):
         if self._versions() != self.versions:
@@ -62,6 +66,16 @@ class _Repeated:
             )
 
 
+def _reads(module):
+    """Whether a module reads buffers that its forward pass changes."""
+    # Normalization reads its statistics in evaluation alone, when they stay.
+    return module._buffers and not isinstance(module, _NormBase)
+
+
+def _clones(buffers):
+    return {name: b if b is None else b.clone() for name, b in buffers.items()}
+
+
 @contextlib.contextmanager
 def _in_state(state):
     """Modules in their mode and with their weights of before, and copies of buffers.
@@ -69,11 +83,10 @@ def _in_state(state):
     `functional_call` would do the same for weights and buffers, in ten times the time.
     """
     now = []
-    for module, training, params in state:
+    for module, training, params, buffers in state:
         own = vars(module)
         now.append((own, own["training"], own["_parameters"], own["_buffers"]))
-        buffers = {n: b if b is None else b.clone() for n, b in own["_buffers"].items()}
-        own.update(training=training, _parameters=params, _buffers=buffers)
+        own.update(training=training, _parameters=params, _buffers=_clones(buffers))
     try:
         yield
     finally:

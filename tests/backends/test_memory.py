@@ -125,6 +125,19 @@ def with_other_weights(torch, model, X):
     torch.func.functional_call(model, other, (X,)).square().sum().backward()
 
 
+def with_other_statistics(torch, model, X):
+    other = {n: 1.5 * b for n, b in model.named_buffers() if b.is_floating_point()}
+    logits = torch.func.functional_call(model.eval(), other, (X,))
+    logits.square().sum().backward()
+
+
+def with_spectral_norm(torch, model, X):
+    torch.manual_seed(0)  # each pass moves the vectors that are drawn now
+    for layer in [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]:
+        torch.nn.utils.parametrizations.spectral_norm(layer)
+    model(X).square().sum().backward()
+
+
 def gradient_of_each_example(torch, model, X):
     def loss(params, x):
         return torch.func.functional_call(model, params, (x[None],)).square().sum()
@@ -159,6 +172,8 @@ USES = (
     gradient_penalty,
     evaluated_before_backward,
     with_other_weights,
+    with_other_statistics,
+    with_spectral_norm,
     gradient_of_each_example,
     forward_mode,
     pytest.param(compiled, marks=pytest.mark.slow),
