@@ -58,8 +58,13 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
 
 def _arrays(data: bytes) -> Iterator[tuple[str, Tensor]]:
     """The arrays in the bytes of a file, by the path of keys."""
-    import msgpack
-
+    try:
+        import msgpack
+    except ImportError:
+        raise ImportError(
+            "Flax' files are read with msgpack, which comes with Flax: install it with "
+            "pip install msgpack"
+        ) from None
     # Its limits are the length of the data, and 1,024 levels.
     tree = msgpack.unpackb(data, ext_hook=_unpack)
     waiting: list[tuple[str, Any]] = [("", tree)]

@@ -100,12 +100,15 @@ def _open(path):
 
 def _contents(root, config):
     """The layers with tensors, and all layers with what they do."""
-    if is_listed(root):
-        found = list(listed_layers(root))
-        named = [layer for _, layer, _ in found if layer.kind not in _KINDS]
-    else:
-        found = list(_numbered_layers(root, "", set()))
-        named = [layer for _, layer, _ in found]
+    listed = is_listed(root)
+    found = list(listed_layers(root) if listed else _numbered_layers(root, "", set()))
+    models = {model for model, layer, _ in found if layer.kind == "conv2d"}
+    named = [
+        layer if model in models else replace(layer, stage=_stage(tensors))
+        for model, layer, tensors in found
+    ]
+    if listed:  # only by name, which anyone may have chosen
+        named = [x for x in named if x.kind not in _KINDS or x.stage == "input"]
     found_ = [layer for layer in found if layer[2]]
     if not found_:
         raise WeightFileError(
@@ -117,6 +120,13 @@ def _contents(root, config):
         replace(layer, options=layer.options | learned.get(layer.name, {}))
         for layer in described or named
     ]
+
+
+def _stage(tensors):
+    """The stage of a layer outside the model with the convolutions."""
+    # Images have few channels, features many.
+    mean = tensors.get("running_mean")
+    return "input" if mean and mean.shape and mean.shape[0] <= 4 else "head"
 
 
 def _in_one_model(found: Sequence[Found], is_ours: bool) -> list[FileLayer]:
@@ -150,8 +160,8 @@ def _numbered_layers(group: Any, model: str, seen: set) -> Iterator[Found]:
             if not in_list and "0" in values:  # an attribute has any name
                 kind = KIND_OF_NDIM.get(values["0"].ndim, kind)
             own_name = str(getattr(variables, "attrs", {}).get("name", name))
-            stage = "head" if kind.startswith("global_") else "features"
-            layer = KerasLayer(kind, own_name, stage, _statistics(kind, values))
+            statistics = _statistics(kind, values)
+            layer = KerasLayer(kind, own_name, options=statistics)
             yield model, layer, _tensors(layer, values)
         path = f"{model}/{name}" if model else name
         yield from _numbered_layers(part, path, seen)

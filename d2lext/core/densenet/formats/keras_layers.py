@@ -72,17 +72,18 @@ def check(layers: Sequence[KerasLayer], network: Sequence[Layer]) -> None:
     with_head = any(layer.kind == "linear" for layer in network)
     stages = ("features", "head") if with_head else ("features",)
     for layer in layers:
-        if layer.stage not in stages or _is_in_front(layer):
+        stage = "head" if layer.kind.startswith("global_") else layer.stage
+        if stage not in stages or _is_in_front(layer):
             continue
         activation = layer.options.get("activation", "relu")
-        is_other = (layer.kind, layer.stage) == ("activation", "features")
+        is_other = (layer.kind, stage) == ("activation", "features")
         is_other = is_other and activation != "relu"
         if is_other or not _KNOWN.fullmatch(layer.kind):
             what = f"{layer.name!r} ({activation if is_other else layer.kind})"
             remedy = "use the weights of another network"
             raise WeightFileError(
                 f"must have the layers of a DenseNet, got {what}, which changes the "
-                f"logits: {OWN_HEAD if layer.stage == 'head' else remedy}"
+                f"logits: {OWN_HEAD if stage == 'head' else remedy}"
             )
     kinds = [layer.kind for layer in layers if layer.stage == "features"]
     names = [layer.name for layer in network]

@@ -14,13 +14,14 @@ from d2lext.core.densenet.architecture import Layer
 from d2lext.core.densenet.formats.order import OWN_PLACE, by_order, in_places
 from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, some
 
+_KEYS = ("weight", "bias", "running_mean", "running_var")
 _STEM = "features.conv0.weight"
 _LAST = r"norm(?:[1-9]|_final)"
 _FEATURE = re.compile(
     r"(?P<prefix>(?:.*?\.)??)"  # as short as possible
     r"(?P<layer>conv0|norm0|denseblock\d+\.denselayer\d+\.(?:norm|conv)[12]|"
     rf"transition\d+\.(?:norm|conv)|{_LAST})"
-    r"\.(?P<key>weight|bias|running_mean|running_var)"
+    rf"\.(?P<key>{'|'.join(_KEYS)})"
 )
 _OWN = re.compile(rf"(?P<prefix>(?:.*?\.)??)(?P<place>{OWN_PLACE})\.(?P<key>\w+)")
 # Parts of names that wrappers add anywhere: DataParallel, torch.compile, sharding,
@@ -118,12 +119,17 @@ def _add(features, match, tensor):
 
 def _head(rest, prefix, layers):
     """The classifier among the tensors that are no features, and what is beside it."""
-    depth = {name: _common(name.split("."), prefix.split(".")) for name in rest}
     inside = rf"{re.escape(prefix)}features\.|.*\b(denseblock|denselayer|transition)\d"
+    depth = {  # not of an optimizer's state, for one
+        name: _common(name.split("."), prefix.split("."))
+        for name in rest
+        if name.rpartition(".")[2] in _KEYS
+    }
     near = {
         name: tensor
         for name, tensor in rest.items()
-        if depth[name] == max(depth.values()) or re.match(inside, name)
+        if depth.get(name, -1) == max(depth.values(), default=0)
+        or re.match(inside, name)
     }
     if not any(layer.kind == "linear" for layer in layers):
         return {name: t for name, t in near.items() if re.match(inside, name)}

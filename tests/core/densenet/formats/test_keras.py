@@ -357,6 +357,27 @@ def test_preprocessing(tf, model, features, tmp_path, suffix):
     assert_close(tf.predict(model, prepared), logits(net))
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_layers_around_the_features(tf, model, features, tmp_path, suffix):
+    """A normalization of images is preprocessing, one of features belongs to a head."""
+    from keras import layers
+
+    pool, dense = layers.GlobalAveragePooling2D(), layers.Dense(3)
+    net = with_head(layers.BatchNormalization(), features, pool, dense)
+    path = saved(net, tmp_path / f"front{suffix}")
+    with pytest.raises(
+        ValueError, match=r"image X batch_normalization\(X\) .*adapt_in"
+    ):
+        tf.load_weights(model, path, head=False)
+    net = with_head(features, pool, layers.LayerNormalization(), dense)
+    path = saved(net, tmp_path / f"head{suffix}")
+    with pytest.raises(
+        ValueError, match="'layer_normalization.*changes the logits: lo"
+    ):
+        tf.load_weights(model, path)
+    tf.load_weights(model, path, head=False)
+
+
 def test_learned_preprocessing(tf, features, tmp_path):
     from keras import layers
 

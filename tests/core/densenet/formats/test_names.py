@@ -73,6 +73,11 @@ NAMES = {
         r"(denselayer\d+)\.|^classifier",
         lambda match: f"{match[1]}.layers." if match[1] else "class_layers.out",
     ),
+    "parts of a checkpoint": lambda: renamed("^(features)", r"backbone.\1")
+    | {
+        "optimizer.state.0.momentum_buffer": np.ones((6, 3, 7, 7), np.float32),
+        "rng_state": np.zeros(5, np.uint8),
+    },
     "compiled within": lambda: renamed("^features", "features._orig_mod"),
     "averaged": lambda: prefixed("module.") | {"n_averaged": np.array(3)},
     "counters": with_counters,
