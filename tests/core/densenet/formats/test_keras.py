@@ -414,6 +414,13 @@ def test_pooling_between_features(features, tmp_path):
     )
 
 
+def test_padding(features, tmp_path):
+    path = saved(features, tmp_path / "net.weights.h5")
+    with h5py.File(path, "r+") as file:
+        del file["layers/zero_padding2d_1"]
+    assert "got 1 ZeroPadding2D (padding='same' adds more" in refusal(path, SMALLEST)
+
+
 def test_truncated(keras_files, tmp_path):
     assert_refused_when_truncated(keras_files, tmp_path / "short")
 
