@@ -414,6 +414,18 @@ def test_pooling_between_features(features, tmp_path):
     )
 
 
+def test_layers_without_weights_may_be_missing(keras_files, keras_weights, tmp_path):
+    """Some versions of Keras leave them out of a file of weights."""
+    path = tmp_path / "net.weights.h5"
+    path.write_bytes(keras_files[1][0].read_bytes())
+    with h5py.File(path, "r+") as file:
+        for name, layer in list(file["layers"].items()):
+            if not len(layer["vars"]):
+                del file["layers"][name]
+        assert "concatenate" not in file["layers"]
+    assert_same(formats.read(path, KERAS.layers()), keras_weights)
+
+
 def test_padding(features, tmp_path):
     path = saved(features, tmp_path / "net.weights.h5")
     with h5py.File(path, "r+") as file:
