@@ -4,6 +4,7 @@ A backend finds the layers of a model, and reads and writes their tensors; the r
 shared.
 """
 
+import operator
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -106,7 +107,7 @@ class Weights:
         path = named(path, folders=True)  # Orbax writes one, and has a message
         architecture = self._match(model, head)
         if classes is not None:
-            _check_classes(classes, architecture.num_classes, head)
+            classes = _rows(classes, architecture.num_classes, head)
         layers = architecture.layers(head)
         differing = {
             "num_classes": head and classes is None,
@@ -168,18 +169,26 @@ def _check(weights: Arrays, architecture: Architecture) -> Arrays:
     return formats.check(weights, shapes, "the weights")
 
 
-def _check_classes(classes: Sequence[int], count: int, head: bool) -> None:
-    """Raise ValueError unless `classes` are as many as the model has."""
+def _rows(classes: Sequence[int], count: int, head: bool) -> list[int]:
+    """The `classes` as integers; ValueError unless they are as many as the model has."""
     if not head:
         raise ValueError(
             f"head must be True for classes, got head={head!r}: the classes are rows of "
             "the file's head, so give one of the two options"
         )
-    if len(classes) != count:
+    try:
+        rows = [operator.index(number) for number in classes]
+    except TypeError:
         raise ValueError(
-            f"classes must be as many as the model has, {count}, got {len(classes)}: "
-            f"build it with num_classes={len(classes)}"
+            f"classes must be a list of integers, got {classes!r}: give the numbers of "
+            "the file's classes, from 0"
+        ) from None
+    if len(rows) != count:
+        raise ValueError(
+            f"classes must be as many as the model has, {count}, got {len(rows)}: "
+            f"build it with num_classes={len(rows)}"
         )
+    return rows
 
 
 def _check_options(

@@ -145,6 +145,8 @@ def test_channels_as_in_timm():
         ({"classes": [0, 1]}, "classes must be as many as the model has, 5, got 2: bu"),
         ({"classes": [0, 1, 2, 3, 5]}, "got 5 and no number 5: choose .* 0 to 4"),
         ({"classes": [0, 1, 2, 3, -1]}, "got 5 and no number -1: choose"),
+        ({"classes": [0, 1, 2, 3, 0.5]}, "classes must be a list of integers, got"),
+        ({"classes": 5}, "classes must be a list of integers, got 5: give the numbers"),
         ({"classes": range(5), "head": False}, "head must be True for classes, got"),
     ],
 )

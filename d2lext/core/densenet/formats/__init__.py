@@ -86,7 +86,7 @@ def _attempt(path, function, *args):
         pass
     try:
         return function(path, *args)
-    except (ImportError, MemoryError):
+    except (ImportError, MemoryError, Warning):
         raise
     except WeightFileError as error:
         raise ValueError(f"{os.fspath(path)} {error}") from None

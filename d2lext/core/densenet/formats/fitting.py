@@ -1,7 +1,6 @@
 """Adapts a file's tensors to a network with other inputs or with fewer classes."""
 
 import math
-import operator
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -32,7 +31,7 @@ def fit(
             lambda weight: with_channels(weight, channels),
         )
     if classes is not None:
-        rows = [operator.index(row) for row in classes]
+        rows = list(classes)
         for name in "classifier.weight", "classifier.bias":
             if (tensor := fitted.get(name)) and tensor.shape:
                 _check_size(tensor, file_size)

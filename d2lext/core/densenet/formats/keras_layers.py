@@ -20,6 +20,7 @@ _KNOWN = re.compile(
     "(spatial_|gaussian_|alpha_)?dropout(2d)?|gaussian_noise|activity_regularization|"
     "random_.*|functional|sequential|model"
 )
+_LIKE_APPLICATIONS = "use the weights of a network like those of keras.applications"
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,28 @@ def check(layers: Sequence[KerasLayer], network: Sequence[Layer]) -> None:
                 f"must have the layers of a DenseNet, got {what}, which changes the "
                 f"logits: {OWN_HEAD if stage == 'head' else remedy}"
             )
+    _check_windows(layers, [layer.name for layer in network])
+
+
+def _check_windows(layers, names):
+    """Raise WeightFileError unless the model pools and pads as the network does."""
     kinds = [layer.kind for layer in layers if layer.stage == "features"]
-    names = [layer.name for layer in network]
+    if "concatenate" not in kinds:  # layers without weights are not in every file
+        return
+    stem = names.count("features.norm0")
+    transitions = sum("transition" in name for name in names) // 2  # of two layers
     pools = kinds.count("max_pooling2d"), kinds.count("average_pooling2d")
-    expected = names.count("features.norm0"), sum("transition" in n for n in names) // 2
-    if kinds.count("conv2d") and pools != expected:
+    if pools != (stem, transitions):
         raise WeightFileError(
-            f"must have {expected[0]} MaxPooling2D and {expected[1]} AveragePooling2D "
-            f"among its features, got {pools[0]} and {pools[1]}: use the weights of a "
-            "network like those of keras.applications"
+            f"must have {stem} MaxPooling2D and {transitions} AveragePooling2D "
+            f"among its features, got {pools[0]} and {pools[1]}: {_LIKE_APPLICATIONS}"
+        )
+    paddings = sum(layer.kind == "zero_padding2d" for layer in layers)
+    if paddings < 2 * stem:
+        raise WeightFileError(
+            f"must pad before its first convolution and before its first pooling, got "
+            f"{paddings} ZeroPadding2D (padding='same' adds more on one side): "
+            f"{_LIKE_APPLICATIONS}"
         )
 
 

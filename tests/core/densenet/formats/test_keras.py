@@ -414,6 +414,25 @@ def test_pooling_between_features(features, tmp_path):
     )
 
 
+def test_layers_without_weights_may_be_missing(keras_files, keras_weights, tmp_path):
+    """Some versions of Keras leave them out of a file of weights."""
+    path = tmp_path / "net.weights.h5"
+    path.write_bytes(keras_files[1][0].read_bytes())
+    with h5py.File(path, "r+") as file:
+        for name, layer in list(file["layers"].items()):
+            if not len(layer["vars"]):
+                del file["layers"][name]
+        assert "concatenate" not in file["layers"]
+    assert_same(formats.read(path, KERAS.layers()), keras_weights)
+
+
+def test_padding(features, tmp_path):
+    path = saved(features, tmp_path / "net.weights.h5")
+    with h5py.File(path, "r+") as file:
+        del file["layers/zero_padding2d_1"]
+    assert "got 1 ZeroPadding2D (padding='same' adds more" in refusal(path, SMALLEST)
+
+
 def test_truncated(keras_files, tmp_path):
     assert_refused_when_truncated(keras_files, tmp_path / "short")
 
