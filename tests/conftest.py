@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,7 +21,14 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes that use the builder
 QUICKLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"
-os.environ[QUICKLY] = "1"  # JAX reads it where a file of tests first imports it
+os.environ[QUICKLY] = "1"  # JAX reads these where a file of tests first imports it
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # Programs that several tests have, in several processes, are compiled once.
+    programs = tempfile.TemporaryDirectory(
+        prefix="programs-"
+    )  # until this process ends
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # A shell lets what it starts in the background ignore Ctrl-C; so would the processes that
 # tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
