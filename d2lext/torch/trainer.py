@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import os
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -203,15 +204,21 @@ class Trainer(trainer.Trainer):
         }
 
     def _others(self):
-        """What else has a state: the optimiser, schedules of its learning rate."""
+        """What else has a state: optimisers, schedules, also in lists."""
+        owners = [("trainer", self), ("model", self.model), ("optimizer", self.optim)]
         return {
-            f"{owner}.{name}": value
-            for owner, values in (("trainer", vars(self)), ("model", vars(self.model)))
-            for name, value in values.items()
-            if hasattr(value, "load_state_dict")
-            and not isinstance(value, nn.Module)
+            name: value
+            for name, value in held(owners, _Stateful).items()
+            if not isinstance(value, nn.Module)
             and "dataloader" not in name  # the number of steps says where it is
         }
+
+
+@runtime_checkable
+class _Stateful(Protocol):
+    def state_dict(self): ...
+
+    def load_state_dict(self, state): ...
 
 
 def _frozen_layers(model):

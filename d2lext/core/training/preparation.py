@@ -85,7 +85,8 @@ class Preparation(Steps, HyperParameters):
                 f"{type(data).__name__} lacks: pass a DataModule, after the model"
             )
         self.device, self.data = self.find_device(), data
-        data.seed, data.device = self.seed, self.device
+        data._order_seed = self.seed
+        _give(data, seed=self.seed, device=self.device)
         # Some layers have no weights until they have seen a batch. We take it from a
         # separate loader, so as not to use up an epoch's order.
         self.sample = next(iter(data.train_dataloader()), None)
@@ -140,6 +141,14 @@ class Preparation(Steps, HyperParameters):
         """What the model logged since the last call."""
         logged, self._logged = self._logged, {}
         return logged
+
+
+def _give(data: Any, **values: Any) -> None:
+    """Set attributes of a data module that are not its author's own."""
+    ours = vars(data).setdefault("_given", [])
+    ours += [name for name in values if name not in (*ours, *vars(data))]
+    for name in ours:
+        setattr(data, name, values[name])
 
 
 def _check_method(optim: Any, name: str, number: int) -> None:

@@ -8,6 +8,15 @@ from d2lext.core.training import advice, checkpoint, held, identity, randomness
 from d2lext.core.training.epochs import Epoch
 from d2lext.core.training.interrupt import Interrupt
 
+# What the record of a trainer has besides its numbers.
+_RECORDED = (
+    "epoch",
+    "train_batch_idx",
+    "val_batch_idx",
+    "num_train_examples",
+    "history",
+)
+
 
 class Saving:
     """The checkpoint of a trainer; within `with saving:`, Ctrl-C waits for it.
@@ -108,9 +117,13 @@ class Saving:
         trainer.model.board.xlabel = "epoch"
         trainer.model.board.restore(record["board"])
 
+    def _owners(self) -> list[tuple[str, Any]]:
+        """Named objects whose numbers training may change: a reader's own trainer, too."""
+        return [("trainer", self.trainer), *self.trainer.owners()]
+
     def _find(self) -> None:
         """Note the numbers and the sources of random numbers with which it begins."""
-        owners = self.trainer.owners()
+        owners = self._owners()
         self._numbers = held.numbers(owners)
         known = {id(source) for source in self._of_data}
         self._others = randomness.everyones()
@@ -121,14 +134,15 @@ class Saving:
         """The numbers that training has changed, by place."""
         return {
             place: value
-            for place, value in held.numbers(self.trainer.owners()).items()
-            if place not in self._numbers or self._numbers[place] != value
+            for place, value in held.numbers(self._owners()).items()
+            if place[1] not in _RECORDED
+            and (place not in self._numbers or self._numbers[place] != value)
         }
 
     def _restore(self, record: dict[str, Any]) -> None:
         """Restore numbers, and what is drawn from now on."""
         values = {tuple(place): value for place, value in record["numbers"]}
-        held.set_numbers(self.trainer.owners(), values)
+        held.set_numbers(self._owners(), values)
         for place in values:  # the same model's may have been changed before
             self._numbers.pop(place, None)
         self._drawn, others = record["random"]

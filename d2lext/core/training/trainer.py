@@ -109,8 +109,13 @@ class Trainer(Preparation):
         """Print the loss and accuracy on the test set: once, after every decision.
 
         They are kept in `test_metrics`. Raises FloatingPointError, with the reason, if
-        the loss is not finite.
+        the loss is not finite, ValueError before `fit`.
         """
+        if not hasattr(self, "model"):
+            raise ValueError(
+                "test measures the model that fit has trained, got none: call fit first; "
+                "for other models, compare predict(model, images) with the labels"
+            )
         most = epochs.most_batches(train=False)
 
         def batches():

@@ -515,3 +515,23 @@ def test_no_bar_without_a_watcher(enabled, capfd, monkeypatch):
 
 def test_steps_of_an_epoch():
     assert len(Data().train_dataloader()) == NUM_STEPS
+
+
+def test_batches_that_can_be_read_only_once():
+    class Kept(Data):
+        def __init__(self):
+            super().__init__()
+            self.kept = iter([(self.X, self.y)] * 9)
+
+        def get_dataloader(self, train):
+            return self.kept
+
+    with pytest.raises(ValueError, match="again in each epoch, got the same list_iter"):
+        fit(data=Kept())
+
+
+def test_a_test_before_fit():
+    with pytest.raises(
+        ValueError, match="^test measures the model that fit has trained"
+    ):
+        Trainer().test(Data())
