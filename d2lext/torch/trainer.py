@@ -163,9 +163,7 @@ class Trainer(trainer.Trainer):
     def get_state(self):
         """Parameters and statistics as model/..., the optimiser, the random numbers."""
         tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()}
-        arrays = {
-            n: t.detach().cpu().numpy() for n, t in (tensors | self._held()).items()
-        }
+        arrays = {name: _array(t) for name, t in (tensors | self._held()).items()}
         buffer = io.BytesIO()
         others = {name: value.state_dict() for name, value in self._others().items()}
         gpu_states = [torch.cuda.get_rng_state(gpu) for gpu in self.gpus]
@@ -178,13 +176,13 @@ class Trainer(trainer.Trainer):
         others, rng_state, *gpu_states = torch.load(buffer, weights_only=True)
         names = self.model.state_dict()
         self.model.load_state_dict(
-            {name: torch.from_numpy(arrays[f"model/{name}"]) for name in names}
+            {name: _tensor(arrays[f"model/{name}"], t) for name, t in names.items()}
         )
         with torch.no_grad():
             for name, tensor in self._held().items():
                 # What a model only keeps, such as its last output, may be new.
                 if name in arrays and arrays[name].shape == tensor.shape:
-                    tensor.copy_(torch.from_numpy(arrays[name]))
+                    tensor.copy_(_tensor(arrays[name], tensor))
         for name, value in self._others().items():
             if name in others:
                 value.load_state_dict(others[name])
@@ -249,6 +247,19 @@ def _trained(optim, model):
     numbers = {id(p): i for i, p in enumerate(model.parameters())}
     tensors.sort(key=lambda t: numbers.get(id(t), len(numbers)))
     return tensors or model.parameters()
+
+
+def _array(tensor):
+    """A tensor as a NumPy array; the bits of bfloat16 as integers."""
+    tensor = tensor.detach().cpu()
+    is_bf16 = tensor.dtype == torch.bfloat16
+    return (tensor.view(torch.int16) if is_bf16 else tensor).numpy()
+
+
+def _tensor(array, like):
+    """The reverse of `_array`, for a tensor `like` it."""
+    tensor = torch.from_numpy(array)
+    return tensor.view(torch.bfloat16) if like.dtype == torch.bfloat16 else tensor
 
 
 def _plain(state):

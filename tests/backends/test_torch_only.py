@@ -370,3 +370,17 @@ def test_a_sampler_decides_how_many_examples_there_are():
     model.lr = 0.1
     model.net = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(256), nn.Linear(256, 10))
     d2l.Trainer(1).fit(model, Fold(d2l))
+
+
+def test_weights_in_bfloat16(tmp_path):
+    class Halved(Data):
+        def get_dataloader(self, train):
+            return [(X.bfloat16(), y) for X, y in super().get_dataloader(train)]
+
+    def fit(max_epochs, path):
+        model = head_alone(freeze=False).bfloat16()
+        trainer = d2l.Trainer(max_epochs, checkpoint=path, precision="fp32")
+        trainer.fit(model, Halved(d2l))
+        return model.net[2].weight
+
+    assert torch.equal(*resumed(fit, tmp_path / "one.npz"))

@@ -17,7 +17,7 @@ import tqdm
 from shared.numpy_trainer import NUM_STEPS, Data, Model, Trainer, fit
 
 from d2lext.core.data.datamodule import DataModule
-from d2lext.core.module import Module
+from d2lext.core.module import Module, check_labels
 from d2lext.core.training import progress
 from d2lext.core.training.averages import Averages
 
@@ -535,3 +535,12 @@ def test_a_test_before_fit():
         ValueError, match="^test measures the model that fit has trained"
     ):
         Trainer().test(Data())
+
+
+def test_labels_and_logits_whose_axes_differ():
+    """(n, classes, h, w) and (n, h, w) have equal sizes where classes and w do."""
+    for logits, labels in [((5, 13, 4, 13), (5, 4, 13)), ((6, 7, 10), (7, 6))]:
+        with pytest.raises(ValueError, match="make the classes the last axis of the"):
+            check_labels(logits, labels)
+    for logits, labels in [((20, 10), (4, 5)), ((8, 10), (8, 1)), ((8, 1, 10), (8,))]:
+        check_labels(logits, labels)
