@@ -104,8 +104,17 @@ def check_labels(logits: Sequence[int], labels: Sequence[int]) -> None:
 shape (8, 10): take the argmax of one-hot labels
     """
     *examples, _ = logits
-    if None not in (*logits, *labels) and math.prod(labels) != math.prod(examples):
+    if None in (*logits, *labels):
+        return
+    # Also (n, classes, h, w) and (n, h, w), where classes and w are equal.
+    axes, others = ([n for n in shape if n != 1] for shape in (examples, labels))
+    swapped = len(axes) == len(others) and axes != others
+    number = math.prod(examples)
+    if swapped or math.prod(labels) != number:
+        remedy = "take the argmax of one-hot labels"
+        if math.prod(labels) != math.prod(logits):
+            remedy = f"make the classes the last axis of the logits {tuple(logits)}"
         raise ValueError(
-            f"labels must be the number of a class for each of the {math.prod(examples)} "
-            f"examples, got the shape {tuple(labels)}: take the argmax of one-hot labels"
+            f"labels must be the number of a class for each of the {number} examples, "
+            f"got the shape {tuple(labels)}: {remedy}"
         )

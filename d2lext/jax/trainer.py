@@ -1,7 +1,6 @@
 """The training loop's steps in JAX."""
 
 import contextlib
-import dataclasses
 from collections import OrderedDict
 from typing import Any
 
@@ -17,11 +16,9 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
-from d2lext.jax import device
+from d2lext.jax import device, identity
 from d2lext.jax.batchnorm import values_per_channel
 from d2lext.jax.speed.programs import faster
-
-_OF_FLAX = ("name", "parent")
 
 
 class TrainState(train_state.TrainState):
@@ -37,6 +34,7 @@ class Trainer(trainer.Trainer):
     distributions = FRAMEWORKS["jax"].modules
     devices = device
     layers = (nn.Module,)
+    optimizer_methods = {"init": 1, "update": 3}
     _key = None
 
     def fastest(self):
@@ -140,8 +138,19 @@ class Trainer(trainer.Trainer):
 
     def network_options(self):
         """The model's fields, without those that Flax gives every module."""
-        fields = [f.name for f in dataclasses.fields(self.model) if f.init]
-        return {n: getattr(self.model, n) for n in fields if n not in _OF_FLAX}
+        return identity.fields(self.model)
+
+    def network_layers(self):
+        """The fields of each layer."""
+        return identity.layers(self.model, self.sample[:-1])
+
+    def optimizer_options(self):
+        """The options of the optimiser."""
+        return identity.optimizer(self.optim)
+
+    def owners(self):
+        """None: JAX runs Python code when it traces a step, and keeps all else."""
+        return []
 
     def get_state(self):
         """The whole state of training; parameters and statistics as model/..."""

@@ -213,10 +213,14 @@ def held_arrays(model, *others):
 
     Each has the name of its first place: the number of the block, then the attribute.
     """
+    return held(numbered(model, *others), np.ndarray)
+
+
+def numbered(model, *others):
+    """(number, object) of a model's blocks, and of `others`."""
     owners = []
     model.apply(owners.append)
-    pairs = ((str(i), owner) for i, owner in enumerate([*owners, *others]))
-    return held(pairs, np.ndarray)
+    return [(str(i), owner) for i, owner in enumerate([*owners, *others])]
 
 
 def num_params(model):

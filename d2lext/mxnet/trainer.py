@@ -9,9 +9,10 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
-from d2lext.mxnet import device
+from d2lext.core.training.held import held
+from d2lext.mxnet import device, identity
 from d2lext.mxnet.batchnorm import values_per_channel
-from d2lext.mxnet.module import held_arrays
+from d2lext.mxnet.module import held_arrays, numbered
 from d2lext.mxnet.speed import graphs
 
 
@@ -21,6 +22,7 @@ class Trainer(trainer.Trainer):
     distributions = FRAMEWORKS["mxnet"].modules
     devices = device
     layers = (gluon.Block,)
+    optimizer_methods = {"step": 1}
 
     def fastest(self):
         """bf16 if the CPU multiplies it, compiled; ValueError if bf16 is impossible.
@@ -125,12 +127,11 @@ class Trainer(trainer.Trainer):
         return logged
 
     def clip_gradients(self, grad_clip_val, model):
-        """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
-        params = model.parameters()
-        if isinstance(params, list):
-            grads = [p.grad for p in params]
-        else:
-            grads = [p.grad() for p in params.values() if p.grad_req != "null"]
+        """Scale the gradients down to a joint norm of at most `grad_clip_val`.
+
+        Those of other parameters than the optimiser's do not count.
+        """
+        grads = _gradients(self.optim, model)
         norm = np.sqrt(sum((g**2).sum() for g in grads))
         scale = np.minimum(1, grad_clip_val / (norm + 1e-6))
         for grad in grads:
@@ -139,6 +140,20 @@ class Trainer(trainer.Trainer):
     def gpu_name(self):
         """The GPU's number, which is all that MXNet knows."""
         return str(self.gpus[0])
+
+    def network_layers(self):
+        """The options of each layer, and what is frozen."""
+        return identity.layers(self.model)
+
+    def optimizer_options(self):
+        """The options of the optimiser and of a schedule."""
+        return identity.optimizer(self.optim, self.model)
+
+    def owners(self):
+        """The blocks, the optimiser, and a schedule in it."""
+        optimizer = getattr(self.optim, "_optimizer", None)
+        schedule = getattr(optimizer, "lr_scheduler", None)
+        return numbered(self.model, self.optim, optimizer, schedule)
 
     def get_state(self):
         """Parameters and statistics as model/..., and what the optimiser keeps."""
@@ -197,6 +212,18 @@ class Trainer(trainer.Trainer):
         for updater in self.optim._updaters:
             for i, param in enumerate(self.optim._params):
                 yield updater, i, numbers[id(param)]
+
+
+def _gradients(optim, model):
+    """The gradients of what an optimiser trains, in the order of the model."""
+    params = model.parameters()
+    if isinstance(params, list):  # or more than those, in lists
+        arrays = held([("optimizer", optim)], np.ndarray).values()
+        arrays = [a for a in arrays if a.grad is not None]
+        return [a.grad for a in arrays or params if a.grad is not None]
+    known = {id(p) for p in getattr(optim, "_params", params.values())}
+    params = [p for p in params.values() if id(p) in known]
+    return [p.grad() for p in params if p.grad_req != "null"]
 
 
 def _checked(logged, inputs):

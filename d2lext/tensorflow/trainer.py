@@ -15,7 +15,7 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.tensorflow import device, settings
+from d2lext.tensorflow import device, identity, settings
 from d2lext.tensorflow.batchnorm import values_per_channel
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 from d2lext.tensorflow.speed import normalization, precision
@@ -32,6 +32,7 @@ class Trainer(trainer.Trainer):
         keras.initializers.Initializer,
         keras.optimizers.Optimizer,
     )
+    optimizer_methods = {"apply_gradients": 1}
 
     def find_device(self):
         """The first of `gpus`, else that of an enclosing `with device:`, else the CPU."""
@@ -123,6 +124,18 @@ class Trainer(trainer.Trainer):
             if not before:
                 config.disable_op_determinism()
 
+    def network_layers(self):
+        """The options of each layer, and what is frozen."""
+        return identity.layers(self.model)
+
+    def optimizer_options(self):
+        """The options of the optimiser."""
+        return identity.optimizer(self.optim)
+
+    def owners(self):
+        """The layers and the optimiser; none if compiled: Python code then runs once."""
+        return [] if self.compiled else self._owners()
+
     def get_state(self):
         """Parameters and statistics as model/..., the optimiser, the random numbers."""
         return {name: v.numpy() for name, v in self._variables().items()}
@@ -135,6 +148,12 @@ class Trainer(trainer.Trainer):
             if name in arrays and arrays[name].shape == variable.shape:
                 variable.assign(arrays[name].view(dtype))  # files have no bfloat16
 
+    def skip_epochs(self, number):
+        """Let a shuffled tf.data.Dataset go on: it counts how often it is read."""
+        if isinstance(self.train_dataloader, tf.data.Dataset):
+            for _ in range(number):
+                iter(self.train_dataloader)
+
     def _variables(self):
         """All variables: those that train as model/..., what the model keeps as kept/..."""
         weights = self.model.weights
@@ -144,10 +163,13 @@ class Trainer(trainer.Trainer):
         found |= {f"random/{i}": v for i, v in enumerate(others)}
         optimizer = getattr(self.optim, "variables", [])  # a reader's own has none
         found |= {f"optimizer/{i}": v for i, v in enumerate(optimizer)}
-        owners = [(str(i), layer) for i, layer in enumerate(flatten(self.model))]
-        for name, v in held([*owners, ("optimizer", self.optim)], tf.Variable).items():
+        for name, v in held(self._owners(), tf.Variable).items():
             found[f"model/{name}" if v.trainable else f"kept/{name}"] = v
         return found
+
+    def _owners(self):
+        layers = [(str(i), layer) for i, layer in enumerate(flatten(self.model))]
+        return [*layers, ("optimizer", self.optim)]
 
     def _precision(self):
         """The context of each call of the training step, the compiling one included."""

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import os
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.torch import device
+from d2lext.torch import device, identity
 from d2lext.torch.batchnorm import values_per_channel
 from d2lext.torch.module import Module
 from d2lext.torch.speed import layout
@@ -29,6 +30,7 @@ class Trainer(trainer.Trainer):
     distributions = FRAMEWORKS["torch"].modules
     devices = device
     layers = (nn.Module,)
+    optimizer_methods = {"zero_grad": 0, "step": 0}
 
     def fastest(self):
         """bf16 if the hardware multiplies it, not compiled.
@@ -73,6 +75,7 @@ class Trainer(trainer.Trainer):
     def prepare_model(self, model):
         """Move the model to the device, with channels last in memory."""
         super().prepare_model(model)
+        self._frozen = _frozen_layers(model)
         if not self.gpus:
             keep_pages()
         if any(is_lazy(param) for param in model.parameters()):
@@ -92,6 +95,8 @@ class Trainer(trainer.Trainer):
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
         self.model.train()
+        for layer in self._frozen:
+            layer.training = False
         in_bf16 = self.used_precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
             loss = self._loss(batch)
@@ -122,7 +127,7 @@ class Trainer(trainer.Trainer):
 
     def values_per_channel(self, batch):
         """How many values each batch normalization averages in training on a batch."""
-        return values_per_channel(self.model, batch[:-1])
+        return values_per_channel(self.model, batch[:-1], self._frozen)
 
     def weights_are_finite(self):
         """Whether no number that training changes is NaN or infinite; waits for them."""
@@ -131,23 +136,38 @@ class Trainer(trainer.Trainer):
         return all(is_lazy(tensor) or bool(_is_finite(tensor)) for tensor in tensors)
 
     def clip_gradients(self, grad_clip_val, model):
-        """Scale the gradients down to a joint norm of at most `grad_clip_val`."""
-        torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip_val)
+        """Scale the gradients down to a joint norm of at most `grad_clip_val`.
+
+        Those of other parameters than the optimiser's do not count: nobody clears them.
+        """
+        params = _trained(self.optim, model)
+        torch.nn.utils.clip_grad_norm_(params, grad_clip_val)
 
     def gpu_name(self):
         """The GPU's name in CUDA."""
         return torch.cuda.get_device_name(self.gpus[0])
 
+    def network_layers(self):
+        """The options of each layer, and what is frozen."""
+        return identity.layers(self.model, self._frozen)
+
+    def optimizer_options(self):
+        """The options of the optimiser and of schedules."""
+        return identity.optimizer(self.optim, self.model, self._others())
+
+    def owners(self):
+        """The modules, the optimiser, and what else has a state."""
+        modules = [(f"model.{n}", m) for n, m in self.model.named_modules()]
+        return [*modules, ("optimizer", self.optim), *self._others().items()]
+
     def get_state(self):
         """Parameters and statistics as model/..., the optimiser, the random numbers."""
         tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()}
-        arrays = {
-            n: t.detach().cpu().numpy() for n, t in (tensors | self._held()).items()
-        }
+        arrays = {name: _array(t) for name, t in (tensors | self._held()).items()}
         buffer = io.BytesIO()
         others = {name: value.state_dict() for name, value in self._others().items()}
         gpu_states = [torch.cuda.get_rng_state(gpu) for gpu in self.gpus]
-        torch.save([others, torch.get_rng_state(), *gpu_states], buffer)
+        torch.save([_plain(others), torch.get_rng_state(), *gpu_states], buffer)
         return {**arrays, "others": np.frombuffer(buffer.getvalue(), np.uint8)}
 
     def set_state(self, arrays):
@@ -156,13 +176,13 @@ class Trainer(trainer.Trainer):
         others, rng_state, *gpu_states = torch.load(buffer, weights_only=True)
         names = self.model.state_dict()
         self.model.load_state_dict(
-            {name: torch.from_numpy(arrays[f"model/{name}"]) for name in names}
+            {name: _tensor(arrays[f"model/{name}"], t) for name, t in names.items()}
         )
         with torch.no_grad():
             for name, tensor in self._held().items():
                 # What a model only keeps, such as its last output, may be new.
                 if name in arrays and arrays[name].shape == tensor.shape:
-                    tensor.copy_(torch.from_numpy(arrays[name]))
+                    tensor.copy_(_tensor(arrays[name], tensor))
         for name, value in self._others().items():
             if name in others:
                 value.load_state_dict(others[name])
@@ -182,15 +202,79 @@ class Trainer(trainer.Trainer):
         }
 
     def _others(self):
-        """What else has a state: the optimiser, schedules of its learning rate."""
+        """What else has a state: optimisers, schedules, also in lists."""
+        owners = [("trainer", self), ("model", self.model), ("optimizer", self.optim)]
         return {
-            f"{owner}.{name}": value
-            for owner, values in (("trainer", vars(self)), ("model", vars(self.model)))
-            for name, value in values.items()
-            if hasattr(value, "load_state_dict")
-            and not isinstance(value, nn.Module)
+            name: value
+            for name, value in held(owners, _Stateful).items()
+            if not isinstance(value, nn.Module)
             and "dataloader" not in name  # the number of steps says where it is
         }
+
+
+@runtime_checkable
+class _Stateful(Protocol):
+    def state_dict(self): ...
+
+    def load_state_dict(self, state): ...
+
+
+def _frozen_layers(model):
+    """The layers that their author has put in evaluation mode: they stay there.
+
+    A fit leaves all of them in it, and notes in each whether it has been trained.
+    """
+    note = "_trained_in_fit"
+    resting = [layer for layer in model.modules() if not layer.training]
+    if not model.training:  # as a fit left it, or somebody who evaluated it
+        frozen = [layer for layer in resting if vars(layer).get(note) is False]
+    elif note in vars(model):  # somebody has called `train` since that fit
+        frozen = resting
+    else:  # some layers may be another model's, as a fit left it
+        frozen = [layer for layer in resting if not vars(layer).get(note)]
+    for layer in model.modules():
+        vars(layer)[note] = layer not in frozen
+    return frozen
+
+
+def _trained(optim, model):
+    """The tensors that an optimiser trains, in the order of the model."""
+    if isinstance(optim, torch.optim.Optimizer):
+        tensors = [p for group in optim.param_groups for p in group["params"]]
+    else:
+        tensors = held([("optimizer", optim)], torch.Tensor).values()
+        tensors = [t for t in tensors if t.requires_grad and t.is_leaf]
+    numbers = {id(p): i for i, p in enumerate(model.parameters())}
+    tensors.sort(key=lambda t: numbers.get(id(t), len(numbers)))
+    return tensors or model.parameters()
+
+
+def _array(tensor):
+    """A tensor as a NumPy array; the bits of bfloat16 as integers."""
+    tensor = tensor.detach().cpu()
+    is_bf16 = tensor.dtype == torch.bfloat16
+    return (tensor.view(torch.int16) if is_bf16 else tensor).numpy()
+
+
+def _tensor(array, like):
+    """The reverse of `_array`, for a tensor `like` it."""
+    tensor = torch.from_numpy(array)
+    return tensor.view(torch.bfloat16) if like.dtype == torch.bfloat16 else tensor
+
+
+def _plain(state):
+    """A state with NumPy's numbers as Python's, which a checkpoint can read again.
+
+    Functions are left out: what they belong to has them.
+    """
+    if isinstance(state, np.generic):
+        return state.item()
+    if isinstance(state, dict):
+        pairs = [(k, _plain(v)) for k, v in state.items()]
+        return {k: v for k, v in pairs if not callable(v)}
+    if type(state) in (list, tuple):
+        return type(state)(map(_plain, state))
+    return state
 
 
 def _checked(logged, inputs):

@@ -24,8 +24,10 @@ ONLY_NAMES = {
     ("mxnet", "module.py"): [
         "SGD",  # d2l's, for parameters that are bare arrays
         "held_arrays",  # those arrays: a copy lets them have gradients again
+        "numbered",  # the blocks that hold them: names keep counting in a process
     ],
     ("jax", "module.py"): ["get_key"],  # d2l's: random numbers need a key
+    ("jax", "identity.py"): ["fields"],  # of Flax: what defines a module
     ("jax", "trainer.py"): ["TrainState"],  # a step takes and returns its state
     ("tensorflow", "blocks.py"): [
         "GroupedConv2D"

@@ -243,3 +243,144 @@ def test_computed_weights_are_read_and_not_set(model, change):
     np.testing.assert_array_equal(weights["features.conv0.weight"], expected)
     with pytest.raises(ValueError, match=r"conv0\.weight must be a parameter, got one"):
         d2l.set_weights(model, weights)
+
+
+# Trainings of a part
+
+
+def head_alone(freeze):
+    """A network whose optimiser trains the last layer."""
+    torch.manual_seed(0)
+    model = d2l.Classifier()
+    model.net = nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.Linear(8, 10))
+    model.net[1].requires_grad_(not freeze)
+    head = model.net[2].parameters()
+    model.configure_optimizers = lambda: torch.optim.SGD(head, 0.1)
+    return model
+
+
+def test_clipping_counts_what_the_optimiser_trains():
+    """Others' gradients, which nobody clears, pile up."""
+    models = [head_alone(freeze) for freeze in (False, True)]
+    for model in models:
+        d2l.Trainer(4, gradient_clip_val=0.1, precision="fp32").fit(model, Data(d2l))
+    assert torch.equal(models[0].net[2].weight, models[1].net[2].weight)
+
+
+def test_a_layer_in_evaluation_mode_is_not_trained():
+    """Nor when the model is fitted again, unless its author has changed the mode."""
+    model = d2l.Classifier()
+    model.lr = 0.1
+    model.net = nn.Sequential(
+        nn.BatchNorm2d(1), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(256, 10)
+    )
+    frozen, trained = model.net[:2]
+    frozen.eval()
+    for _ in range(2):
+        before = trained.running_mean.clone()
+        d2l.Trainer(1, precision="fp32").fit(model, Data(d2l))
+        assert torch.equal(frozen.running_mean, torch.zeros(1))
+        assert not torch.equal(trained.running_mean, before)
+    # As a part of another model, it is as the fit has left it.
+    other = d2l.Classifier()
+    other.lr, other.net = 0.1, nn.Sequential(*model.net[1:])
+    before = trained.running_mean.clone()
+    d2l.Trainer(1, precision="fp32").fit(other, Data(d2l))
+    assert not torch.equal(trained.running_mean, before)
+    model.train()
+    d2l.Trainer(1, precision="fp32").fit(model, Data(d2l))
+    assert not torch.equal(frozen.running_mean, torch.zeros(1))
+
+
+def test_an_optimiser_that_computes_gradients_again():
+    model = head_alone(freeze=False)
+    lbfgs = torch.optim.LBFGS(model.parameters())
+    model.configure_optimizers = lambda: lbfgs
+    with pytest.raises(TypeError, match="^the step of an optimizer must .* of LBFGS"):
+        d2l.Trainer(1).fit(model, Data(d2l))
+
+
+def resumed(fit, path):
+    """The same training whole, and in two halves."""
+    fit(2, path)
+    return fit(4, path), fit(4, None)
+
+
+class Sharpness:
+    """An optimiser around another, as readers write it."""
+
+    def __init__(self, params):
+        self.base = torch.optim.Adam(params, np.logspace(-3, -1, 3)[1])
+
+    def zero_grad(self):
+        self.base.zero_grad()
+
+    def step(self):
+        self.base.step()
+
+
+def test_states_within_other_objects(tmp_path):
+    """Of an optimiser in another one, of schedules in a list; rates of NumPy."""
+
+    def fit(max_epochs, path):
+        model = head_alone(freeze=False)
+        optim = Sharpness(model.parameters())
+        rates = torch.optim.lr_scheduler.LambdaLR(optim.base, lambda i: np.cos(i / 9))
+        model.schedules = [rates]
+        model.configure_optimizers = lambda: optim
+
+        def validation_step(batch):
+            rates.step()
+            d2l.Classifier.validation_step(model, batch)
+
+        model.validation_step = validation_step
+        trainer = d2l.Trainer(max_epochs, checkpoint=path, precision="fp32")
+        trainer.fit(model, Data(d2l))
+        return model.net[2].weight
+
+    assert torch.equal(*resumed(fit, tmp_path / "one.npz"))
+
+
+def test_a_loader_with_a_generator(tmp_path):
+    class Shuffled(Data):
+        def get_dataloader(self, train):
+            data = torch.utils.data.TensorDataset(self.X, self.y)
+            return torch.utils.data.DataLoader(data, 5, True, generator=self.generator)
+
+    def fit(max_epochs, path):
+        model, data = head_alone(freeze=False), Shuffled(d2l)
+        data.generator = torch.Generator().manual_seed(0)
+        trainer = d2l.Trainer(max_epochs, checkpoint=path, precision="fp32")
+        trainer.fit(model, data)
+        return model.net[2].weight
+
+    assert torch.equal(*resumed(fit, tmp_path / "one.npz"))
+
+
+def test_a_sampler_decides_how_many_examples_there_are():
+    """17 images, of which a fold has 16: no batch has one."""
+
+    class Fold(Data):
+        def get_dataloader(self, train):
+            data = torch.utils.data.TensorDataset(self.X[:17], self.y[:17])
+            fold = torch.utils.data.SubsetRandomSampler(range(16))
+            return torch.utils.data.DataLoader(data, 8, sampler=fold)
+
+    model = d2l.Classifier()
+    model.lr = 0.1
+    model.net = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(256), nn.Linear(256, 10))
+    d2l.Trainer(1).fit(model, Fold(d2l))
+
+
+def test_weights_in_bfloat16(tmp_path):
+    class Halved(Data):
+        def get_dataloader(self, train):
+            return [(X.bfloat16(), y) for X, y in super().get_dataloader(train)]
+
+    def fit(max_epochs, path):
+        model = head_alone(freeze=False).bfloat16()
+        trainer = d2l.Trainer(max_epochs, checkpoint=path, precision="fp32")
+        trainer.fit(model, Halved(d2l))
+        return model.net[2].weight
+
+    assert torch.equal(*resumed(fit, tmp_path / "one.npz"))

@@ -18,10 +18,12 @@ Tensor = Any  # of the backend's framework
 class DataModule(HyperParameters):
     """Base of data sets: a loader for training and one for validation.
 
-    A trainer sets `seed`, which fixes the order, and `device`, which gets the batches.
+    A trainer sets `seed`, which fixes the order, and `device`, which gets the batches. A
+    subclass may have attributes of its own with these names: those stay.
     """
 
     seed: int = 0
+    _order_seed: int | None = None  # a trainer's
     device: Any = None
     batch_size: int  # set by subclasses
 
@@ -56,13 +58,16 @@ class DataModule(HyperParameters):
             np.arange(len(tensors[0]))[indices],
             batch_size=self.batch_size,
             shuffle=train,
-            seed=self.seed,
+            seed=self._seed_of_order(),
             take=self.take,
         )
 
     def take(self, tensor: Tensor, indices: np.ndarray) -> Tensor:
         """The examples `indices` of a tensor."""
         return tensor[indices]
+
+    def _seed_of_order(self) -> int:
+        return self.seed if self._order_seed is None else self._order_seed
 
 
 class FashionMNIST(DataModule):
@@ -133,7 +138,7 @@ class FashionMNIST(DataModule):
             labels,
             batch_size=self.batch_size,
             shuffle=shuffle,
-            seed=self.seed,
+            seed=self._seed_of_order(),
             convert=self.to_tensors,
         )
 

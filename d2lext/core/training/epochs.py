@@ -60,14 +60,21 @@ def expected_batches(loader: Any, train: bool) -> int:
 def rereadable(make_loader: Callable[[], Any]) -> Any:
     """The loader, readable once per epoch; None if there is none."""
     loader = make_loader()
-    return _Reread(make_loader) if isinstance(loader, Iterator) else loader
+    return _Reread(make_loader, loader) if isinstance(loader, Iterator) else loader
 
 
 class _Reread:
     """Batches that can be read only once, such as a generator's: recreated each time."""
 
-    def __init__(self, make: Callable[[], Iterator]):
-        self._make = make
+    def __init__(self, make: Callable[[], Iterator], first: Iterator):
+        self._make, self._last = make, first
 
     def __iter__(self) -> Iterator:
-        return self._make()
+        before, self._last = self._last, self._make()
+        if self._last is before:
+            raise ValueError(
+                "a loader must give its batches again in each epoch, got the same "
+                f"{type(before).__name__} twice, which can be read only once: make it "
+                "within the method, or return a list of batches"
+            )
+        return self._last

@@ -26,13 +26,19 @@ class Fingerprints:
     Objects of the classes `described` count by their repr, since training changes them.
     Without `plain`, attributes of objects that are mere numbers, names or flags do not
     count: counters, say, or how many processes read. In lists and dicts they do. Nor do
-    the objects `ignored`, iterators, and sources of random numbers.
+    the objects `ignored`, iterators, and sources of random numbers, which are kept in
+    `sources`. Without `arrays`, those of several numbers count by their shape.
     """
 
     def __init__(
-        self, described: tuple[type, ...], plain: bool = True, ignored: Iterable = ()
+        self,
+        described: tuple[type, ...],
+        plain: bool = True,
+        arrays: bool = True,
+        ignored: Iterable = (),
     ):
-        self.described, self.plain = described, plain
+        self.described, self.plain, self.arrays = described, plain, arrays
+        self.sources: list[Any] = []
         # With each object, so that no other one takes its address.
         self._known: dict[int, tuple[Any, bytes]] = {id(v): (v, b"") for v in ignored}
 
@@ -64,13 +70,17 @@ class Fingerprints:
             yield from self._container_parts(value)
         elif isinstance(value, set | frozenset):
             yield from sorted(map(self._digest, value))
-        elif isinstance(value, Iterator) or _is_random(value):
+        elif isinstance(value, Iterator) or is_random(value):
+            if is_random(value):
+                self.sources.append(value)
             yield type(value).__qualname__.encode()
         else:
             yield from self._object_parts(value)
 
     def _array_parts(self, array: np.ndarray) -> Iterator[Any]:
         yield repr((str(array.dtype), array.shape)).encode()
+        if not self.arrays and array.ndim:  # a single number may be a learning rate
+            return
         if array.dtype.hasobject:
             yield self._digest(array.tolist())
             return
@@ -119,6 +129,13 @@ def is_plain(value: Any) -> bool:
 def is_data(name: str, value: Any) -> bool:
     """Whether an attribute may hold data; `device` only says where they go."""
     return not isinstance(value, (*_PLAIN, Iterator)) and name != "device"
+
+
+def is_random(value: Any) -> bool:
+    """Whether `value` is a source of random numbers."""
+    kind = type(value)
+    of_numpy = f"{kind.__module__}.".startswith(("numpy.random.", "random."))
+    return of_numpy or kind.__name__ == "Generator"
 
 
 def text(value: Any) -> str:
@@ -178,9 +195,3 @@ def _code_parts(code: types.CodeType) -> Iterator[Any]:
             yield list(_code_parts(step.argval))
         else:
             yield step.opname, step.argval
-
-
-def _is_random(value: Any) -> bool:
-    kind = type(value)
-    of_numpy = f"{kind.__module__}.".startswith(("numpy.random.", "random."))
-    return of_numpy or kind.__name__ == "Generator"

@@ -17,11 +17,14 @@ _LONGEST = 100  # characters of an option in a message
 _NO_EFFECT = ("memory_efficient", "num_workers")  # they change no result
 
 
-def of(trainer: Any, arrays: Arrays) -> Identity:
-    """The identity of a training that begins with the state `arrays`."""
+def of(trainer: Any, arrays: Arrays, sources: list[Any]) -> Identity:
+    """The identity of a training that begins with the state `arrays`.
+
+    The sources of random numbers in its data are added to the list `sources`.
+    """
     return {
-        "options": _options(trainer),
-        "data": _data(trainer),
+        "options": _options(trainer) | _fresh(trainer),
+        "data": _data(trainer, sources),
         # Only compared on the same device: another one may round differently.
         "first batch": [trainer.device_name(), _batch(trainer, trainer.sample)],
         "network": {n: str(a.shape) for n, a in _model(arrays).items()},
@@ -39,9 +42,9 @@ def check(path: Path, saved: Any, arrays: Arrays, trainer: Any, now: Identity) -
 
     `now` is the identity of the training that `trainer` begins.
     """
-    if "weights" not in saved:
+    if "optimizer" not in saved.get("options", ()):
         raise ValueError(
-            f"the checkpoint {path} must say with which data and weights it began, got "
+            f"the checkpoint {path} must say with what it began, got "
             "one of an earlier version of d2lext: finish it with that version, "
             + _afresh(path)
         )
@@ -99,7 +102,18 @@ def _options(trainer: Any) -> dict[str, list[str]]:
     return {key: [_short(value), fingerprint(value)] for key, value in values.items()}
 
 
-def _data(trainer: Any) -> dict[str, str]:
+def _fresh(trainer: Any) -> dict[str, list[str]]:
+    """The same of the layers and of the optimiser, before any step.
+
+    Of the arrays in an optimiser, the shapes: the weights are among them.
+    """
+    ignored = (trainer, trainer.data, trainer.model, trainer.model.board, trainer.optim)
+    fingerprint = Fingerprints(trainer.layers, arrays=False, ignored=ignored)
+    values = trainer.optimizer_options() | trainer.network_layers()
+    return {key: [_short(value), fingerprint(value)] for key, value in values.items()}
+
+
+def _data(trainer: Any, sources: list[Any]) -> dict[str, str]:
     """The fingerprints of what the data module and its loaders hold."""
     parts = {
         **getattr(trainer.data, "__dict__", {}),
@@ -109,11 +123,13 @@ def _data(trainer: Any) -> dict[str, str]:
     # Loaders have methods of the data module, whose parts are told apart already.
     ignored = (trainer, trainer.model, trainer.data)
     fingerprint = Fingerprints(trainer.layers, plain=False, ignored=ignored)
-    return {
+    fingerprints = {
         name: fingerprint(value)
         for name, value in parts.items()
         if name != "hparams" and is_data(name, value)
     }
+    sources += fingerprint.sources
+    return fingerprints
 
 
 def _batch(trainer: Any, batch: Any) -> str:

@@ -1,5 +1,6 @@
 """What comes before the loop: options, data in batches, model, optimiser."""
 
+import inspect
 import itertools
 import operator
 from collections.abc import Iterator
@@ -84,7 +85,8 @@ class Preparation(Steps, HyperParameters):
                 f"{type(data).__name__} lacks: pass a DataModule, after the model"
             )
         self.device, self.data = self.find_device(), data
-        data.seed, data.device = self.seed, self.device
+        data._order_seed = self.seed
+        _give(data, seed=self.seed, device=self.device)
         # Some layers have no weights until they have seen a batch. We take it from a
         # separate loader, so as not to use up an epoch's order.
         self.sample = next(iter(data.train_dataloader()), None)
@@ -111,6 +113,8 @@ class Preparation(Steps, HyperParameters):
     def prepare_optimizer(self) -> None:
         """Make the optimiser, once the model has its parameters."""
         self.optim = self.model.configure_optimizers()
+        for name, number in self.optimizer_methods.items():
+            _check_method(self.optim, name, number)
 
     def train_batches(self, skip: int = 0) -> Iterator:
         """The training batches of this epoch, without the first `skip`."""
@@ -137,3 +141,35 @@ class Preparation(Steps, HyperParameters):
         """What the model logged since the last call."""
         logged, self._logged = self._logged, {}
         return logged
+
+
+def _give(data: Any, **values: Any) -> None:
+    """Set attributes of a data module that are not its author's own."""
+    ours = vars(data).setdefault("_given", [])
+    ours += [name for name in values if name not in (*ours, *vars(data))]
+    for name in ours:
+        setattr(data, name, values[name])
+
+
+def _check_method(optim: Any, name: str, number: int) -> None:
+    """Raise TypeError unless an optimiser has the method `name`, of `number` arguments."""
+    method, kind = getattr(optim, name, None), type(optim).__name__
+    arguments: list[Any] = [None] * number
+    if callable(of_class := getattr(type(optim), name, None)):
+        # A schedule of PyTorch wraps the object's, whose signature is then wrong.
+        method, arguments = of_class, [optim, *arguments]
+    if not callable(method):
+        raise TypeError(
+            "configure_optimizers must return an optimizer, an object with the method "
+            f"{name}, got {kind}: return the optimizer alone, and let the model "
+            "itself keep a schedule of the learning rate and step it"
+        )
+    try:
+        inspect.signature(method).bind(*arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"the {name} of an optimizer must take {number} arguments here, got that of "
+            f"{kind} ({error}): choose one that computes each gradient once, such as Adam"
+        ) from error
+    except ValueError:  # it has no signature
+        pass

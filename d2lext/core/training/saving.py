@@ -4,9 +4,18 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from d2lext.core.training import advice, checkpoint, identity
+from d2lext.core.training import advice, checkpoint, held, identity, randomness
 from d2lext.core.training.epochs import Epoch
 from d2lext.core.training.interrupt import Interrupt
+
+# What the record of a trainer has besides its numbers.
+_RECORDED = (
+    "epoch",
+    "train_batch_idx",
+    "val_batch_idx",
+    "num_train_examples",
+    "history",
+)
 
 
 class Saving:
@@ -20,6 +29,8 @@ class Saving:
         path = trainer.checkpoint or checkpoint.of_next_fit()
         self.path: Any = Path(path).expanduser() if path else None
         self.interrupt = Interrupt()
+        self._of_data: list[Any] = []  # sources of random numbers in the data
+        self._others: list[Any] = []  # the other sources
 
     def __enter__(self) -> "Saving":
         if self.path:
@@ -47,6 +58,8 @@ class Saving:
         """Save the training; stop if Ctrl-C was pressed."""
         if self.path:
             advice.check_weights(self.trainer)
+        if self.path and not self.trainer.current.batches:
+            self._drawn = randomness.states(self._of_data)
         self.save()
         if self.interrupt.asked:
             raise KeyboardInterrupt(f"the training is saved in {self.path}")
@@ -67,6 +80,9 @@ class Saving:
             "num_train_examples": trainer.num_train_examples,
             "history": trainer.history,
             "board": trainer.model.board.data,
+            "numbers": [[place, v] for place, v in self._changed().items()],
+            # Those of the data as the epoch began: its batches are read once more.
+            "random": [self._drawn, randomness.states(self._others)],
         }
         checkpoint.save(self.path, record, trainer.get_state())
 
@@ -77,7 +93,8 @@ class Saving:
         """
         trainer = self.trainer
         found = checkpoint.load(self.path)
-        self.identity = identity.of(trainer, trainer.get_state())
+        self.identity = identity.of(trainer, trainer.get_state(), self._of_data)
+        self._find()
         record, arrays = found or ({}, {})
         if not record.get("epoch") and not record.get("batches"):  # before any step
             self.save()  # if that fails, we should know now, not after an epoch
@@ -86,7 +103,9 @@ class Saving:
         identity.check(self.path, saved, arrays, trainer, self.identity)
         self.identity = saved
         trainer.set_state(arrays)
+        self._restore(record)
         trainer.epoch = record["epoch"]
+        trainer.skip_epochs(trainer.epoch)
         trainer.train_batch_idx, trainer.val_batch_idx = record["batch_indices"]
         trainer.current = current = Epoch(
             record["batches"], record["drawn"], record["seconds"], trainer.val_batch_idx
@@ -97,6 +116,38 @@ class Saving:
         print(f"Resumed from a checkpoint, after epoch {trainer.epoch}{steps}.")
         trainer.model.board.xlabel = "epoch"
         trainer.model.board.restore(record["board"])
+
+    def _owners(self) -> list[tuple[str, Any]]:
+        """Named objects whose numbers training may change: a reader's own trainer, too."""
+        return [("trainer", self.trainer), *self.trainer.owners()]
+
+    def _find(self) -> None:
+        """Note the numbers and the sources of random numbers with which it begins."""
+        owners = self._owners()
+        self._numbers = held.numbers(owners)
+        known = {id(source) for source in self._of_data}
+        self._others = randomness.everyones()
+        self._others += [s for s in held.sources(owners) if id(s) not in known]
+        self._drawn = randomness.states(self._of_data)
+
+    def _changed(self) -> dict[held.Place, Any]:
+        """The numbers that training has changed, by place."""
+        return {
+            place: value
+            for place, value in held.numbers(self._owners()).items()
+            if place[1] not in _RECORDED
+            and (place not in self._numbers or self._numbers[place] != value)
+        }
+
+    def _restore(self, record: dict[str, Any]) -> None:
+        """Restore numbers, and what is drawn from now on."""
+        values = {tuple(place): value for place, value in record["numbers"]}
+        held.set_numbers(self._owners(), values)
+        for place in values:  # the same model's may have been changed before
+            self._numbers.pop(place, None)
+        self._drawn, others = record["random"]
+        randomness.set_states(self._of_data, self._drawn)
+        randomness.set_states(self._others, others)
 
     def _mark(self) -> None:
         """Note in the model where it began and where it is left.

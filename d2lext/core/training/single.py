@@ -61,7 +61,8 @@ def _ends_with_one(loader, most):
     size = getattr(loader, "batch_size", None)
     number = getattr(loader, "num_examples", None)
     if number is None:
-        number = operator.length_hint(getattr(loader, "dataset", ()))
+        read = getattr(loader, "sampler", None) or getattr(loader, "dataset", ())
+        number = operator.length_hint(read)
     if not size or not number:
         return False
     full, rest = divmod(number, size)

@@ -2,11 +2,12 @@
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from d2lext.core.machine import processor
+from d2lext.core.training.held import attributes
 
 
 class Steps:
@@ -15,9 +16,12 @@ class Steps:
     distributions: tuple[str, ...] = ()  # whose versions a result depends on
     devices: Any  # the backend's module of devices: cpu, gpu, num_gpus
     layers: tuple[type, ...] = ()  # the framework's base classes of layers
+    # What a step calls of an optimiser, with how many arguments.
+    optimizer_methods: ClassVar[dict[str, int]] = {}
     seed: int
     gpus: list  # the GPUs to train on; the CPU if empty
     model: Any
+    optim: Any
 
     def find_gpus(self, num_gpus: int) -> list:
         """At most `num_gpus` of the machine's GPUs."""
@@ -61,8 +65,21 @@ class Steps:
         )
 
     def network_options(self) -> dict[str, Any]:
-        """The options of the model, which identify it in a checkpoint."""
-        return dict(getattr(self.model, "hparams", {}))
+        """The options of the model, which identify it in a checkpoint, as they are now."""
+        hparams = getattr(self.model, "hparams", {})
+        return {name: getattr(self.model, name, v) for name, v in hparams.items()}
+
+    def network_layers(self) -> dict[str, Any]:
+        """What each layer is, and what is frozen, by name: they identify it as well."""
+        return {}
+
+    def optimizer_options(self) -> dict[str, Any]:
+        """The optimiser's class as "optimizer", its options as "optimizer.lr", ..."""
+        return attributes("optimizer", self.optim)
+
+    def owners(self) -> list[tuple[str, Any]]:
+        """Named objects whose attributes Python code may change in a step."""
+        return [("model", self.model), ("optimizer", self.optim)]
 
     def prepare_batch(self, batch: Any) -> Any:
         """The batch on the device."""
@@ -110,3 +127,6 @@ class Steps:
     def set_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Restore what `get_state` returned in an earlier process."""
         raise NotImplementedError
+
+    def skip_epochs(self, number: int) -> None:
+        """Let a loader that counts how often it is read go on after `number` epochs."""

@@ -31,17 +31,20 @@ class Trainer(Preparation):
 
     `checkpoint` is a file to which the training is saved after each epoch and on
     Ctrl-C; if it already exists, `fit` resumes from it. It holds all that trains: what the
-    framework counts as parameters and buffers, other arrays of the model, the optimiser.
-    After Ctrl-C within an epoch, a loader that does its own shuffling gives different
+    framework counts as parameters and buffers, other arrays and numbers of the model, the
+    optimiser; and the state of random numbers: the framework's, Python's, NumPy's, and
+    those of generators that the model, the optimiser, the data or a loader hold. After
+    Ctrl-C within an epoch, a loader that shuffles by common random numbers gives different
     batches. With `deterministic`, equal runs give equal bits on the same machine with the
     same number of threads.
 
-    Only the same training resumes; otherwise a ValueError says what differs: an option,
-    the data or the initial weights. Of the data we compare each array and list in the
-    data module and its loaders, and the first training batch, unless the loader makes
-    another one each time; what it makes after that is not compared. A model that this
-    training left in this process may go on. With `resume`, so may one that begins with
-    other weights, such as random ones of another process: the checkpoint's replace them.
+    Only the same training resumes; otherwise a ValueError says what differs: an option, a
+    layer, the optimiser as it begins, the data or the initial weights. Of the data we
+    compare each array and list in the data module and its loaders, and the first training
+    batch, unless the loader makes another one each time; what it makes after that is not
+    compared. A model that this training left in this process may go on. With `resume`, so
+    may one that begins with other weights, such as random ones of another process: the
+    checkpoint's replace them.
     """
 
     def fit(self, model: Any, data: Any) -> None:
@@ -49,7 +52,8 @@ class Trainer(Preparation):
 
         Raises FloatingPointError, with the reason, if a loss, a weight or a statistic is
         no longer finite, and before such weights are saved; ValueError if batch
-        normalization has a single value per channel in a batch of one example.
+        normalization has a single value per channel in a batch of one example; TypeError
+        if `configure_optimizers` returns something else than an optimizer.
         """
         report.beginning(self)
         self.seed_framework()
@@ -105,8 +109,13 @@ class Trainer(Preparation):
         """Print the loss and accuracy on the test set: once, after every decision.
 
         They are kept in `test_metrics`. Raises FloatingPointError, with the reason, if
-        the loss is not finite.
+        the loss is not finite, ValueError before `fit`.
         """
+        if not hasattr(self, "model"):
+            raise ValueError(
+                "test measures the model that fit has trained, got none: call fit first; "
+                "for other models, compare predict(model, images) with the labels"
+            )
         most = epochs.most_batches(train=False)
 
         def batches():

@@ -17,7 +17,7 @@ import tqdm
 from shared.numpy_trainer import NUM_STEPS, Data, Model, Trainer, fit
 
 from d2lext.core.data.datamodule import DataModule
-from d2lext.core.module import Module
+from d2lext.core.module import Module, check_labels
 from d2lext.core.training import progress
 from d2lext.core.training.averages import Averages
 
@@ -515,3 +515,32 @@ def test_no_bar_without_a_watcher(enabled, capfd, monkeypatch):
 
 def test_steps_of_an_epoch():
     assert len(Data().train_dataloader()) == NUM_STEPS
+
+
+def test_batches_that_can_be_read_only_once():
+    class Kept(Data):
+        def __init__(self):
+            super().__init__()
+            self.kept = iter([(self.X, self.y)] * 9)
+
+        def get_dataloader(self, train):
+            return self.kept
+
+    with pytest.raises(ValueError, match="again in each epoch, got the same list_iter"):
+        fit(data=Kept())
+
+
+def test_a_test_before_fit():
+    with pytest.raises(
+        ValueError, match="^test measures the model that fit has trained"
+    ):
+        Trainer().test(Data())
+
+
+def test_labels_and_logits_whose_axes_differ():
+    """(n, classes, h, w) and (n, h, w) have equal sizes where classes and w do."""
+    for logits, labels in [((5, 13, 4, 13), (5, 4, 13)), ((6, 7, 10), (7, 6))]:
+        with pytest.raises(ValueError, match="make the classes the last axis of the"):
+            check_labels(logits, labels)
+    for logits, labels in [((20, 10), (4, 5)), ((8, 10), (8, 1)), ((8, 1, 10), (8,))]:
+        check_labels(logits, labels)
