@@ -14,6 +14,7 @@ __all__ = [
     "load_weights",
 ]
 
+_NO_WEIGHTS = ("num_batches_tracked", "_extra_state")
 _KINDS = {nn.Conv2d: "conv", nn.BatchNorm2d: "norm", nn.Linear: "linear"}
 
 
@@ -23,11 +24,7 @@ def named_tensors(model, head=True):
     Without `head`, those of the features alone, whatever follows them.
     """
     architecture, modules = _match(model, head)
-    return {
-        name: getattr(module, name.rpartition(".")[2])
-        for layer, module in zip(architecture.layers(head), modules, strict=head)
-        for name in layer.tensors()
-    }
+    return _named(architecture, modules, head)
 
 
 def check_built(model):
@@ -46,8 +43,40 @@ def _match(model, head=True):
     check_built(model)
     kinds = {module: _kind(module) for module in model.modules()}
     modules = [module for module, kind in kinds.items() if kind]
-    layers = [(kinds[module], tuple(module.weight.shape)) for module in modules]
+    shapes = [getattr(module.weight, "shape", ()) for module in modules]
+    layers = [(kinds[m], tuple(s)) for m, s in zip(modules, shapes, strict=True)]
     return core.match(model, layers, head), modules
+
+
+def _named(architecture, modules, head):
+    """The tensors of the layers; None where one is missing."""
+    return {
+        name: getattr(module, name.rpartition(".")[2])
+        for layer, module in zip(architecture.layers(head), modules, strict=head)
+        for name in layer.tensors()
+    }
+
+
+def _architecture(model, head):
+    """The architecture of a model that has a DenseNet's tensors alone."""
+    architecture, modules = _match(model, head)
+    own = _named(architecture, modules, head)
+    state = model.state_dict(keep_vars=True)
+    ids = {id(tensor) for tensor in state.values()}
+    # What a tensor is computed from, as after pruning, is no other one.
+    sources = {
+        id(part)
+        for module in modules[: len(architecture.layers(head))]
+        if any(t is not None and id(t) not in ids for t in (module.weight, module.bias))
+        for part in module.state_dict(keep_vars=True).values()
+    }
+    found = [
+        (name, tensor)
+        for name, tensor in state.items()
+        if not name.endswith(_NO_WEIGHTS) and id(tensor) not in sources
+    ]
+    core.check_tensors(model, own, found, head)
+    return architecture
 
 
 def _kind(module):
@@ -71,12 +100,21 @@ def _write(model, weights):
                 "computes from others, as after pruning: make it permanent first, for "
                 "example by torch.nn.utils.prune.remove or remove_parametrizations"
             )
+    cast = {n: torch.from_numpy(weights[n]).to(t.dtype) for n, t in tensors.items()}
+    for name, array in cast.items():
+        core.check_cast(name, array.isfinite().all(), array.dtype)
     with torch.no_grad():
         for name, tensor in tensors.items():
-            tensor.copy_(torch.from_numpy(weights[name]))
+            tensor.copy_(cast[name])
 
 
-_weights = core.Weights(lambda model, head: _match(model, head)[0], _read, _write)
+def _epsilons(model, head):
+    architecture, modules = _match(model, head)
+    layers = zip(architecture.layers(head), modules, strict=head)
+    return {layer.name: m.eps for layer, m in layers if layer.kind == "norm"}
+
+
+_weights = core.Weights(_architecture, _read, _write, _epsilons)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

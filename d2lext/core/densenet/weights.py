@@ -5,13 +5,14 @@ shared.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from d2lext.core.densenet import formats
 from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.densenet.formats.tensors import EPSILON, some
 from d2lext.core.files import named
 
 Arrays = dict[str, np.ndarray]
@@ -24,10 +25,11 @@ _OPTIONS = {  # of load_weights, with which a file fits a network that differs
 class Weights:
     """A backend's public functions on weights.
 
-    The backend provides three functions: `match(model, head)` gives the architecture of a
+    The backend provides four functions: `match(model, head)` gives the architecture of a
     built DenseNet, whose head may be another one unless `head`; `read(model)` gives a copy
     of its weights by canonical name, and `write(model, weights)` sets weights that fit,
-    all or those of the features.
+    all or those of the features. `epsilons(model, head)` gives what each normalization
+    adds to a variance, by its name.
     """
 
     def __init__(
@@ -35,19 +37,27 @@ class Weights:
         match: Callable[[Any, bool], Architecture],
         read: Callable[[Any], Arrays],
         write: Callable[[Any, Arrays], None],
+        epsilons: Callable[[Any, bool], dict[str, float]],
     ) -> None:
-        self._match, self._read, self._write = match, read, write
+        self._match, self._epsilons = match, epsilons
+        self._read_as_it_is, self._write_as_it_is = read, write
 
     def architecture_of(self, model: Any) -> Architecture:
         """The architecture of a built DenseNet.
 
         Raises TypeError for other models, and ValueError for one that is not built or
-        whose layers are not those that its hyperparameters describe.
+        whose layers and tensors are not those that its hyperparameters describe.
         """
         return self._match(model, True)
 
     def get_weights(self, model: Any) -> Arrays:
-        """A copy of the weights by canonical name, NumPy arrays in canonical layout."""
+        """A copy of the weights by canonical name, NumPy arrays in canonical layout.
+
+        Of a normalization whose epsilon is not 1e-5, the running variance is the one that
+        gives the same outputs with 1e-5. Raises ValueError for a model that has other
+        tensors as well.
+        """
+        self._match(model, True)
         return self._read(model)
 
     def set_weights(self, model: Any, weights: Arrays) -> None:
@@ -98,7 +108,8 @@ class Weights:
         convolution for one channel, and repeats and scales it for more, as timm does. A
         Rescaling or Normalization in front of Keras' network, an error otherwise, is then
         a warning and left to you. Keras' epsilon, 1.001e-5 if a file of weights does not
-        say it, goes into the running variances, which is exact for evaluation.
+        say it, goes into the running variances, which is exact for evaluation; so does that
+        of the model's own normalizations.
 
         Warns if the file holds several networks, and takes the one that was trained.
         Raises ValueError, and changes nothing, unless all tensors fit.
@@ -116,10 +127,24 @@ class Weights:
         weights = formats.read(path, layers, adapt_input=adapt_input, classes=classes)
         self._write(model, weights)
 
+    def _read(self, model: Any) -> Arrays:
+        """The weights with which this library's epsilon gives the model's outputs."""
+        return _shifted(self._read_as_it_is(model), self._epsilons(model, True), 1)
+
+    def _write(self, model: Any, weights: Arrays) -> None:
+        """The reverse of `_read`."""
+        epsilons = self._epsilons(model, has_head(weights))
+        self._write_as_it_is(model, _shifted(weights, epsilons, -1))
+
 
 def has_head(weights: Arrays) -> bool:
     """Whether the weights are those of the classifier, too."""
     return "classifier.weight" in weights
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a canonical name is that of a running mean or variance."""
+    return name.endswith(("running_mean", "running_var"))
 
 
 def match(
@@ -151,12 +176,59 @@ def match(
     return architecture
 
 
+def check_tensors(
+    model: Any, own: Arrays, found: Iterable[tuple[str, Any]], head: bool
+) -> None:
+    """Raise ValueError unless a DenseNet's tensors are there, and no others.
+
+    `own` are those of its layers by canonical name, None where one is missing; `found` are
+    all that the model has, by the framework's names and in the order of its layers.
+    Without `head`, what precedes and follows the features does not count.
+    """
+    network = type(model).__name__
+    if missing := [name for name, tensor in own.items() if tensor is None]:
+        raise ValueError(
+            f"{network} must have all tensors of a DenseNet, it lacks {some(missing)}: "
+            "save the model as its framework does"
+        )
+    known = {id(tensor) for tensor in own.values()}
+    names = [(name, id(tensor) in known) for name, tensor in found]
+    if not head:
+        places = [i for i, (_, is_own) in enumerate(names) if is_own]
+        names = names[places[0] : places[-1]]
+    if others := [name for name, is_own in names if not is_own]:
+        raise ValueError(
+            f"{network} must have the tensors of a DenseNet alone, got {some(others)} as "
+            "well, which a file of weights would lose: save the model as its framework does"
+        )
+
+
+def check_cast(name: str, is_finite: Any, dtype: Any) -> None:
+    """Raise ValueError if a tensor of the model's own type is not finite any more."""
+    if not is_finite:
+        raise ValueError(
+            f"the weights must fit the model's type, {name} has numbers that {dtype} turns "
+            "into infinity: load them into a float32 model"
+        )
+
+
 def not_built(model: Any) -> ValueError:
     """The error for a model without weights."""
     return ValueError(
         f"{type(model).__name__} has no weights before its first input: call it on a "
         "batch, or layer_summary(X_shape), or build it with create_model"
     )
+
+
+def _shifted(weights: Arrays, epsilons: dict[str, float], sign: int) -> Arrays:
+    """The `weights`, with what normalizations add beyond 1e-5 in their variances."""
+    shifted = dict(weights)
+    for name, epsilon in epsilons.items():
+        if epsilon != EPSILON:
+            key = f"{name}.running_var"
+            variance = weights[key].astype(np.float64) + sign * (epsilon - EPSILON)
+            shifted[key] = variance.astype(np.float32)
+    return shifted
 
 
 def _check(weights: Arrays, architecture: Architecture) -> Arrays:
