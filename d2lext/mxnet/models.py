@@ -64,12 +64,13 @@ def examine(model, X, y):
         with autograd.record():
             logits = model(np.array(X, ctx=device))
             loss = model.loss(logits, np.array(y, ctx=device))
-        if params:  # with all of it frozen, there is no graph
-            loss.backward()
+        arrays = [p.data() for p in params.values()]
+        # Not `backward`, which writes into the model's. All frozen, there is no graph.
+        grads = autograd.grad(loss, arrays) if params else ()
         return Step(
             to_numpy(logits),
             loss.item(),
-            {name: to_numpy(p.grad()) for name, p in params.items()},
+            {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
             {name: to_numpy(p.data()) for name, p in statistics.items()},
         )
     finally:

@@ -37,7 +37,7 @@ def predict(model, X, batch_size=128):
 
     Other floats are converted, and so are lists and tensors; uint8 is divided by 255, with
     a warning. The model runs in evaluation mode, in its own type, and does not change;
-    several threads may predict with it.
+    several threads may predict with it, but not while it is trained.
     """
     X = images.as_images(X)
     check_built(model)

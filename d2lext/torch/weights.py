@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from d2lext.core.densenet import weights as core
+from d2lext.torch.module import in_mode
 
 __all__ = [
     "architecture_of",
@@ -87,6 +88,12 @@ def _kind(module):
 
 
 def _read(model):
+    # Older pruning and normalization compute a weight before each forward pass.
+    with torch.no_grad(), in_mode(model, training=False):
+        for module in model.modules():
+            for hook in module._forward_pre_hooks.values():
+                if type(hook).__module__.startswith("torch.nn.utils."):
+                    hook(module, ())
     return {name: to_numpy(tensor) for name, tensor in named_tensors(model).items()}
 
 

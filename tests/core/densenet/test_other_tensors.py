@@ -5,9 +5,11 @@ differs in a number is in the file, so that a plain network predicts the same.
 """
 
 import importlib
+import re
 
 import numpy as np
 import pytest
+from shared.framework_files import FILES
 from shared.frameworks import tensor
 from shared.selected import in_backends
 from shared.weights import assert_same
@@ -172,6 +174,33 @@ def test_other_tensors_are_refused(d2l, backend, tmp_path, kind):
         assert not np.allclose(d2l.predict(model, X), before)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras, about NumPy
+@pytest.mark.parametrize("kind", ["PReLU", "temperature"])
+def test_other_tensors_of_a_file(d2l, backend, tmp_path, kind):
+    """What the framework saved of such a model fits no other, but for its features."""
+    plain = create(d2l)
+    before = d2l.get_weights(plain)
+    changes, _ = OTHERS[kind]
+    model = variant(d2l, backend, **{k: c(backend) for k, c in changes.items()})
+    for save in FILES[backend]:
+        if save.__name__ == "torch_module":  # of a class that cannot be pickled
+            continue
+        path = save(d2l, model, tmp_path)
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            d2l.load_weights(plain, path)
+        assert_same(d2l.get_weights(plain), before)
+        if backend == "tensorflow":  # whose files do not tell the place of a layer
+            with pytest.warns(UserWarning, match="see whether these are of the head"):
+                d2l.load_weights(plain, path, head=False)
+            d2l.set_weights(plain, before)
+        elif kind == "PReLU":
+            with pytest.raises(ValueError, match=re.escape(str(path))):
+                d2l.load_weights(plain, path, head=False)
+        else:
+            d2l.load_weights(plain, path, head=False)
+            d2l.set_weights(plain, before)
+
+
 @in_backends("torch")
 def test_buffers_are_refused(d2l, tmp_path):
     model = variant(d2l, "torch", stem=buffer("torch"))
@@ -182,6 +211,7 @@ def test_buffers_are_refused(d2l, tmp_path):
 @in_backends("torch")
 def test_computed_tensors_are_saved(d2l):
     """What a weight is computed from is no other tensor: the weight is the product."""
+    import torch
     from torch.nn.utils import prune
     from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
@@ -189,10 +219,24 @@ def test_computed_tensors_are_saved(d2l):
     prune.l1_unstructured(model.net[-1], "bias", 0.5)
     weight_norm(model.net[0])
     spectral_norm(model.net[-1], "weight")
+    with torch.no_grad():  # as an optimiser does, after the forward pass
+        model.net[-1].bias_orig += 1
     other = create(d2l, seed=1)
     d2l.set_weights(other, d2l.get_weights(model))
     logits = d2l.predict(model, X)
     np.testing.assert_allclose(d2l.predict(other, X), logits, rtol=1e-5, atol=1e-6)
+
+
+@in_backends("torch")
+@pytest.mark.parametrize("name", ["net.4.se.fc.weight", "proj.weight", "scale"])
+def test_one_more_tensor_in_a_file(d2l, tmp_path, name):
+    import torch
+
+    model, path = create(d2l), tmp_path / "model.pth"
+    state = {name: torch.ones(4, 4), **model.state_dict()}
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r"network|alone"):
+        d2l.load_weights(model, path)
 
 
 def norm(backend, **options):

@@ -32,7 +32,7 @@ def fit(
             lambda weight: with_channels(weight, channels),
         )
     if classes is not None:
-        rows = [operator.index(row) for row in classes]
+        rows = [_row(row) for row in classes]
         for name in "classifier.weight", "classifier.bias":
             if (tensor := fitted.get(name)) and tensor.shape:
                 _check_size(tensor, file_size)
@@ -56,6 +56,15 @@ def with_channels(weight: np.ndarray, channels: int) -> np.ndarray:
         return weight.sum(axis=1, keepdims=True)
     repeated = weight[:, np.arange(channels) % before]
     return repeated * np.float32(before / channels)
+
+
+def _row(row):
+    """The number of a class as Python's; a mask, whose True would be 1, has none."""
+    if isinstance(row, bool | np.bool_):
+        raise WeightFileError(
+            f"must be given numbers of classes, got {row}: use numpy.flatnonzero(classes)"
+        )
+    return operator.index(row)
 
 
 def _check_size(tensor, file_size):

@@ -13,7 +13,7 @@ _OTHER_NETWORK = "build the network that was saved"
 OWN_HEAD = "load_weights(..., head=False) takes the features and keeps the model's head"
 EPSILON = 1e-5  # what this library's normalizations add to a variance
 # Each has its value in float32, but for float64, which is rounded.
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 class WeightFileError(ValueError):
@@ -75,7 +75,7 @@ class Tensor:
     @property
     def dtype_of_array(self) -> str:
         """The type that `array` has, or one that no weights have."""
-        return "float32" if self.dtype in _FLOATS else self.dtype
+        return "float32" if self.dtype in FLOATS else self.dtype
 
 
 def some(names: Iterable[str], count: int = 3) -> str:
@@ -166,7 +166,7 @@ def _difference(name, shape, tensors, what, others):
             )
         text = f"{names} has shape {tensor.shape} in {what}, the network {shape}"
         return text, remedy
-    if tensor.dtype not in _FLOATS:
+    if tensor.dtype not in FLOATS:
         text = f"{names} has dtype {tensor.dtype} in {what}, the network float32"
         return text, "convert it to float32"
     return None
