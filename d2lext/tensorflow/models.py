@@ -63,7 +63,8 @@ def examine(model, X, y):
     y = images.as_labels(y, len(X), model.num_classes)
     params = {name: var for name, var in tensors.items() if var.trainable}
     statistics = {name: var for name, var in tensors.items() if is_statistic(name)}
-    before = {name: var.numpy() for name, var in statistics.items()}
+    # The seeds of dropout, too.
+    before = [(var, var.numpy()) for var in model.variables if not var.trainable]
     try:
         with tf.GradientTape() as tape:
             logits = model(tf.constant(X.transpose(0, 2, 3, 1)), training=True)
@@ -76,5 +77,5 @@ def examine(model, X, y):
             {name: to_numpy(var) for name, var in statistics.items()},
         )
     finally:
-        for name, statistic in before.items():
-            statistics[name].assign(statistic)
+        for variable, value in before:
+            variable.assign(value)

@@ -64,7 +64,8 @@ def examine(model, X, y):
     before = [(buffer, buffer.clone()) for buffer in model.buffers()]
     like = _like(model)
     try:
-        with in_mode(model, training=True):
+        # Dropout draws the same again: the generator is put back.
+        with in_mode(model, training=True), torch.random.fork_rng():
             logits = model(torch.tensor(X, **like))
             loss = model.loss(logits, torch.tensor(y, device=like["device"]))
             # With all of it frozen, there is no graph.

@@ -57,6 +57,14 @@ def test_examine_does_not_count(d2l):
         assert tensor.equal(before[name]), name
 
 
+@in_backends("torch", "jax", "tensorflow")  # MXNet's generator cannot be put back
+def test_examine_twice(d2l):
+    """Dropout, too, is left as it was."""
+    model = d2l.create_model("densenet121", **OPTIONS, dropout=0.5)
+    first, second = (d2l.examine(model, X, Y) for _ in range(2))
+    np.testing.assert_array_equal(first.logits, second.logits)
+
+
 @in_backends("mxnet")
 def test_examine_leaves_gradients_alone(d2l):
     """Those that add up over batches have others in them."""
