@@ -158,8 +158,14 @@ ZEROS = np.zeros((4, 15), np.float32)
         (
             {"features.conv0.weight": None, "features.conv0.weight_orig": ZEROS},
             "features.conv0.weight is missing from the file, which has "
-            "'features.conv0.weight_orig'",
+            "'features.conv0.weight_orig' (and 1 more difference): before saving, make",
             False,
+        ),
+        (
+            {"classifier.weight": None}
+            | {"classifier.parametrizations.weight.original0": ZEROS},
+            "original0' (and 1 more difference): before saving, make what is",
+            True,
         ),
     ],
 )
