@@ -12,10 +12,11 @@ from typing import IO, Any
 ABANDONED_S = 3600  # partial files of this age belong to no running process
 
 
-def named(path: Any, what: str = "path") -> Path:
+def named(path: Any, what: str = "path", folders: bool = False) -> Path:
     """The `path` of a file, as a caller wrote it; `~` is the home folder.
 
-    Raises TypeError or ValueError, about `what`, unless it may be a file on this machine.
+    Raises TypeError or ValueError, about `what`, unless it may be a file on this machine,
+    or with `folders` a folder.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(
@@ -30,7 +31,7 @@ def named(path: Any, what: str = "path") -> Path:
         )
     # A user who does not exist leaves it as it is, for example the file ~old.npz.
     text = os.path.expanduser(text)
-    if os.path.isdir(text):
+    if os.path.isdir(text) and not folders:
         raise ValueError(
             f"{what} must be a file, got {text}, but it is a folder: name a file in it"
         )

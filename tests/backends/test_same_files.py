@@ -37,6 +37,7 @@ ONLY_NAMES = {
         "GlorotUniform",  # its layers take initializers as objects
         "HeNormal",
     ],
+    ("tensorflow", "weights.py"): ["build_layers"],  # Keras itself takes twice as long
 }
 
 

@@ -114,7 +114,7 @@ class Weights:
         Warns if the file holds several networks, and takes the one that was trained.
         Raises ValueError, and changes nothing, unless all tensors fit.
         """
-        path = named(path)
+        path = named(path, folders=True)  # Orbax writes one, and has a message
         architecture = self._match(model, head)
         if classes is not None:
             _check_classes(classes, architecture.num_classes, head)

@@ -129,7 +129,7 @@ def test_a_file_that_is_no_checkpoint_stays(path, name, write):
     write(other)
     content = other.read_bytes() if other.is_file() else None
     for use in (lambda: save(path, 3), lambda: checkpoint.load(path), fit_to(path)):
-        with pytest.raises(ValueError, match="something else.*name another file") as e:
+        with pytest.raises(ValueError, match="(something else|folder).*name a") as e:
             use()
         assert str(other) in str(e.value)
         assert "delete" not in str(e.value)
