@@ -9,7 +9,6 @@ from flax import traverse_util
 from jax import numpy as jnp
 
 from d2lext.core.densenet import weights as core
-from d2lext.core.densenet.formats.tensors import EPSILON
 from d2lext.core.densenet.layouts import hwio_to_oihw, oihw_to_hwio
 
 __all__ = [
@@ -115,17 +114,20 @@ def _write(model, weights):
     model.variables = traverse_util.unflatten_dict(flat)
 
 
-def _epsilons(model, head):
+def _options(model, head):
+    """The epsilon of each normalization, the strides of each convolution."""
+    if type(model).__module__.startswith("d2lext.jax."):  # the chapters' have ours
+        return {}
     architecture, paths = _match(model, head)
     layers = zip(architecture.layers(head), paths, strict=head)
-    norms = {layer.name: path for layer, path in layers if layer.kind == "norm"}
-    if type(model).__module__.startswith("d2lext.jax."):  # the chapters' have ours
-        return dict.fromkeys(norms, EPSILON)
     found = {}
 
     def note(call, args, kwargs, context):
-        if isinstance(context.module, nn.BatchNorm):
-            found[context.module.path] = context.module.epsilon
+        layer = context.module
+        if isinstance(layer, nn.BatchNorm):
+            found[layer.path] = layer.epsilon
+        elif isinstance(layer, nn.Conv):
+            found[layer.path] = np.broadcast_to(layer.strides or 1, 2).tolist()
         return call(*args, **kwargs)
 
     size = architecture.min_image_size
@@ -138,10 +140,10 @@ def _epsilons(model, head):
             model.variables,
             X,
         )
-    return {name: found.get(path, EPSILON) for name, path in norms.items()}
+    return {layer.name: found[path] for layer, path in layers if path in found}
 
 
-_weights = core.Weights(_architecture, _read, _write, _epsilons)
+_weights = core.Weights(_architecture, _read, _write, _options)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

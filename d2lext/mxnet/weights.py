@@ -96,13 +96,15 @@ def _write(model, weights):
         param.set_data(np.array(weights[name]))
 
 
-def _epsilons(model, head):
+def _options(model, head):
+    """The epsilon of each normalization, the strides of each convolution."""
     architecture, blocks = _match(model, head)
+    names = {"norm": "eps", "conv": "stride"}
     layers = zip(architecture.layers(head), blocks, strict=head)
-    return {layer.name: b._kwargs["eps"] for layer, b in layers if layer.kind == "norm"}
+    return {l.name: b._kwargs[names[l.kind]] for l, b in layers if l.kind in names}
 
 
-_weights = core.Weights(_architecture, _read, _write, _epsilons)
+_weights = core.Weights(_architecture, _read, _write, _options)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

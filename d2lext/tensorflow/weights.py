@@ -135,13 +135,15 @@ def _write(model, weights):
         variable.assign(oihw_to_hwio(weights[name]))
 
 
-def _epsilons(model, head):
+def _options(model, head):
+    """The epsilon of each normalization, the strides of each convolution."""
     architecture, keras_layers = _match(model, head)
+    names = {"norm": "epsilon", "conv": "strides"}
     layers_of = zip(architecture.layers(head), keras_layers, strict=head)
-    return {layer.name: k.epsilon for layer, k in layers_of if layer.kind == "norm"}
+    return {l.name: getattr(k, names[l.kind]) for l, k in layers_of if l.kind in names}
 
 
-_weights = core.Weights(_architecture, _read, _write, _epsilons)
+_weights = core.Weights(_architecture, _read, _write, _options)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

@@ -115,13 +115,15 @@ def _write(model, weights):
             tensor.copy_(cast[name])
 
 
-def _epsilons(model, head):
+def _options(model, head):
+    """The epsilon of each normalization, the strides of each convolution."""
     architecture, modules = _match(model, head)
+    names = {"norm": "eps", "conv": "stride"}
     layers = zip(architecture.layers(head), modules, strict=head)
-    return {layer.name: m.eps for layer, m in layers if layer.kind == "norm"}
+    return {l.name: getattr(m, names[l.kind]) for l, m in layers if l.kind in names}
 
 
-_weights = core.Weights(_architecture, _read, _write, _epsilons)
+_weights = core.Weights(_architecture, _read, _write, _options)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

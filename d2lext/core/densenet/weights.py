@@ -5,6 +5,7 @@ shared.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -28,8 +29,9 @@ class Weights:
     The backend provides four functions: `match(model, head)` gives the architecture of a
     built DenseNet, whose head may be another one unless `head`; `read(model)` gives a copy
     of its weights by canonical name, and `write(model, weights)` sets weights that fit,
-    all or those of the features. `epsilons(model, head)` gives what each normalization
-    adds to a variance, by its name.
+    all or those of the features. `options(model, head)` gives what each normalization
+    adds to a variance, and the strides of each convolution, by the layer's name; it may
+    lack those that are known to be a DenseNet's.
     """
 
     def __init__(
@@ -37,9 +39,9 @@ class Weights:
         match: Callable[[Any, bool], Architecture],
         read: Callable[[Any], Arrays],
         write: Callable[[Any, Arrays], None],
-        epsilons: Callable[[Any, bool], dict[str, float]],
+        options: Callable[[Any, bool], dict[str, Any]],
     ) -> None:
-        self._match, self._epsilons = match, epsilons
+        self._match, self._options = match, options
         self._read_as_it_is, self._write_as_it_is = read, write
 
     def architecture_of(self, model: Any) -> Architecture:
@@ -72,10 +74,12 @@ class Weights:
     def save_weights(self, model: Any, path: str | os.PathLike) -> None:
         """Write the weights to `path`, as safetensors that every backend can load.
 
-        A missing folder is made.
+        A missing folder is made. Warns of other strides than a DenseNet's, which the file
+        does not tell.
         """
         path = named(path)
         architecture = self._match(model, True)
+        _warn_of_strides(model, architecture, self._options(model, True))
         formats.write(path, _check(self._read(model), architecture), architecture)
 
     def load_weights(
@@ -111,8 +115,9 @@ class Weights:
         say it, goes into the running variances, which is exact for evaluation; so does that
         of the model's own normalizations.
 
-        Warns if the file holds several networks, and takes the one that was trained.
-        Raises ValueError, and changes nothing, unless all tensors fit.
+        Warns if the file holds several networks, and takes the one that was trained; also
+        of tensors beside it that may be needed. Raises ValueError, and changes nothing,
+        unless all tensors fit.
         """
         path = named(path, folders=True)  # Orbax writes one, and has a message
         architecture = self._match(model, head)
@@ -129,12 +134,12 @@ class Weights:
 
     def _read(self, model: Any) -> Arrays:
         """The weights with which this library's epsilon gives the model's outputs."""
-        return _shifted(self._read_as_it_is(model), self._epsilons(model, True), 1)
+        return _shifted(self._read_as_it_is(model), self._options(model, True), 1)
 
     def _write(self, model: Any, weights: Arrays) -> None:
         """The reverse of `_read`."""
-        epsilons = self._epsilons(model, has_head(weights))
-        self._write_as_it_is(model, _shifted(weights, epsilons, -1))
+        options = self._options(model, has_head(weights))
+        self._write_as_it_is(model, _shifted(weights, options, -1))
 
 
 def has_head(weights: Arrays) -> bool:
@@ -220,15 +225,33 @@ def not_built(model: Any) -> ValueError:
     )
 
 
-def _shifted(weights: Arrays, epsilons: dict[str, float], sign: int) -> Arrays:
+def _shifted(weights: Arrays, options: dict[str, Any], sign: int) -> Arrays:
     """The `weights`, with what normalizations add beyond 1e-5 in their variances."""
     shifted = dict(weights)
-    for name, epsilon in epsilons.items():
-        if epsilon != EPSILON:
-            key = f"{name}.running_var"
-            variance = weights[key].astype(np.float64) + sign * (epsilon - EPSILON)
+    for name, option in options.items():
+        key = f"{name}.running_var"
+        if key in weights and option != EPSILON:
+            variance = weights[key].astype(np.float64) + sign * (option - EPSILON)
             shifted[key] = variance.astype(np.float32)
     return shifted
+
+
+def _warn_of_strides(
+    model: Any, architecture: Architecture, options: dict[str, Any]
+) -> None:
+    """Warn of the first convolution whose strides are not those of a DenseNet."""
+    for layer in architecture.layers():
+        if layer.kind == "conv" and layer.name in options:
+            in_stem = layer.name == "features.conv0" and not architecture.small_images
+            strides = (2, 2) if in_stem else (1, 1)
+            if (found := tuple(options[layer.name])) != strides:
+                warnings.warn(
+                    f"{layer.name} of {type(model).__name__} has strides {found}, a "
+                    f"DenseNet's has {strides}, and a file of weights does not tell: load "
+                    "it into a model that was changed likewise",
+                    stacklevel=3,
+                )
+                return
 
 
 def _check(weights: Arrays, architecture: Architecture) -> Arrays:

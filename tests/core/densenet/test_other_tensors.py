@@ -271,6 +271,27 @@ def test_another_epsilon(d2l, backend, tmp_path):
     np.testing.assert_allclose(d2l.predict(other, X), logits, rtol=1e-4, atol=1e-5)
 
 
+def test_other_strides(d2l, backend, tmp_path):
+    """Saving warns: the file is one for a network changed likewise."""
+    nn = layers(backend)
+    options = {"use_bias": False, "strides": 1}
+    conv = {
+        "torch": lambda: nn.LazyConv2d(8, 7, stride=1, padding=3, bias=False),
+        "mxnet": lambda: nn.Conv2D(8, 7, padding=3, **options),
+        "jax": lambda: nn.Conv(8, (7, 7), padding=3, **options),
+        "tensorflow": lambda: nn.Conv2D(8, 7, **options),
+    }[backend]
+    place = 1 if backend == "tensorflow" else 0  # behind padding
+    model = variant(
+        d2l, backend, stem=lambda net: [*net[:place], conv(), *net[place + 1 :]]
+    )
+    with pytest.warns(
+        UserWarning, match=r"conv0 of Mine has strides \(1, 1\), a Dense"
+    ):
+        d2l.save_weights(model, tmp_path / "mine")
+    d2l.load_weights(model, tmp_path / "mine")
+
+
 def test_a_normalization_without_scale_is_refused(d2l, backend):
     """Its network ignores, or lacks, a weight that every DenseNet has."""
     name = {"torch": "affine", "jax": "use_scale"}.get(backend, "scale")
