@@ -1,6 +1,10 @@
 """Weights of DenseNets in JAX: by canonical name, to and from NumPy and files."""
 
+import contextlib
+
+import jax
 import numpy as np
+from flax import linen as nn
 from flax import traverse_util
 from jax import numpy as jnp
 
@@ -50,16 +54,16 @@ def _match(model, head=True):
     """The architecture, and the path of each of its layers in the variables."""
     check_built(model)
     params = traverse_util.flatten_dict(model.variables["params"])
-    weights = {path[:-1]: (path[-1], a) for path, a in params.items()}
-    weights |= {path[:-1]: (path[-1], a) for path, a in params.items() if a.ndim > 1}
-    weights |= {p[:-1]: (p[-1], a) for p, a in params.items() if p[-1] == "scale"}
+    weights = {
+        p[:-1]: (p[-1], a) for p, a in params.items() if (p[-1], a.ndim) in _KINDS
+    }
     paths = sorted(weights, key=_position)
     layers = []
     for path in paths:
         name, array = weights[path]
         # Transpose an empty NumPy array: JAX would compile a transposition.
         shape = hwio_to_oihw(np.empty(array.shape)).shape
-        layers.append((_KINDS.get((name, array.ndim), name), shape))
+        layers.append((_KINDS[name, array.ndim], shape))
     return core.match(model, layers, head), paths
 
 
@@ -84,7 +88,19 @@ def _places(model, head=True):
         for last, (collection, name) in _FLAX.items():
             if (collection, *path, last) in flat:
                 places[f"{layer.name}.{name}"] = (collection, *path, last)
-    return {name: places[name] for name in architecture.tensors(head)}
+    return {name: places.get(name) for name in architecture.tensors(head)}
+
+
+def _architecture(model, head):
+    """The architecture of a model that has a DenseNet's arrays alone."""
+    architecture, _ = _match(model, head)
+    flat = traverse_util.flatten_dict(model.variables)
+    paths = sorted(flat, key=lambda path: _position(path[1:]))
+    same = dict(zip(paths, paths, strict=True))  # which stand for the arrays
+    own = {name: same.get(path) for name, path in _places(model, head).items()}
+    found = [(".".join(path), path) for path in paths]
+    core.check_tensors(model, own, found, head)
+    return architecture
 
 
 def _read(model):
@@ -98,7 +114,36 @@ def _write(model, weights):
     model.variables = traverse_util.unflatten_dict(flat)
 
 
-_weights = core.Weights(lambda model, head: _match(model, head)[0], _read, _write)
+def _options(model, head):
+    """The epsilon of each normalization, the strides of each convolution."""
+    if type(model).__module__.startswith("d2lext.jax."):  # the chapters' have ours
+        return {}
+    architecture, paths = _match(model, head)
+    layers = zip(architecture.layers(head), paths, strict=head)
+    found = {}
+
+    def note(call, args, kwargs, context):
+        layer = context.module
+        if isinstance(layer, nn.BatchNorm):
+            found[layer.path] = layer.epsilon
+        elif isinstance(layer, nn.Conv):
+            found[layer.path] = np.broadcast_to(layer.strides or 1, 2).tolist()
+        return call(*args, **kwargs)
+
+    size = architecture.min_image_size
+    X = jnp.zeros((1, size, size, architecture.in_channels))
+    # Flax keeps options nowhere but in the code. A head may need larger images; the
+    # features are known by then.
+    with nn.intercept_methods(note), contextlib.suppress(Exception):
+        jax.eval_shape(
+            lambda variables, X: model.evaluating().apply(variables, X, mutable=True),
+            model.variables,
+            X,
+        )
+    return {layer.name: found[path] for layer, path in layers if path in found}
+
+
+_weights = core.Weights(_architecture, _read, _write, _options)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

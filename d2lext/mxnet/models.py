@@ -5,6 +5,7 @@ from mxnet import autograd, np
 from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
+from d2lext.core.densenet.weights import is_statistic
 from d2lext.mxnet.module import in_channels
 from d2lext.mxnet.weights import check_built, named_tensors, set_weights, to_numpy
 
@@ -57,21 +58,24 @@ def examine(model, X, y):
     y = images.as_labels(y, len(X), model.num_classes)
     device = _device(model)
     params = {name: p for name, p in tensors.items() if p.grad_req != "null"}
-    before = {n: p.data().copy() for n, p in tensors.items() if n not in params}
+    statistics = {name: p for name, p in tensors.items() if is_statistic(name)}
+    before = {name: p.data().copy() for name, p in statistics.items()}
     try:
         with autograd.record():
             logits = model(np.array(X, ctx=device))
             loss = model.loss(logits, np.array(y, ctx=device))
-        loss.backward()
+        arrays = [p.data() for p in params.values()]
+        # Not `backward`, which writes into the model's. All frozen, there is no graph.
+        grads = autograd.grad(loss, arrays) if params else ()
         return Step(
             to_numpy(logits),
             loss.item(),
-            {name: to_numpy(p.grad()) for name, p in params.items()},
-            {name: to_numpy(tensors[name].data()) for name in before},
+            {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
+            {name: to_numpy(p.data()) for name, p in statistics.items()},
         )
     finally:
         for name, statistic in before.items():
-            tensors[name].set_data(statistic)
+            statistics[name].set_data(statistic)
 
 
 def _device(model):

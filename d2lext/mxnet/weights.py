@@ -24,14 +24,7 @@ def named_tensors(model, head=True):
 
     Without `head`, those of the features alone, whatever follows them.
     """
-    architecture, blocks = _match(model, head)
-    named = {}
-    for layer, block in zip(architecture.layers(head), blocks, strict=head):
-        gluon = _GLUON.get(layer.kind, {})
-        for name in layer.tensors():
-            last = name.rpartition(".")[2]
-            named[name] = getattr(block, gluon.get(last, last))
-    return named
+    return _named(*_match(model, head), head)
 
 
 def check_built(model):
@@ -53,6 +46,29 @@ def _match(model, head=True):
     return core.match(model, layers, head), blocks
 
 
+def _named(architecture, blocks, head):
+    """The parameters of the layers; None where one is missing, or ignored."""
+    named = {}
+    for layer, block in zip(architecture.layers(head), blocks, strict=head):
+        gluon = _GLUON.get(layer.kind, {})
+        for name in layer.tensors():
+            last = name.rpartition(".")[2]
+            named[name] = getattr(block, gluon.get(last, last))
+        if layer.kind == "norm" and block._kwargs["fix_gamma"]:
+            named[f"{layer.name}.weight"] = None
+    return named
+
+
+def _architecture(model, head):
+    """The architecture of a model that has a DenseNet's parameters alone."""
+    architecture, blocks = _match(model, head)
+    own = _named(architecture, blocks, head)
+    # As save_parameters names them: only its names tell the blocks.
+    found = model._collect_params_with_prefix().items()
+    core.check_tensors(model, own, found, head)
+    return architecture
+
+
 def _blocks(block):
     """The layers with weights within `block`, in the order in which they were added."""
     if type(block) in _KINDS:
@@ -70,12 +86,25 @@ def _read(model):
 
 
 def _write(model, weights):
-    for name, param in named_tensors(model, core.has_head(weights)).items():
+    params = named_tensors(model, core.has_head(weights))
+    for name, param in params.items():
+        with numpy.errstate(over="ignore"):
+            is_finite = numpy.isfinite(weights[name].astype(param.dtype)).all()
+        core.check_cast(name, is_finite, param.dtype)
+    for name, param in params.items():
         # As an MXNet array: NumPy's cannot overwrite one in a oneDNN layout.
         param.set_data(np.array(weights[name]))
 
 
-_weights = core.Weights(lambda model, head: _match(model, head)[0], _read, _write)
+def _options(model, head):
+    """The epsilon of each normalization, the strides of each convolution."""
+    architecture, blocks = _match(model, head)
+    names = {"norm": "eps", "conv": "stride"}
+    layers = zip(architecture.layers(head), blocks, strict=head)
+    return {l.name: b._kwargs[names[l.kind]] for l, b in layers if l.kind in names}
+
+
+_weights = core.Weights(_architecture, _read, _write, _options)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

@@ -5,6 +5,7 @@ import tensorflow as tf
 from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
+from d2lext.core.densenet.weights import is_statistic
 from d2lext.tensorflow.module import in_channels
 from d2lext.tensorflow.weights import (
     build_layers,
@@ -61,7 +62,9 @@ def examine(model, X, y):
     images.check(model, X.shape, in_channels)
     y = images.as_labels(y, len(X), model.num_classes)
     params = {name: var for name, var in tensors.items() if var.trainable}
-    before = {n: var.numpy() for n, var in tensors.items() if n not in params}
+    statistics = {name: var for name, var in tensors.items() if is_statistic(name)}
+    # The seeds of dropout, too.
+    before = [(var, var.numpy()) for var in model.variables if not var.trainable]
     try:
         with tf.GradientTape() as tape:
             logits = model(tf.constant(X.transpose(0, 2, 3, 1)), training=True)
@@ -71,8 +74,8 @@ def examine(model, X, y):
             logits.numpy(),
             float(loss),
             {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
-            {name: to_numpy(tensors[name]) for name in before},
+            {name: to_numpy(var) for name, var in statistics.items()},
         )
     finally:
-        for name, statistic in before.items():
-            tensors[name].assign(statistic)
+        for variable, value in before:
+            variable.assign(value)

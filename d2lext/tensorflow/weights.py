@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from d2lext.core.densenet import weights as core
@@ -38,14 +39,7 @@ def named_tensors(model, head=True):
 
     Without `head`, those of the features alone, whatever follows them.
     """
-    architecture, keras_layers = _match(model, head)
-    named = {}
-    expected = architecture.layers(head)
-    for layer, keras_layer in zip(expected, keras_layers, strict=head):
-        for name in layer.tensors():
-            last = name.rpartition(".")[2]
-            named[name] = getattr(keras_layer, _KERAS[layer.kind].get(last, last))
-    return named
+    return _named(*_match(model, head), head)
 
 
 def build_layers(model, architecture):
@@ -90,10 +84,30 @@ def _match(model, head=True):
     keras_layers = _layers(model)
     check_built(model)
     kinds = [_KINDS[type(layer)] for layer in keras_layers]
-    weights = [np.empty(_weight(layer).shape) for layer in keras_layers]
-    shapes = [hwio_to_oihw(weight).shape for weight in weights]
-    found = list(zip(kinds, shapes, strict=True))
+    found = list(zip(kinds, map(_shape, keras_layers), strict=True))
     return core.match(model, found, head), keras_layers
+
+
+def _named(architecture, keras_layers, head):
+    """The variables of the layers; None where one is missing."""
+    named = {}
+    expected = architecture.layers(head)
+    for layer, keras_layer in zip(expected, keras_layers, strict=head):
+        for name in layer.tensors():
+            last = name.rpartition(".")[2]
+            named[name] = getattr(keras_layer, _KERAS[layer.kind].get(last, last))
+    return named
+
+
+def _architecture(model, head):
+    """The architecture of a model that has a DenseNet's variables alone."""
+    architecture, keras_layers = _match(model, head)
+    own = _named(architecture, keras_layers, head)
+    # Keras' `weights` are without the seeds of dropout and the state of metrics.
+    parts = list(flatten(model))[::-1]  # layers before what they are in
+    found = {id(var): (var.path, var) for part in parts for var in part.weights}
+    core.check_tensors(model, own, found.values(), head)
+    return architecture
 
 
 def _layers(model):
@@ -101,9 +115,11 @@ def _layers(model):
     return [l for l in flatten(model) if type(l) in _KINDS][::-1]  # Keras begins last
 
 
-def _weight(layer):
+def _shape(layer):
+    """The canonical shape of the layer's weight; () without one."""
     is_norm = isinstance(layer, layers.BatchNormalization)
-    return layer.gamma if is_norm else layer.kernel
+    weight = layer.gamma if is_norm else layer.kernel
+    return () if weight is None else hwio_to_oihw(np.empty(weight.shape)).shape
 
 
 def _read(model):
@@ -111,11 +127,23 @@ def _read(model):
 
 
 def _write(model, weights):
-    for name, variable in named_tensors(model, core.has_head(weights)).items():
+    variables = named_tensors(model, core.has_head(weights))
+    for name, variable in variables.items():
+        cast = tf.cast(weights[name], variable.dtype)
+        core.check_cast(name, tf.reduce_all(tf.math.is_finite(cast)), variable.dtype)
+    for name, variable in variables.items():
         variable.assign(oihw_to_hwio(weights[name]))
 
 
-_weights = core.Weights(lambda model, head: _match(model, head)[0], _read, _write)
+def _options(model, head):
+    """The epsilon of each normalization, the strides of each convolution."""
+    architecture, keras_layers = _match(model, head)
+    names = {"norm": "epsilon", "conv": "strides"}
+    layers_of = zip(architecture.layers(head), keras_layers, strict=head)
+    return {l.name: getattr(k, names[l.kind]) for l, k in layers_of if l.kind in names}
+
+
+_weights = core.Weights(_architecture, _read, _write, _options)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

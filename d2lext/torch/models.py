@@ -5,6 +5,7 @@ import torch
 from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
+from d2lext.core.densenet.weights import is_statistic
 from d2lext.torch.module import in_channels, in_mode
 from d2lext.torch.weights import check_built, named_tensors, set_weights, to_numpy
 
@@ -35,7 +36,8 @@ def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
     Other floats are converted, and so are lists and tensors; uint8 is divided by 255, with
-    a warning. The model runs in evaluation mode, in its own type, and does not change.
+    a warning. The model runs in evaluation mode, in its own type, and does not change;
+    several threads may predict with it, but not while it is trained.
     """
     X = images.as_images(X)
     check_built(model)
@@ -59,22 +61,24 @@ def examine(model, X, y):
     images.check(model, X.shape, in_channels)
     y = images.as_labels(y, len(X), model.num_classes)
     params = {name: t for name, t in tensors.items() if t.requires_grad}
-    before = {name: t.clone() for name, t in tensors.items() if name not in params}
+    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
     like = _like(model)
     try:
-        with in_mode(model, training=True):
+        # Dropout draws the same again: the generator is put back.
+        with in_mode(model, training=True), torch.random.fork_rng():
             logits = model(torch.tensor(X, **like))
             loss = model.loss(logits, torch.tensor(y, device=like["device"]))
-            grads = torch.autograd.grad(loss, list(params.values()))
+            # With all of it frozen, there is no graph.
+            grads = torch.autograd.grad(loss, list(params.values())) if params else ()
         return Step(
             to_numpy(logits),
             loss.item(),
             {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
-            {n: to_numpy(tensors[n]) for n in before},
+            {n: to_numpy(tensors[n]) for n in filter(is_statistic, tensors)},
         )
     finally:
-        for name, statistic in before.items():
-            tensors[name].copy_(statistic)
+        for buffer, value in before:
+            buffer.copy_(value)
 
 
 def _like(model):

@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import functools
+import threading
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -110,15 +112,30 @@ def num_params(model):
 
 @contextlib.contextmanager
 def in_mode(model, training):
-    """Within, all of the model trains or evaluates; then each part as it did before."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.train(training)
+    """Within, all of the model trains or evaluates; then each part as it did before.
+
+    Several threads may use a model in one mode: the last to leave puts it back. Those that
+    want the other mode wait.
+    """
+    with _left:
+        _left.wait_for(lambda: model not in _used or _used[model].mode == training)
+        if model not in _used:
+            before = [(module, module.training) for module in model.modules()]
+            _used[model] = _Use(training, before)
+            model.train(training)
+        use = _used[model]
+        use.threads += 1
     try:
         yield
     finally:
-        model.train(modes[0][1])
-        for module, mode in modes:
-            module.training = mode  # one may differ: a frozen normalization
+        with _left:
+            use.threads -= 1
+            if not use.threads:
+                model.train(use.before[0][1])
+                for module, mode in use.before:
+                    module.training = mode  # one may differ: a frozen normalization
+                del _used[model]
+                _left.notify_all()
 
 
 def in_channels(model):
@@ -126,6 +143,19 @@ def in_channels(model):
     net = getattr(model, "net", None)
     first = next(iter(net), None) if isinstance(net, nn.Sequential) else None
     return first.in_channels or None if isinstance(first, nn.Conv2d) else None
+
+
+@dataclass
+class _Use:
+    """The mode in which a model is used, what its modules had before, how many use it."""
+
+    mode: bool
+    before: list
+    threads: int = 0
+
+
+_used = {}  # by model
+_left = threading.Condition()
 
 
 def _init(module, draw, otherwise):

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from d2lext.core.densenet import weights as core
+from d2lext.torch.module import in_mode
 
 __all__ = [
     "architecture_of",
@@ -14,6 +15,7 @@ __all__ = [
     "load_weights",
 ]
 
+_NO_WEIGHTS = ("num_batches_tracked", "_extra_state")
 _KINDS = {nn.Conv2d: "conv", nn.BatchNorm2d: "norm", nn.Linear: "linear"}
 
 
@@ -23,11 +25,7 @@ def named_tensors(model, head=True):
     Without `head`, those of the features alone, whatever follows them.
     """
     architecture, modules = _match(model, head)
-    return {
-        name: getattr(module, name.rpartition(".")[2])
-        for layer, module in zip(architecture.layers(head), modules, strict=head)
-        for name in layer.tensors()
-    }
+    return _named(architecture, modules, head)
 
 
 def check_built(model):
@@ -46,8 +44,40 @@ def _match(model, head=True):
     check_built(model)
     kinds = {module: _kind(module) for module in model.modules()}
     modules = [module for module, kind in kinds.items() if kind]
-    layers = [(kinds[module], tuple(module.weight.shape)) for module in modules]
+    shapes = [getattr(module.weight, "shape", ()) for module in modules]
+    layers = [(kinds[m], tuple(s)) for m, s in zip(modules, shapes, strict=True)]
     return core.match(model, layers, head), modules
+
+
+def _named(architecture, modules, head):
+    """The tensors of the layers; None where one is missing."""
+    return {
+        name: getattr(module, name.rpartition(".")[2])
+        for layer, module in zip(architecture.layers(head), modules, strict=head)
+        for name in layer.tensors()
+    }
+
+
+def _architecture(model, head):
+    """The architecture of a model that has a DenseNet's tensors alone."""
+    architecture, modules = _match(model, head)
+    own = _named(architecture, modules, head)
+    state = model.state_dict(keep_vars=True)
+    ids = {id(tensor) for tensor in state.values()}
+    # What a tensor is computed from, as after pruning, is no other one.
+    sources = {
+        id(part)
+        for module in modules[: len(architecture.layers(head))]
+        if any(t is not None and id(t) not in ids for t in (module.weight, module.bias))
+        for part in module.state_dict(keep_vars=True).values()
+    }
+    found = [
+        (name, tensor)
+        for name, tensor in state.items()
+        if not name.endswith(_NO_WEIGHTS) and id(tensor) not in sources
+    ]
+    core.check_tensors(model, own, found, head)
+    return architecture
 
 
 def _kind(module):
@@ -58,6 +88,12 @@ def _kind(module):
 
 
 def _read(model):
+    # Older pruning and normalization compute a weight before each forward pass.
+    with torch.no_grad(), in_mode(model, training=False):
+        for module in model.modules():
+            for hook in module._forward_pre_hooks.values():
+                if type(hook).__module__.startswith("torch.nn.utils."):
+                    hook(module, ())
     return {name: to_numpy(tensor) for name, tensor in named_tensors(model).items()}
 
 
@@ -71,12 +107,23 @@ def _write(model, weights):
                 "computes from others, as after pruning: make it permanent first, for "
                 "example by torch.nn.utils.prune.remove or remove_parametrizations"
             )
+    cast = {n: torch.from_numpy(weights[n]).to(t.dtype) for n, t in tensors.items()}
+    for name, array in cast.items():
+        core.check_cast(name, array.isfinite().all(), array.dtype)
     with torch.no_grad():
         for name, tensor in tensors.items():
-            tensor.copy_(torch.from_numpy(weights[name]))
+            tensor.copy_(cast[name])
 
 
-_weights = core.Weights(lambda model, head: _match(model, head)[0], _read, _write)
+def _options(model, head):
+    """The epsilon of each normalization, the strides of each convolution."""
+    architecture, modules = _match(model, head)
+    names = {"norm": "eps", "conv": "stride"}
+    layers = zip(architecture.layers(head), modules, strict=head)
+    return {l.name: getattr(m, names[l.kind]) for l, m in layers if l.kind in names}
+
+
+_weights = core.Weights(_architecture, _read, _write, _options)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

@@ -51,11 +51,20 @@ class DataModule(HyperParameters):
     ) -> minibatches.TensorBatches:
         """Minibatches of `batch_size` examples from `tensors`, shuffled if `train`.
 
-        The tensors share their first axis; `indices` selects examples along it.
+        The tensors share their first axis; `indices` selects examples along it. Raises
+        ValueError if its lengths differ.
         """
+        is_several = isinstance(tensors, tuple | list)
+        lengths = [len(tensor) for tensor in tensors] if is_several else []
+        if len(set(lengths)) != 1:
+            got = f"the lengths {lengths}" if is_several else type(tensors).__name__
+            raise ValueError(
+                "tensors must be a tuple such as (X, y), equal in their first axis, got "
+                f"{got}: give one label to each example"
+            )
         return minibatches.TensorBatches(
             tensors,
-            np.arange(len(tensors[0]))[indices],
+            np.arange(lengths[0])[indices],
             batch_size=self.batch_size,
             shuffle=train,
             seed=self._seed_of_order(),

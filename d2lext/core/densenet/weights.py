@@ -6,13 +6,15 @@ shared.
 
 import operator
 import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from d2lext.core.densenet import formats
 from d2lext.core.densenet.architecture import Architecture
+from d2lext.core.densenet.formats.tensors import EPSILON, some
 from d2lext.core.files import named
 
 Arrays = dict[str, np.ndarray]
@@ -25,10 +27,12 @@ _OPTIONS = {  # of load_weights, with which a file fits a network that differs
 class Weights:
     """A backend's public functions on weights.
 
-    The backend provides three functions: `match(model, head)` gives the architecture of a
+    The backend provides four functions: `match(model, head)` gives the architecture of a
     built DenseNet, whose head may be another one unless `head`; `read(model)` gives a copy
     of its weights by canonical name, and `write(model, weights)` sets weights that fit,
-    all or those of the features.
+    all or those of the features. `options(model, head)` gives what each normalization
+    adds to a variance, and the strides of each convolution, by the layer's name; it may
+    lack those that are known to be a DenseNet's.
     """
 
     def __init__(
@@ -36,19 +40,27 @@ class Weights:
         match: Callable[[Any, bool], Architecture],
         read: Callable[[Any], Arrays],
         write: Callable[[Any, Arrays], None],
+        options: Callable[[Any, bool], dict[str, Any]],
     ) -> None:
-        self._match, self._read, self._write = match, read, write
+        self._match, self._options = match, options
+        self._read_as_it_is, self._write_as_it_is = read, write
 
     def architecture_of(self, model: Any) -> Architecture:
         """The architecture of a built DenseNet.
 
         Raises TypeError for other models, and ValueError for one that is not built or
-        whose layers are not those that its hyperparameters describe.
+        whose layers and tensors are not those that its hyperparameters describe.
         """
         return self._match(model, True)
 
     def get_weights(self, model: Any) -> Arrays:
-        """A copy of the weights by canonical name, NumPy arrays in canonical layout."""
+        """A copy of the weights by canonical name, NumPy arrays in canonical layout.
+
+        Of a normalization whose epsilon is not 1e-5, the running variance is the one that
+        gives the same outputs with 1e-5. Raises ValueError for a model that has other
+        tensors as well.
+        """
+        self._match(model, True)
         return self._read(model)
 
     def set_weights(self, model: Any, weights: Arrays) -> None:
@@ -63,10 +75,12 @@ class Weights:
     def save_weights(self, model: Any, path: str | os.PathLike) -> None:
         """Write the weights to `path`, as safetensors that every backend can load.
 
-        A missing folder is made.
+        A missing folder is made. Warns of other strides than a DenseNet's, which the file
+        does not tell.
         """
         path = named(path)
         architecture = self._match(model, True)
+        _warn_of_strides(model, architecture, self._options(model, True))
         formats.write(path, _check(self._read(model), architecture), architecture)
 
     def load_weights(
@@ -99,10 +113,12 @@ class Weights:
         convolution for one channel, and repeats and scales it for more, as timm does. A
         Rescaling or Normalization in front of Keras' network, an error otherwise, is then
         a warning and left to you. Keras' epsilon, 1.001e-5 if a file of weights does not
-        say it, goes into the running variances, which is exact for evaluation.
+        say it, goes into the running variances, which is exact for evaluation; so does that
+        of the model's own normalizations.
 
-        Warns if the file holds several networks, and takes the one that was trained.
-        Raises ValueError, and changes nothing, unless all tensors fit.
+        Warns if the file holds several networks, and takes the one that was trained; also
+        of tensors beside it that may be needed. Raises ValueError, and changes nothing,
+        unless all tensors fit.
         """
         path = named(path, folders=True)  # Orbax writes one, and has a message
         architecture = self._match(model, head)
@@ -117,10 +133,24 @@ class Weights:
         weights = formats.read(path, layers, adapt_input=adapt_input, classes=classes)
         self._write(model, weights)
 
+    def _read(self, model: Any) -> Arrays:
+        """The weights with which this library's epsilon gives the model's outputs."""
+        return _shifted(self._read_as_it_is(model), self._options(model, True), 1)
+
+    def _write(self, model: Any, weights: Arrays) -> None:
+        """The reverse of `_read`."""
+        options = self._options(model, has_head(weights))
+        self._write_as_it_is(model, _shifted(weights, options, -1))
+
 
 def has_head(weights: Arrays) -> bool:
     """Whether the weights are those of the classifier, too."""
     return "classifier.weight" in weights
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a canonical name is that of a running mean or variance."""
+    return name.endswith(("running_mean", "running_var"))
 
 
 def match(
@@ -152,12 +182,77 @@ def match(
     return architecture
 
 
+def check_tensors(
+    model: Any, own: Arrays, found: Iterable[tuple[str, Any]], head: bool
+) -> None:
+    """Raise ValueError unless a DenseNet's tensors are there, and no others.
+
+    `own` are those of its layers by canonical name, None where one is missing; `found` are
+    all that the model has, by the framework's names and in the order of its layers.
+    Without `head`, what precedes and follows the features does not count.
+    """
+    network = type(model).__name__
+    if missing := [name for name, tensor in own.items() if tensor is None]:
+        raise ValueError(
+            f"{network} must have all tensors of a DenseNet, it lacks {some(missing)}: "
+            "save the model as its framework does"
+        )
+    known = {id(tensor) for tensor in own.values()}
+    names = [(name, id(tensor) in known) for name, tensor in found]
+    if not head:
+        places = [i for i, (_, is_own) in enumerate(names) if is_own]
+        names = names[places[0] : places[-1]]
+    if others := [name for name, is_own in names if not is_own]:
+        raise ValueError(
+            f"{network} must have the tensors of a DenseNet alone, got {some(others)} as "
+            "well, which a file of weights would lose: save the model as its framework does"
+        )
+
+
+def check_cast(name: str, is_finite: Any, dtype: Any) -> None:
+    """Raise ValueError if a tensor of the model's own type is not finite any more."""
+    if not is_finite:
+        raise ValueError(
+            f"the weights must fit the model's type, {name} has numbers that {dtype} turns "
+            "into infinity: load them into a float32 model"
+        )
+
+
 def not_built(model: Any) -> ValueError:
     """The error for a model without weights."""
     return ValueError(
         f"{type(model).__name__} has no weights before its first input: call it on a "
         "batch, or layer_summary(X_shape), or build it with create_model"
     )
+
+
+def _shifted(weights: Arrays, options: dict[str, Any], sign: int) -> Arrays:
+    """The `weights`, with what normalizations add beyond 1e-5 in their variances."""
+    shifted = dict(weights)
+    for name, option in options.items():
+        key = f"{name}.running_var"
+        if key in weights and option != EPSILON:
+            variance = weights[key].astype(np.float64) + sign * (option - EPSILON)
+            shifted[key] = variance.astype(np.float32)
+    return shifted
+
+
+def _warn_of_strides(
+    model: Any, architecture: Architecture, options: dict[str, Any]
+) -> None:
+    """Warn of the first convolution whose strides are not those of a DenseNet."""
+    for layer in architecture.layers():
+        if layer.kind == "conv" and layer.name in options:
+            in_stem = layer.name == "features.conv0" and not architecture.small_images
+            strides = (2, 2) if in_stem else (1, 1)
+            if (found := tuple(options[layer.name])) != strides:
+                warnings.warn(
+                    f"{layer.name} of {type(model).__name__} has strides {found}, a "
+                    f"DenseNet's has {strides}, and a file of weights does not tell: load "
+                    "it into a model that was changed likewise",
+                    stacklevel=3,
+                )
+                return
 
 
 def _check(weights: Arrays, architecture: Architecture) -> Arrays:
@@ -183,6 +278,10 @@ def _rows(classes: Sequence[int], count: int, head: bool) -> list[int]:
             f"classes must be a list of integers, got {classes!r}: give the numbers of "
             "the file's classes, from 0"
         ) from None
+    if any(isinstance(number, bool | np.bool_) for number in classes):
+        raise ValueError(
+            "classes must be numbers of classes, got a mask: use numpy.flatnonzero(mask)"
+        )
     if len(rows) != count:
         raise ValueError(
             f"classes must be as many as the model has, {count}, got {len(rows)}: "

@@ -34,6 +34,27 @@ def test_tensors_are_batched_and_shuffled_for_training_alone():
     assert (X.tolist(), y.tolist()) == ([1, 8], [11, 18])
 
 
+@pytest.mark.parametrize(
+    ("tensors", "got"),
+    [
+        (
+            (np.zeros((20, 3)), np.zeros(40)),
+            r"got the lengths \[20, 40\]: give one label",
+        ),
+        (
+            (np.zeros((20, 3)), np.zeros(15)),
+            r"got the lengths \[20, 15\]: give one label",
+        ),
+        (np.zeros((20, 3)), "got ndarray: give one label"),
+        ((), r"got the lengths \[\]: give"),
+    ],
+)
+def test_tensors_that_do_not_belong_together(tensors, got):
+    """PyTorch's TensorDataset refuses them, too; JAX would take the last label again."""
+    with pytest.raises(ValueError, match=got):
+        Data(np.arange(9)).get_tensorloader(tensors, train=True)
+
+
 def test_the_home_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
     assert DataModule("~/data").root == "/home/ada/data"

@@ -8,6 +8,7 @@ import importlib
 
 import numpy as np
 import pytest
+from shared.framework_files import FILES
 from shared.frameworks import tensor
 from shared.selected import in_backends
 from shared.weights import assert_same
@@ -147,6 +148,10 @@ def test_channels_as_in_timm():
         ({"classes": [0, 1, 2, 3, -1]}, "got 5 and no number -1: choose"),
         ({"classes": [0, 1, 2, 3, 0.5]}, "classes must be a list of integers, got"),
         ({"classes": 5}, "classes must be a list of integers, got 5: give the numbers"),
+        (
+            {"classes": [True, False, True, True, False]},
+            r"got a mask: use numpy.flatnonz",
+        ),
         ({"classes": range(5), "head": False}, "head must be True for classes, got"),
     ],
 )
@@ -160,67 +165,6 @@ def test_options_that_are_refused(d2l, saved, options, message):
 # Models that their framework saved
 
 
-def torch_file(d2l, model, folder):
-    import torch
-
-    torch.save(model.state_dict(), folder / "model.pth")
-    return folder / "model.pth"
-
-
-def torch_safetensors(d2l, model, folder):
-    from safetensors.torch import save_file
-
-    save_file(model.state_dict(), folder / "model.safetensors")
-    return folder / "model.safetensors"
-
-
-def torch_module(d2l, model, folder):
-    import torch
-
-    torch.save({"net": model, "epoch": 3}, folder / "model.pt")
-    return folder / "model.pt"
-
-
-def mxnet_file(d2l, model, folder):
-    model.save_parameters(str(folder / "model.params"))
-    return folder / "model.params"
-
-
-def keras_weights(d2l, model, folder):
-    model.save_weights(folder / "model.weights.h5")
-    return folder / "model.weights.h5"
-
-
-def keras_archive(d2l, model, folder):
-    model.save(folder / "model.keras")
-    return folder / "model.keras"
-
-
-def flax_variables(d2l, model, folder):
-    from flax import serialization
-
-    path = folder / "model.msgpack"
-    path.write_bytes(serialization.to_bytes(model.variables))
-    return path
-
-
-def flax_state(d2l, model, folder):
-    """A training state: momentum has the structure of the parameters."""
-    from flax import serialization
-
-    path = folder / "state.msgpack"
-    momentum = {"0": {"trace": model.variables["params"]}}
-    state = {"opt_state": momentum, "step": np.int64(3), **model.variables}
-    path.write_bytes(serialization.to_bytes(state))
-    return path
-
-
-FILES = {
-    "torch": [torch_file, torch_safetensors, torch_module],
-    "mxnet": [mxnet_file],
-    "tensorflow": [keras_weights, keras_archive],
-    "jax": [flax_variables, flax_state],
-}
 NETWORKS = {
     "small images": ("densenet_bc_100_12", {"arch": (1, 2), "bias": True}),
     # More layers than one digit numbers.

@@ -27,6 +27,7 @@ _KEYS = {
 _VARIABLE = re.compile(
     rf"(?P<before>(?:.*?\.)??)(?:params|batch_stats)\.(?P<place>{OWN_PLACE})\.(?P<key>\w+)"
 )
+_OTHER = re.compile(r"(?P<before>(?:.*?\.)??)(?:params|batch_stats)\..*")
 _AXES = {4: (3, 2, 0, 1), 2: (1, 0)}  # (h, w, in, out), (in, out)
 _ARRAY = 1  # Flax's number for the extension of msgpack
 _REMEDY = "save it with flax.serialization.to_bytes(model.variables)"
@@ -43,17 +44,22 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     """The tensors of the file by canonical names."""
     arrays = dict(_arrays(Path(path).read_bytes()))
     networks: dict[str, dict[tuple[str, str], Tensor]] = {}
+    rest: dict[str, dict[str, Tensor]] = {}
     for name, tensor in arrays.items():
-        match = _VARIABLE.fullmatch(name)
-        if match and match["key"] in _KEYS:
+        if match := _VARIABLE.fullmatch(name):
             network = networks.setdefault(match["before"], {})
-            network[match["place"], _KEYS[match["key"]]] = tensor
+            network[match["place"], _KEYS.get(match["key"], match["key"])] = tensor
+        elif match := _OTHER.fullmatch(name):
+            rest.setdefault(match["before"], {})[name] = tensor
     if not networks:
         raise WeightFileError(
             "must hold the variables of a DenseNet of this library, such as "
             f"'params.net.layers_0.kernel', got {some(arrays)}: {_REMEDY}"
         )
-    yield by_order(in_places(networks[one(list(networks))]), layers)
+    before = one(list(networks))
+    found = by_order(in_places(networks[before]), layers)
+    with_head = any(layer.kind == "linear" for layer in layers)
+    yield found | rest.get(before, {}) if with_head else found
 
 
 def _arrays(data: bytes) -> Iterator[tuple[str, Tensor]]:

@@ -60,7 +60,10 @@ def recognises(head: bytes) -> bool:
 @contextmanager
 def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     """The tensors of the file by canonical names."""
-    yield by_order(_layers(_arrays(Path(path).read_bytes())), layers)
+    file_layers, rest = _layers(_arrays(Path(path).read_bytes()))
+    found = by_order(file_layers, layers)
+    with_head = any(layer.kind == "linear" for layer in layers)
+    yield found | rest if with_head else found
 
 
 def _arrays(data):
@@ -123,17 +126,21 @@ class _Reader:
         return shape, dtype, lambda: np.ndarray(shape, numpy, data)
 
 
-def _layers(arrays: Sequence[Tensor]) -> list[FileLayer]:
-    """The layers in forward order, from the names of their tensors."""
+def _layers(
+    arrays: Sequence[Tensor],
+) -> tuple[list[FileLayer], dict[str, Tensor]]:
+    """The layers in forward order, from the names of their tensors; what is in none."""
     layers: dict[tuple, dict[str, Tensor]] = {}
-    names = some(tensor.name for tensor in arrays)
+    rest: dict[str, Tensor] = {}
     for tensor in arrays:
         match = _STRUCTURAL.fullmatch(tensor.name) or _PREFIXED.fullmatch(tensor.name)
         if not match:
-            raise WeightFileError(
-                "must have the names of Gluon's DenseNet, such as "
-                f"'features.0.weight', got {names}: use weights of that network"
-            )
+            path, _, last = tensor.name.rpartition(".")
+            if path.startswith(("features.", "net.")):  # between the layers
+                layers.setdefault((path,), {})[last] = tensor
+            else:
+                rest[tensor.name] = tensor
+            continue
         *place, key = match.groups()
         layer = layers.setdefault(tuple(place), {})
         if _KEYS[key] in layer:
@@ -142,7 +149,13 @@ def _layers(arrays: Sequence[Tensor]) -> list[FileLayer]:
                 "prefix: save it again"
             )
         layer[_KEYS[key]] = tensor
-    return [FileLayer.of(layers[place]) for place in sorted(layers, key=_order)]
+    if not layers:
+        raise WeightFileError(
+            "must have the names of Gluon's DenseNet, such as 'features.0.weight', got "
+            f"{some(rest)}: use weights of that network"
+        )
+    in_order = sorted(layers, key=_order)
+    return [FileLayer.of(layers[place]) for place in in_order], rest
 
 
 def _order(place):

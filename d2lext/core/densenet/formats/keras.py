@@ -8,6 +8,7 @@ the match. keras_layers.py says which models have the logits of a DenseNet.
 
 import io
 import json
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,13 @@ from d2lext.core.densenet.formats.keras_groups import (
 from d2lext.core.densenet.formats.keras_layers import KerasLayer
 from d2lext.core.densenet.formats.keras_legacy import is_listed, listed_layers
 from d2lext.core.densenet.formats.order import FileLayer, by_order
-from d2lext.core.densenet.formats.tensors import EPSILON, Tensor, WeightFileError, some
+from d2lext.core.densenet.formats.tensors import (
+    EPSILON,
+    FLOATS,
+    Tensor,
+    WeightFileError,
+    some,
+)
 
 MEMBER = "model.weights.h5"  # of the archive
 # Groups whose members are layers, called by their class and counted. The second is the
@@ -71,6 +78,8 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
         for norm, epsilon in zip(norms, epsilons, strict=False):
             if variance := norm.tensors.get("running_var"):
                 norm.tensors["running_var"] = variance.plus(epsilon - EPSILON)
+        if is_ours and not any(layer.kind == "linear" for layer in layers):
+            _warn_of_others(found)
         yield by_order(file_layers, layers)
 
 
@@ -139,10 +148,26 @@ def _in_one_model(found: Sequence[Found], is_ours: bool) -> list[FileLayer]:
         )
     found = sorted(found, key=lambda layer: not is_ours and layer[0] not in models)
     return [
-        FileLayer(_KINDS[layer.kind][0], dict(tensors))
+        FileLayer(_KINDS.get(layer.kind, ("other",))[0], dict(tensors))
         for _, layer, tensors in found
-        if layer.kind in _KINDS
+        if is_ours or layer.kind in _KINDS  # of others' layers, `check` knows more
     ]
+
+
+def _warn_of_others(found: Sequence[Found]) -> None:
+    """Warn of tensors of our networks that may be in the features or in the head."""
+    names = [
+        tensor.name
+        for model, layer, tensors in found
+        if layer.kind not in _KINDS and "dense_block" not in model
+        for tensor in tensors.values()
+    ]
+    if names:
+        warnings.warn(
+            f"the file has {some(names)}, not loaded: see whether these are of the head, "
+            "or of features that differ",
+            stacklevel=2,
+        )
 
 
 def _numbered_layers(group: Any, model: str, seen: set) -> Iterator[Found]:
@@ -165,6 +190,9 @@ def _numbered_layers(group: Any, model: str, seen: set) -> Iterator[Found]:
             yield model, layer, _tensors(layer, values)
         path = f"{model}/{name}" if model else name
         yield from _numbered_layers(part, path, seen)
+    if not model and "vars" in group and len(own := get(group, "vars")):
+        layer = KerasLayer("model_variable", "vars")
+        yield model, layer, _tensors(layer, {i: get(own, i) for i in own})
 
 
 def _statistics(kind, values):
@@ -176,15 +204,17 @@ def _statistics(kind, values):
 
 
 def _tensors(layer, values):
-    """A layer's tensors from its numbered variables; none for a kind without weights."""
+    """A layer's tensors from its numbered variables."""
     keys = _KINDS[layer.kind][1] if layer.kind in _KINDS else ()
     if keys and not set(values) <= {str(i) for i in range(len(keys))}:
         raise WeightFileError(
             f"must have the variables of a DenseNet, got {len(values)} in the layer "
             f"{layer.name!r}: {REMEDY}"
         )
-    datasets = {keys[int(i)]: values[i] for i in values if keys}
-    return canonical(layer.kind, datasets)
+    datasets = {keys[int(i)] if keys else i: values[i] for i in values}
+    tensors = canonical(layer.kind, datasets)
+    # Other layers have seeds and counters, too.
+    return {k: t for k, t in tensors.items() if keys or t.dtype in FLOATS}
 
 
 def _place(names, name):

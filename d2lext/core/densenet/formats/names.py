@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from d2lext.core.densenet.architecture import Layer
 from d2lext.core.densenet.formats.order import OWN_PLACE, by_order, in_places
-from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, some
+from d2lext.core.densenet.formats.tensors import FLOATS, Tensor, WeightFileError, some
 
 _KEYS = ("weight", "bias", "running_mean", "running_var")
 _STEM = "features.conv0.weight"
@@ -31,6 +31,13 @@ _WRAPPER = re.compile(
     r"_modules|_parameters|_buffers|layers)\."
 )
 _NO_WEIGHTS = ("num_batches_tracked", "_extra_state")
+# Parts of names of what a training keeps beside the weights.
+_TRAINING = re.compile(
+    r"(?:^|[._])(?:optim\w*|\w*optimizers?|sched\w*|lr_sched\w*|\w*scaler|rng\w*|loss\w*|"
+    r"criterion|metrics?|callbacks?|hist\w*|ema|shadow\w*|best\w*|epochs?|steps?|acc\w*|"
+    r"score|lr|exp_avg\w*|momentum\w*)(?:[._\d]|$)",
+    re.IGNORECASE,
+)
 # Where a file has several networks, the one that was trained comes before averages of it.
 _PREFERRED = ("", "state_dict", "model_state_dict", "model", "net", "network", "params")
 _REMEDY = "rename its tensors as those of get_weights(model), and use set_weights"
@@ -39,8 +46,9 @@ _REMEDY = "rename its tensors as those of get_weights(model), and use set_weight
 def by_name(tensors: Iterable[Tensor], layers: Sequence[Layer]) -> dict[str, Tensor]:
     """Tensors by canonical names, from torchvision's names or those of our models.
 
-    Counters are dropped, and names in checkpoints of 2017 (`norm.1.weight`) become
-    today's (`norm1.weight`). Where `layers` has no classifier, neither has the result.
+    Counters and the state of a training are dropped, and names in checkpoints of 2017
+    (`norm.1.weight`) become today's (`norm1.weight`). Where `layers` has no classifier,
+    neither has the result. Warns of other tensors beside the network's.
     """
     features: dict[str, dict[str, Tensor]] = {}  # by what precedes their names
     own: dict[str, dict[tuple[str, str], Tensor]] = {}
@@ -48,18 +56,18 @@ def by_name(tensors: Iterable[Tensor], layers: Sequence[Layer]) -> dict[str, Ten
     for tensor in tensors:
         name = _WRAPPER.sub("", tensor.name)
         name = re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
-        if not tensor.shape or name.endswith(_NO_WEIGHTS):
+        if name.endswith(_NO_WEIGHTS):
             continue
         if feature := _FEATURE.fullmatch(name):
             _add(features, feature, tensor)
         elif ours := _OWN.fullmatch(name):
             network = own.setdefault(ours["prefix"], {})
             network[ours["place"], ours["key"]] = tensor
-        else:
+        elif not _is_inert(name, tensor):
             rest[name] = tensor
     whole = [prefix for prefix, group in features.items() if _STEM in group]
     if own and not whole:
-        return by_order(in_places(own[one(list(own))]), layers)
+        return _own(own, rest, layers)
     if not features:
         raise WeightFileError(
             f"must have the layers of a DenseNet, such as {_STEM!r}, got "
@@ -69,7 +77,9 @@ def by_name(tensors: Iterable[Tensor], layers: Sequence[Layer]) -> dict[str, Ten
     # A small head, such as `net.0`, looks like a model of ours.
     for start, network in own.items():
         rest |= {f"{start}{place}.{key}": t for (place, key), t in network.items()}
-    return features[prefix] | _head(rest, prefix, layers)
+    near = _head(rest, prefix, layers)
+    _warn_of_others(rest, near, prefix, [*features, *own], layers)
+    return features[prefix] | near
 
 
 def one(prefixes: Sequence[str]) -> str:
@@ -117,6 +127,44 @@ def _add(features, match, tensor):
     group[name] = tensor
 
 
+def _own(own, rest, layers):
+    """The tensors of one of our models, and what is beside them in the same model."""
+    prefix = one(list(own))
+    network = own[prefix]
+    near = {name: tensor for name, tensor in rest.items() if name.startswith(prefix)}
+    for name, tensor in near.items():
+        if name.startswith(f"{prefix}net."):  # between the layers
+            place, _, key = name.rpartition(".")
+            network[place.removeprefix(prefix), key] = tensor
+    tensors = by_order(in_places(network), layers)
+    if any(layer.kind == "linear" for layer in layers):
+        tensors |= near
+    _warn_of_others(rest, near, prefix, list(own), layers)
+    return tensors
+
+
+def _is_inert(name, tensor):
+    """Whether a tensor beside a network's cannot change what the network computes."""
+    return tensor.dtype not in FLOATS or bool(_TRAINING.search(name))
+
+
+def _warn_of_others(rest, taken, prefix, networks, layers):
+    """Warn of tensors that are in no network of the file, unless only features count."""
+    elsewhere = tuple(p for p in networks if p and not prefix.startswith(p))
+    used = {id(tensor) for tensor in taken.values()}
+    others = [
+        tensor.name
+        for name, tensor in rest.items()
+        if id(tensor) not in used and not name.startswith(elsewhere)
+    ]
+    if others and any(layer.kind == "linear" for layer in layers):
+        warnings.warn(
+            f"the file has {some(others)} beside the network {prefix.rstrip('.')!r}, not "
+            "loaded: see whether its predictions need them",
+            stacklevel=2,
+        )
+
+
 def _head(rest, prefix, layers):
     """The classifier among the tensors that are no features, and what is beside it."""
     inside = rf"{re.escape(prefix)}features\.|.*\b(denseblock|denselayer|transition)\d"
@@ -129,6 +177,7 @@ def _head(rest, prefix, layers):
         name: tensor
         for name, tensor in rest.items()
         if depth.get(name, -1) == max(depth.values(), default=0)
+        or name.startswith(prefix)
         or re.match(inside, name)
     }
     if not any(layer.kind == "linear" for layer in layers):

@@ -18,7 +18,10 @@ OWN_PLACE = r"net\.(?:layers_)?\d+(?:\.(?:\w+_)?\d+|\.blocks|\.net)*"
 
 @dataclass(frozen=True)
 class FileLayer:
-    """A layer in a file: its kind, and its tensors by weight, bias, running_..."""
+    """A layer in a file: its kind, and its tensors by weight, bias, running_...
+
+    The kind is conv, norm, linear, or other.
+    """
 
     kind: str
     tensors: dict[str, Tensor]
@@ -26,11 +29,10 @@ class FileLayer:
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> "FileLayer":
         """The layer with these tensors, which tell its kind."""
-        weight = tensors.get("weight")
         if "running_mean" in tensors:
             return cls("norm", tensors)
-        is_linear = weight is None or len(weight.shape) == 2
-        return cls("linear" if is_linear else "conv", tensors)
+        ndim = len(tensors["weight"].shape) if "weight" in tensors else 0
+        return cls({4: "conv", 2: "linear"}.get(ndim, "other"), tensors)
 
 
 def numbers(place: str) -> list[int]:
@@ -53,9 +55,22 @@ def by_order(
 
     The i-th layer of a kind in the file is the i-th of that kind in the network. Where
     `layers` has no classifier, what the file has after the last features is ignored.
+    Raises WeightFileError for a layer that no DenseNet has.
     """
     tensors: dict[str, Tensor] = {}
     with_head = any(layer.kind == "linear" for layer in layers)
+    kinds = [layer.kind for layer in file_layers]
+    if not with_head and "norm" in kinds:
+        # Those of the features end with a normalization.
+        count = sum(layer.kind == "norm" for layer in layers)
+        norms = [i for i, kind in enumerate(kinds) if kind == "norm"]
+        kinds = kinds[: norms[:count][-1]]
+    if "other" in kinds:
+        others = file_layers[kinds.index("other")].tensors.values()
+        raise WeightFileError(
+            f"must have the layers of a DenseNet alone, got {some(t.name for t in others)} "
+            "as well: build the network that was saved, and load it as its framework does"
+        )
     for kind in ("conv", "norm", "linear"):
         sources = [layer.tensors for layer in file_layers if layer.kind == kind]
         names = [layer.name for layer in layers if layer.kind == kind]

@@ -4,6 +4,7 @@ Nothing is read until its shape is known to match the network's, so a file's cla
 make this library allocate more than the network needs.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -11,9 +12,15 @@ import numpy as np
 
 _OTHER_NETWORK = "build the network that was saved"
 OWN_HEAD = "load_weights(..., head=False) takes the features and keeps the model's head"
+# Names in PyTorch of what a weight is computed from.
+_COMPUTED = re.compile(r"\.parametrizations\.|weight_[gv]$|_orig$")
+_PERMANENT = (
+    "before saving, make what is computed permanent, for example by "
+    "torch.nn.utils.prune.remove or remove_parametrizations"
+)
 EPSILON = 1e-5  # what this library's normalizations add to a variance
 # Each has its value in float32, but for float64, which is rounded.
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 class WeightFileError(ValueError):
@@ -75,7 +82,7 @@ class Tensor:
     @property
     def dtype_of_array(self) -> str:
         """The type that `array` has, or one that no weights have."""
-        return "float32" if self.dtype in _FLOATS else self.dtype
+        return "float32" if self.dtype in FLOATS else self.dtype
 
 
 def some(names: Iterable[str], count: int = 3) -> str:
@@ -125,6 +132,8 @@ def compare(
     ]
     if differences:
         text, remedy = differences[0]
+        if "is missing" in text and any(map(_COMPUTED.search, unknown)):
+            remedy = _PERMANENT
         more = len(differences) - 1
         others = f" (and {more} more difference{'s' * (more > 1)})" if more else ""
         raise WeightFileError(f"must fit the network: {text}{others}: {remedy}")
@@ -166,7 +175,7 @@ def _difference(name, shape, tensors, what, others):
             )
         text = f"{names} has shape {tensor.shape} in {what}, the network {shape}"
         return text, remedy
-    if tensor.dtype not in _FLOATS:
+    if tensor.dtype not in FLOATS:
         text = f"{names} has dtype {tensor.dtype} in {what}, the network float32"
         return text, "convert it to float32"
     return None

@@ -139,6 +139,16 @@ ZEROS = np.zeros((4, 15), np.float32)
             "which has 'classifier.0.weight', 'classifier.3.weight'",
             True,
         ),
+        (
+            {"temperature": ZEROS[0, :1]},
+            "'temperature' is in the file, but not in",
+            True,
+        ),
+        (
+            {"logit_scale": np.array(1, np.float32)},
+            "'logit_scale' is in the file, but not in",
+            True,
+        ),
         ({"head.weight": ZEROS}, "'head.weight' is in the file, but not in", True),
         (
             {"features.denseblock1.denselayer1.se.weight": ZEROS},
@@ -148,8 +158,14 @@ ZEROS = np.zeros((4, 15), np.float32)
         (
             {"features.conv0.weight": None, "features.conv0.weight_orig": ZEROS},
             "features.conv0.weight is missing from the file, which has "
-            "'features.conv0.weight_orig'",
+            "'features.conv0.weight_orig' (and 1 more difference): before saving, make",
             False,
+        ),
+        (
+            {"classifier.weight": None}
+            | {"classifier.parametrizations.weight.original0": ZEROS},
+            "original0' (and 1 more difference): before saving, make what is",
+            True,
         ),
     ],
 )
@@ -165,6 +181,30 @@ def test_other_layers(tmp_path, change, message, of_head):
     else:
         with pytest.raises(ValueError, match=re.escape(message)):
             formats.read(path, FEATURES)
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_tensor_beside_the_network(tmp_path, shape):
+    """As of a wrapper that calibrates: a warning, unless it is known to be inert."""
+    path = tmp_path / "weights"
+    inert = {
+        "best_acc1": np.array(77, np.float32),
+        "ema.shadow_params.0": ZEROS,
+        "optimizer_states.0.state.3.exp_avg": ZEROS,
+        "steps": np.zeros(2, np.int64),
+        "loss_fn.weight": ZEROS[0],
+    }
+    save_file(prefixed("model.") | inert, path)
+    assert_same(formats.read(path, SMALL.layers()), WEIGHTS)
+    save_file(prefixed("model.") | inert | {"temperature": np.ones(shape, "f4")}, path)
+    with pytest.warns(
+        UserWarning, match="has 'temperature' beside the network 'model'"
+    ):
+        assert_same(formats.read(path, SMALL.layers()), WEIGHTS)
+    assert_same(
+        formats.read(path, FEATURES),
+        {n: w for n, w in WEIGHTS.items() if not n.startswith("classifier")},
+    )
 
 
 def test_names_of_something_else(tmp_path):
