@@ -24,7 +24,8 @@ class Module(core.Module, nn.Module):
     """Base of models: a network `net`, a loss and an optimiser.
 
     A Flax module is defined by its fields; modules with equal fields are equal. What
-    training changes is kept apart, in `variables`.
+    training changes is kept apart, in `variables`. `model.clone(lr=0.01)` takes these
+    along, `dataclasses.replace` does not; set them to None to draw new ones.
     """
 
     plot_train_per_epoch = 5
@@ -54,6 +55,13 @@ class Module(core.Module, nn.Module):
     @variables.setter
     def variables(self, variables):
         self._variables = variables
+
+    @nn.nowrap  # Flax takes the module whose method runs for the parent of a copy
+    def clone(self, **updates):
+        """A copy with other fields, and the same `variables`."""
+        module = super().clone(**updates)
+        object.__setattr__(module, "_variables", self._variables)
+        return module
 
     def loss(self, params, X, y, state):
         """The mean loss of predictions for the inputs X, a tuple, against labels y."""

@@ -29,7 +29,11 @@ class TrainState(train_state.TrainState):
 
 
 class Trainer(trainer.Trainer):
-    """Fit a model on one GPU or on the CPU."""
+    """Fit a model on one GPU or on the CPU.
+
+    With `optax.contrib.schedule_free` the model has the averaged weights that it is to be
+    evaluated with, after the last epoch.
+    """
 
     distributions = FRAMEWORKS["jax"].modules
     devices = device
@@ -86,6 +90,11 @@ class Trainer(trainer.Trainer):
             dropout_rng=self._dropout_key,
             tx=self.optim,
         )
+        # The optimiser that d2l writes from scratch has a class as its state, not an array.
+        opt_state = jax.tree.map(
+            lambda leaf: leaf() if isinstance(leaf, type) else leaf, state.opt_state
+        )
+        state = state.replace(opt_state=opt_state)
         # A copy: the first step donates the memory of its arrays.
         self.state = jax.device_put(state, self.device, may_alias=False)
 
@@ -108,6 +117,19 @@ class Trainer(trainer.Trainer):
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
         return self._run_eval_step(self.state.replace(apply_fn=None), batch)
+
+    def finish(self):
+        """Take the averages that `optax.contrib.schedule_free` keeps, for evaluation."""
+        kind = optax.contrib.ScheduleFreeState
+        leaves = jax.tree.leaves(
+            self.state.opt_state, is_leaf=lambda leaf: isinstance(leaf, kind)
+        )
+        params = self.state.params
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                params = optax.contrib.schedule_free_eval_params(leaf, params)
+        self.state = self.state.replace(params=params)
+        self._show_state()
 
     def numpy(self, tensor):
         """A tensor of a batch as a NumPy array."""

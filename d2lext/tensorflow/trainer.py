@@ -15,14 +15,20 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.tensorflow import device, identity, settings
+from d2lext.tensorflow import device, identity, penalties, settings
 from d2lext.tensorflow.batchnorm import values_per_channel
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 from d2lext.tensorflow.speed import normalization, precision
 
 
 class Trainer(trainer.Trainer):
-    """Fit a model on one GPU or on the CPU."""
+    """Fit a model on one GPU or on the CPU.
+
+    As in Keras' own `fit`, a training step minimises what layers add to the loss as well,
+    by regularisers or `add_loss`, unless the model's `loss` reads it from `losses` and
+    adds it itself. Like weight decay, it is not in the loss that is logged. An optimiser
+    with `use_ema` leaves the model with averaged weights, after the last epoch.
+    """
 
     distributions = FRAMEWORKS["tensorflow"].modules
     devices = device
@@ -78,6 +84,11 @@ class Trainer(trainer.Trainer):
         """Validate in evaluation mode, without gradients."""
         with self.device:
             return self._run(self._eval, batch)
+
+    def finish(self):
+        """Let Keras' optimiser give the model the averages that it has kept."""
+        if isinstance(self.optim, keras.optimizers.Optimizer):
+            self.optim.finalize_variable_values(self.model.trainable_variables)
 
     def numpy(self, tensor):
         """A tensor of a batch as a NumPy array."""
@@ -142,7 +153,15 @@ class Trainer(trainer.Trainer):
 
     def set_state(self, arrays):
         """Restore what `get_state` returned in an earlier process."""
-        for name, variable in self._variables().items():
+        variables = self._variables()
+        for name in arrays:
+            if name.startswith("optimizer/") and name not in variables:
+                raise ValueError(
+                    "the optimisers must have all variables before fit(), got a "
+                    f"checkpoint with {name}, which is not there yet: call their "
+                    "build(model.trainable_variables) in configure_optimizers"
+                )
+        for name, variable in variables.items():
             dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
             # A variable that a model only keeps, such as its last output, may be new.
             if name in arrays and arrays[name].shape == variable.shape:
@@ -163,8 +182,15 @@ class Trainer(trainer.Trainer):
         found |= {f"random/{i}": v for i, v in enumerate(others)}
         optimizer = getattr(self.optim, "variables", [])  # a reader's own has none
         found |= {f"optimizer/{i}": v for i, v in enumerate(optimizer)}
-        for name, v in held(self._owners(), tf.Variable).items():
-            found[f"model/{name}" if v.trainable else f"kept/{name}"] = v
+        owners = self._owners()
+        for name, inner in held(owners, keras.optimizers.Optimizer).items():
+            known = {id(v) for v in found.values()}
+            new = [v for v in inner.variables if id(v) not in known]
+            found |= {f"optimizer/{name}/{i}": v for i, v in enumerate(new)}
+        known = {id(v) for v in found.values()}
+        for name, v in held(owners, (tf.Variable, keras.Variable)).items():
+            if id(v) not in known:
+                found[f"model/{name}" if v.trainable else f"kept/{name}"] = v
         return found
 
     def _owners(self):
@@ -196,15 +222,19 @@ class Trainer(trainer.Trainer):
 
     def _train(self, *batch):
         self.model.training = True
+        # Keras' optimisers divide by it what they are given; a reader's own has none.
+        scaled = getattr(self.optim, "scale_loss", lambda loss: loss)
         try:
             with normalization.fused(self.model), tf.GradientTape() as tape:
-                loss = self.model.training_step(batch)
+                with penalties.collected(self.model) as unread:
+                    loss = self.model.training_step(batch)
+                loss = scaled(sum(unread(), loss))
         finally:
             self.model.training = False
         params = self.model.trainable_variables
         grads = tape.gradient(loss, params)
         if self.gradient_clip_val > 0:
-            grads = self.clip_gradients(self.gradient_clip_val, grads)
+            grads = self.clip_gradients(scaled(self.gradient_clip_val), grads)
         self.optim.apply_gradients(zip(grads, params, strict=True))
         return self.take_logged()
 

@@ -13,6 +13,7 @@ from shared.random_images import Data, images
 pytest.importorskip("d2lext.jax", exc_type=ImportError)
 
 import jax
+import optax
 from flax import linen as nn
 from jax import numpy as jnp
 from shared.frameworks import jax as framework
@@ -59,6 +60,15 @@ def test_evaluating():
     assert framework.Linear(lr=3).evaluating() == framework.Linear(lr=3, training=False)
     model = d2l.Module()  # without the field `training`
     assert model.evaluating() is model
+
+
+def test_a_clone_has_the_weights():
+    model = framework.Linear()
+    fit(model)
+    for clone in (model.clone(lr=0.0), model.copy(lr=0.0)):
+        assert same(clone.variables, model.variables)
+        fit(clone)
+        assert same(clone.variables, model.variables)
 
 
 def test_predict_compiles_once_for_a_shape():
@@ -179,3 +189,59 @@ def test_weights_follow_the_key():
     assert len(five) == 2
     assert list(map(np.array_equal, five, kernels(1, key=5))) == [True, True]
     assert list(map(np.array_equal, five, kernels(0, key=6))) == [False, False]
+
+
+class Optimised(framework.Linear):
+    """With any optimiser."""
+
+    optim: object = None
+
+    def configure_optimizers(self):
+        return self.optim
+
+
+class FromScratch:
+    """d2l's own, section 3.4.3: its state is a class."""
+
+    def init(self, params):
+        return optax.EmptyState
+
+    def update(self, updates, state, params=None):
+        return jax.tree.map(lambda g: -0.1 * g, updates), state
+
+
+@pytest.mark.parametrize("compile", [None, False])
+def test_an_optimiser_from_scratch(compile):
+    trained = []
+    for optim in (FromScratch(), optax.sgd(0.1)):
+        model = Optimised(optim=optim)
+        d2l.Trainer(1, compile=compile).fit(model, Data(d2l))
+        trained.append(model.variables)
+    assert same(*trained)
+
+
+def test_averages_of_schedule_free(tmp_path):
+    """The model is left with the mean of the sequence z; training goes on without it."""
+    steps = []
+
+    class Recording(d2l.Trainer):
+        def train_step(self, batch):
+            logged = super().train_step(batch)
+            steps.append(jax.tree.map(np.array, self.state.opt_state.z))
+            return logged
+
+    def make():
+        return Optimised(optim=optax.contrib.schedule_free_sgd(0.5, b1=0.5))
+
+    whole = make()
+    Recording(2).fit(whole, Data(d2l))
+    mean = jax.tree.map(lambda *z: sum(z) / len(z), *steps)
+    for found, expected in zip(
+        *map(jax.tree.leaves, (whole.variables["params"], mean)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    for epochs in (1, 2):
+        resumed = make()
+        trainer = d2l.Trainer(epochs, checkpoint=tmp_path / "run.npz")
+        trainer.fit(resumed, Data(d2l))
+    assert same(resumed.variables, whole.variables)

@@ -147,3 +147,117 @@ def test_each_thread_has_its_own_mode():
     fit(Looks(dropout=0.5, lr=0), compile=False)
     for first, second in zip(outputs[::2], outputs[1::2], strict=True):
         assert np.array_equal(first, second)
+
+
+class Penalised(d2l.Classifier):
+    """Its layers add to the loss; `reads` is the part that its own loss adds itself."""
+
+    lr = 0.5
+
+    def __init__(self, optimizer=None, reads=lambda net: []):
+        super().__init__()
+        l2, l1 = keras.regularizers.L2(0.1), keras.regularizers.L1(0.1)
+        hidden = layers.Dense(4, kernel_regularizer=l2, activity_regularizer=l1)
+        self.net = keras.Sequential(
+            [layers.Flatten(), hidden, layers.Dense(10, bias_regularizer=l2)]
+        )
+        self.optimizer, self.reads = optimizer, reads
+
+    def loss(self, *args, **kwargs):
+        return sum(self.reads(self.net), super().loss(*args, **kwargs))
+
+    def configure_optimizers(self):
+        return self.optimizer or keras.optimizers.SGD(self.lr)
+
+
+def trained(model, max_epochs=2, **options):
+    """The weights after training from those that are all 0.1."""
+    model(Data(d2l).X)
+    model.set_weights([0 * w + 0.1 for w in model.get_weights()])
+    trainer = d2l.Trainer(max_epochs, precision="fp32", **options)
+    trainer.fit(model, Data(d2l))
+    return [w.copy() for w in model.get_weights()]
+
+
+SGD = keras.optimizers.SGD
+OPTIMIZERS = {
+    "plain": lambda: SGD(0.5),
+    "scaled": lambda: SGD(0.5, loss_scale_factor=1024.0),
+    "dynamic": lambda: keras.optimizers.LossScaleOptimizer(SGD(0.5)),
+    "averaged": lambda: SGD(0.5, use_ema=True, ema_momentum=0.5),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_as_keras_fits(name):
+    """Penalties of layers, scaled losses and averaged weights are those of its `fit`."""
+    found = trained(Penalised(OPTIMIZERS[name]()))
+    net, data = Penalised().net, Data(d2l)
+    net(data.X)
+    net.set_weights([0 * w + 0.1 for w in net.get_weights()])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net.compile(OPTIMIZERS[name](), loss)
+    net.fit(data.X[:20], data.y[:20], 8, epochs=2, shuffle=False, verbose=0)
+    for array, expected in zip(found, net.get_weights(), strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "reads", [lambda net: net.losses, lambda net: net.layers[1].losses]
+)
+def test_penalties_that_a_model_adds_itself(reads):
+    for array, expected in zip(
+        trained(Penalised(reads=reads)), trained(Penalised()), strict=True
+    ):
+        np.testing.assert_allclose(array, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_clipped_gradients_are_not_those_of_the_scaled_loss():
+    found = trained(Penalised(OPTIMIZERS["dynamic"]()), gradient_clip_val=0.1)
+    for array, expected in zip(
+        found, trained(Penalised(), gradient_clip_val=0.1), strict=True
+    ):
+        np.testing.assert_allclose(array, expected, rtol=1e-4, atol=1e-6)
+
+
+class Own:
+    """An optimiser of a reader's, with a step count and one of Keras' optimisers within."""
+
+    def __init__(self, build):
+        self.step = keras.Variable(0.0, trainable=False)
+        self.inner, self.build = SGD(0.5, momentum=0.9), build
+
+    def apply_gradients(self, pairs):
+        self.step.assign_add(1)
+        scale = 1 / self.step.value
+        self.inner.apply_gradients([(scale * g, v) for g, v in pairs])
+
+
+class Owned(Penalised):
+    def configure_optimizers(self):
+        own = Own(self.optimizer)
+        if own.build:
+            own.inner.build(self.trainable_variables)
+        return own
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Penalised(OPTIMIZERS["averaged"]()), lambda: Owned(optimizer=True)],
+    ids=["averaged", "own"],
+)
+def test_what_an_optimiser_keeps_is_resumed(tmp_path, make):
+    """Also the weights of which Keras' optimiser takes averages."""
+    whole = trained(make())
+    for epochs in (1, 2):
+        resumed = trained(make(), epochs, checkpoint=tmp_path / "run.npz")
+    for array, expected in zip(resumed, whole, strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_an_optimiser_without_its_variables_does_not_resume(tmp_path):
+    options = {"checkpoint": tmp_path / "run.npz", "compile": False}
+    trained(Owned(), 1, **options)
+    rule = "all variables before fit.*checkpoint with optimizer/optimizer.inner/"
+    with pytest.raises(ValueError, match=rule):
+        trained(Owned(), 2, **options)

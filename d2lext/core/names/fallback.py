@@ -42,8 +42,6 @@ _REPAIRS = {
     "int(d2l.reshape(d2l.argmax(Y, axis=2), 1))": (
         "int(d2l.reshape(d2l.argmax(Y, axis=2), ()))"
     ),
-    # The class itself is no array, which a compiled step takes.
-    "return optax.EmptyState\n": "return optax.EmptyState()\n",
     # Flax's cells now know their size.
     "nn.GRUCell.initialize_carry(jax.random.PRNGKey(0),\n"
     "                    (batch_size,), self.num_hiddens)": (

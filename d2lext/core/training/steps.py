@@ -96,6 +96,12 @@ class Steps:
         """
         raise NotImplementedError
 
+    def finish(self) -> None:
+        """After the last epoch: weights with which an optimiser wants to leave the model.
+
+        They are not in the checkpoint, from which training would go on.
+        """
+
     def numpy(self, tensor: Any) -> np.ndarray:
         """A tensor of a batch as a NumPy array."""
         raise NotImplementedError

@@ -68,6 +68,7 @@ class Trainer(Preparation):
                 self.fit_epoch()
                 self.begin_epoch(epoch + 1)
                 self.watch.epoch_end()
+            self.finish()
         report.end(self)
 
     def begin_epoch(self, epoch: int) -> None:
