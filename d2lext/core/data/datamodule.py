@@ -15,13 +15,23 @@ from d2lext.core.hyperparameters import HyperParameters
 Tensor = Any  # of the backend's framework
 
 
+class _TrainersSeed:
+    """The seed of the trainer; an attribute or argument that an author sets hides it."""
+
+    def __get__(self, data: Any, owner: type) -> int:
+        return getattr(data, "trainer_seed", 0)
+
+
 class DataModule(HyperParameters):
     """Base of data sets: a loader for training and one for validation.
 
-    A trainer sets `seed`, which fixes the order, and `device`, which gets the batches.
+    `seed` fixes the order. It is that of the trainer, unless the data module has its own:
+    one that it sets itself, such as an argument of its constructor that decides what is
+    held out, stays as it is and fixes the order as well. A trainer also sets `device`,
+    which gets the batches.
     """
 
-    seed: int = 0
+    seed: int = _TrainersSeed()  # type: ignore[assignment]
     device: Any = None
     batch_size: int  # set by subclasses
 
