@@ -52,7 +52,8 @@ class Trainer(trainer.Trainer):
         super().fit(model, data)
 
     def seed_framework(self):
-        """Make this run's keys: JAX has no global random numbers to seed."""
+        """Make this run's keys; seed Python's and NumPy's random numbers: JAX has none."""
+        super().seed_framework()
         key = jax.random.key(self.seed) if self._key is None else self._key
         self._params_key, self._dropout_key = jax.random.split(key)
 
@@ -79,16 +80,20 @@ class Trainer(trainer.Trainer):
         if self.compiled:
             self._run_train_step = jax.jit(self._train_step, donate_argnums=0)
             self._run_eval_step = jax.jit(self._eval_step)
+        self._make_state(optax.identity())  # to evaluate; training makes another one
 
     def prepare_optimizer(self):
         """Make the optimiser, and the state of model and optimiser on the device."""
         super().prepare_optimizer()
+        self._make_state(self.optim)
+
+    def _make_state(self, optim):
         state = TrainState.create(
             apply_fn=self._apply,
             params=self.model.variables["params"],
             batch_stats=self.model.variables.get("batch_stats", {}),
             dropout_rng=self._dropout_key,
-            tx=self.optim,
+            tx=optim,
         )
         # The optimiser that d2l writes from scratch has a class as its state, not an array.
         opt_state = jax.tree.map(

@@ -1,5 +1,7 @@
 """The training loop's steps in MXNet."""
 
+import contextlib
+
 import numpy
 from mxnet import autograd, gluon, np, npx
 from mxnet.gluon.utils import shape_is_known
@@ -40,8 +42,21 @@ class Trainer(trainer.Trainer):
             )
         return "bf16" if can else "fp32", True
 
+    @contextlib.contextmanager
+    def framework_kept(self):
+        """A context after which MXNet's random numbers go on from a seed drawn before.
+
+        MXNet does not expose their state.
+        """
+        drawn = int(np.random.randint(0, 2**31 - 1))
+        try:
+            yield
+        finally:
+            npx.random.seed(drawn)
+
     def seed_framework(self):
-        """Seed MXNet's random numbers on all devices."""
+        """Seed MXNet's random numbers on all devices, Python's and NumPy's."""
+        super().seed_framework()
         npx.random.seed(self.seed)
 
     def prepare_model(self, model):

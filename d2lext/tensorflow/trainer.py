@@ -8,7 +8,13 @@ import random
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import config  # TensorFlow has no public way back
+
+# TensorFlow and Keras have no public way back.
+from keras.src.backend.common import global_state
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+from tensorflow.python.eager import context
+from tensorflow.python.framework import config
 
 from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
@@ -48,8 +54,23 @@ class Trainer(trainer.Trainer):
         """bf16 if the hardware multiplies it; compiled."""
         return "bf16" if self.gpus or processor.has_bfloat16() else "fp32", True
 
+    @contextlib.contextmanager
+    def framework_kept(self):
+        """A context after which TensorFlow's and Keras' random numbers go on as before."""
+        names = GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR
+        of_keras = {name: global_state.get_global_attribute(name) for name in names}
+        eager = context.context()
+        seed, rng = eager._seed, getattr(eager, "_rng", None)
+        try:
+            yield
+        finally:
+            tf.random.set_seed(seed)  # which also forgets what was drawn within
+            eager._rng = rng
+            for name, value in of_keras.items():
+                global_state.set_global_attribute(name, value)
+
     def seed_framework(self):
-        """Seed TensorFlow's random numbers, and Python's, from which Keras draws seeds."""
+        """Seed the random numbers of TensorFlow and Keras, Python's and NumPy's."""
         keras.utils.set_random_seed(self.seed)
 
     def prepare_model(self, model):

@@ -41,8 +41,15 @@ class Trainer(trainer.Trainer):
         has_bf16 = torch.cuda.is_bf16_supported if self.gpus else processor.has_bfloat16
         return "bf16" if has_bf16() else "fp32", False
 
+    def framework_kept(self):
+        """A context after which PyTorch's random numbers go on as before."""
+        # Not on all GPUs of a process that uses none: it could not fork any more.
+        used = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+        return torch.random.fork_rng(used or self.gpus, device_type="cuda")
+
     def seed_framework(self):
-        """Seed PyTorch's random numbers on all devices."""
+        """Seed PyTorch's random numbers on all devices, Python's and NumPy's."""
+        super().seed_framework()
         torch.manual_seed(self.seed)
 
     @contextlib.contextmanager

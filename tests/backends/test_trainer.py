@@ -1,5 +1,6 @@
 """Training in each framework: what is measured, what a seed fixes, what stays as it was."""
 
+import contextlib
 import importlib
 import random
 import re
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from shared.frameworks import native, small
+from shared.frameworks import array, native, small
 from shared.random_images import Data
 from shared.selected import in_backends
 
@@ -295,6 +296,96 @@ def test_built_weights_are_where_training_starts(framework, built, fit):
     before = framework.weights(model)
     fit(model)
     assert same(before, framework.weights(model))
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_random_numbers_go_on_after_fit(backend, d2l, framework, fit, stops):
+    """As if there had been none: a random search around `fit` explores."""
+
+    def drawn(seed, fits):
+        framework.seed(seed), random.seed(seed), np.random.seed(seed)
+        for _ in range(3):
+            yield random.random(), np.random.rand(), framework.drawn()
+            model, data = framework.Linear(dropout=0.5), Data(d2l)  # Keras draws, too
+            data.val_dataloader = 5 if stops else data.val_dataloader
+            if fits:
+                with pytest.raises(TypeError) if stops else contextlib.nullcontext():
+                    fit(model, data)
+
+    with_fit, without = list(drawn(0, fits=True)), list(drawn(0, fits=False))
+    if backend != "mxnet":
+        assert with_fit == without
+        return
+    # MXNet does not show its state: what follows is another sequence, by its seed.
+    assert [draw[:2] for draw in with_fit] == [draw[:2] for draw in without]
+    assert with_fit == list(drawn(0, fits=True))
+    others = list(drawn(1, fits=True))
+    assert len({draw[2] for draw in with_fit + others}) == 6
+
+
+def test_a_seed_fixes_what_a_loader_draws(d2l, framework, fit):
+    """From the random numbers of Python and NumPy, whatever was drawn before."""
+
+    class Drawn(Data):
+        def get_dataloader(self, train):
+            X, y = self.X, self.y
+            for _ in range(2):
+                first = random.randrange(16), np.random.randint(16)
+                yield from ((X[i : i + 8], y[i : i + 8]) for i in first)
+
+    def losses(seed):
+        random.random(), np.random.rand()
+        trainer = fit(framework.Linear(), Drawn(d2l), seed=seed, max_epochs=2)
+        return trainer.history[-1]["train_loss"], trainer.history[-1]["val_loss"]
+
+    first, again, other = map(losses, (0, 0, 1))
+    assert first == again != other
+
+
+# A model that was not fitted here.
+
+
+def test_a_model_with_loaded_weights_is_tested(tmp_path, d2l, framework):
+    """By its weights, which stay as they are: the oracle is NumPy."""
+    options = {"arch": (1,), "growth_rate": 4, "num_channels": 8, "in_channels": 1}
+    first, model = (
+        d2l.create_model("densenet_bc_100_12", seed=seed, **options) for seed in (1, 2)
+    )
+    d2l.save_weights(first, tmp_path / "w.safetensors")
+    d2l.load_weights(model, tmp_path / "w.safetensors")
+    data = Data(d2l)
+    data.test_dataloader = data.val_dataloader
+    trainer = d2l.Trainer(max_epochs=1)
+    with pytest.raises(ValueError, match=r"pass one, as in test\(data, model\)"):
+        trainer.test(data)
+    with pytest.raises(TypeError, match=r"test\(data, model\) takes its batches from"):
+        trainer.test(model, data)
+    before, common = framework.weights(model), random.getstate()
+    trainer.test(data, model)
+    assert same(before, framework.weights(model))
+    assert random.getstate() == common
+    logits = d2l.predict(model, array(d2l, data.X)[20:]).astype(np.float64)
+    y = d2l.numpy(data.y)[20:]
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    measured = trainer.test_metrics
+    assert measured["test_loss"] == pytest.approx(
+        -log_p[np.arange(len(y)), y].mean(), rel=1e-4
+    )
+    assert measured["test_acc"] == pytest.approx((logits.argmax(1) == y).mean())
+
+
+def test_a_fitted_model_is_tested_by_its_weights_now(d2l, framework, fit):
+    """Its curves stay."""
+    model, data = framework.Linear(), Data(d2l)
+    trainer = fit(model, data)
+    curves = {name: list(line) for name, line in model.board.data.items()}
+    data.test_dataloader = data.val_dataloader
+    for tester in (trainer, d2l.Trainer(max_epochs=1)):
+        tester.test(data, model)
+        measured = trainer.history[-1]["val_loss"]
+        assert tester.test_metrics["test_loss"] == pytest.approx(measured)
+    assert curves
+    assert {name: list(line) for name, line in model.board.data.items()} == curves
 
 
 # What happens to the weights.

@@ -11,6 +11,8 @@ class Drawing:
 
     def __init__(self, trainer: Any):
         self.trainer = trainer
+        trainer.model.board.reset()
+        trainer.model.board.xlim = [0, trainer.num_epochs]
         expected = self._expected = trainer.expected_batches(train=True)  # 0: unknown
         self._per_point = math.ceil(expected / trainer.model.plot_train_per_epoch)
 

@@ -17,7 +17,7 @@ from d2lext.core.data.minibatches import Minibatches
 from d2lext.core.files import named
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.module import Module
-from d2lext.core.training import epochs
+from d2lext.core.training import epochs, report
 from d2lext.core.training.single import Single
 from d2lext.core.training.steps import Steps
 
@@ -65,6 +65,7 @@ class Preparation(Steps, HyperParameters):
             (True, False), deterministic=self.deterministic, resume=self.resume
         )
         self.history = []
+        self.train_batch_idx = self.val_batch_idx = 0
         self.gpus = self.find_gpus(self.num_gpus)
         fastest = self.fastest()
         is_auto = self.precision == "auto"
@@ -79,35 +80,45 @@ class Preparation(Steps, HyperParameters):
 
     def prepare_data(self, data: Any) -> None:
         """Make the loaders, the training set's in the order that `seed` fixes."""
-        if not hasattr(data, "train_dataloader"):
-            raise TypeError(
-                "fit(model, data) takes its batches from data.train_dataloader(), which "
-                f"{type(data).__name__} lacks: pass a DataModule, after the model"
-            )
-        self.device, self.data = self.find_device(), data
-        data._order_seed = self.seed
-        _give(data, seed=self.seed, device=self.device)
-        # Some layers have no weights until they have seen a batch. We take it from a
-        # separate loader, so as not to use up an epoch's order.
-        self.sample = next(iter(data.train_dataloader()), None)
-        if self.sample is None:
-            raise ValueError(
-                "the training set must hold at least one batch, got none from "
-                f"{type(data).__name__}.train_dataloader()"
-            )
+        self._take(data, "train", "fit(model, data)")
         self.train_dataloader = epochs.rereadable(data.train_dataloader)
         self.val_dataloader = epochs.rereadable(data.val_dataloader)
         # 0 if a loader does not know.
         self.num_train_batches = operator.length_hint(self.train_dataloader)
         self.num_val_batches = operator.length_hint(self.val_dataloader)
 
+    def prepare_test(self, data: Any, model: Any) -> None:
+        """Take a model as it is, to test it on `data`."""
+        self._take(data, "test", "test(data, model)")
+        with self.seeded():
+            self.prepare_model(model)
+
+    def _take(self, data: Any, part: str, call: str) -> None:
+        """Let `data` make batches for the device, and keep the first as a sample."""
+        make_loader = getattr(data, f"{part}_dataloader", None)
+        if make_loader is None:
+            raise TypeError(
+                f"{call} takes its batches from data.{part}_dataloader(), which "
+                f"{type(data).__name__} lacks: pass a DataModule that has it, in this "
+                "order"
+            )
+        self.device, self.data = self.find_device(), data
+        data._order_seed = self.seed
+        _give(data, seed=self.seed, device=self.device)
+        # Some layers have no weights until they have seen a batch. We take it from a
+        # separate loader, so as not to use up an epoch's order.
+        self.sample = next(iter(make_loader()), None)
+        if self.sample is None:
+            raise ValueError(
+                f"the {report.name(part)} set must hold at least one batch, got none from "
+                f"{type(data).__name__}.{part}_dataloader()"
+            )
+
     def prepare_model(self, model: Any) -> None:
-        """Give the model its trainer and an empty plot."""
+        """Give the model its trainer."""
         if not isinstance(model, Module):
             self.adopt(model)
         model.trainer = self
-        model.board.reset()
-        model.board.xlim = [0, self.num_epochs]
         self.model, self.single = model, Single(self)
 
     def prepare_optimizer(self) -> None:

@@ -1,7 +1,8 @@
 """What a framework adds to the loop: its devices, its two steps, its state."""
 
 import contextlib
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,9 +45,26 @@ class Steps:
         """The precision of the fastest steps on this machine; whether to compile them."""
         raise NotImplementedError
 
+    @contextlib.contextmanager
+    def seeded(self) -> Iterator[None]:
+        """Within, `seed` determines common random numbers; then they go on as before."""
+        python, of_numpy = random.getstate(), np.random.get_state()
+        with self.framework_kept():
+            try:
+                self.seed_framework()
+                yield
+            finally:
+                random.setstate(python)
+                np.random.set_state(of_numpy)
+
+    def framework_kept(self) -> contextlib.AbstractContextManager:
+        """A context after which the framework's own random numbers go on as before."""
+        return contextlib.nullcontext()
+
     def seed_framework(self) -> None:
-        """Seed the framework's own random numbers with `seed`."""
-        raise NotImplementedError
+        """Seed the random numbers of Python, NumPy and the framework with `seed`."""
+        random.seed(self.seed)
+        np.random.seed(self.seed)
 
     def only_deterministic(self) -> contextlib.AbstractContextManager:
         """A context in which the framework uses only deterministic algorithms."""

@@ -20,7 +20,11 @@ class Trainer(Preparation):
     """Fit a model to data for `max_epochs` passes over the training set.
 
     With `num_gpus` >= 1 it trains on a GPU if there is one. `seed` fixes the order of
-    the examples, dropout, and the initial weights of a model that is not built yet.
+    the examples, unless the data module has a `seed` of its own; dropout; the initial
+    weights of a model that is not built yet; and all that `fit` draws from the random
+    numbers of the framework, NumPy and Python. Afterwards these go on as if there had
+    been no `fit`; in MXNet, which hides their state, from a seed drawn before it.
+
     After `fit`, `history` holds a dict for each epoch: epoch, train_loss, val_loss,
     val_acc, train_seconds, val_seconds.
 
@@ -56,19 +60,19 @@ class Trainer(Preparation):
         if `configure_optimizers` returns something else than an optimizer.
         """
         report.beginning(self)
-        self.seed_framework()
-        self.prepare_data(data)
-        self.prepare_model(model)
-        self.prepare_optimizer()
-        self.history, self.num_train_examples = [], 0
-        self.train_batch_idx = self.val_batch_idx = 0
-        self.begin_epoch(0)
-        with Watch(self) as self.watch:  # may resume from a later epoch
-            for epoch in range(self.epoch, self.num_epochs):
-                self.fit_epoch()
-                self.begin_epoch(epoch + 1)
-                self.watch.epoch_end()
-            self.finish()
+        with self.seeded():
+            self.prepare_data(data)
+            self.prepare_model(model)
+            self.prepare_optimizer()
+            self.history, self.num_train_examples = [], 0
+            self.train_batch_idx = self.val_batch_idx = 0
+            self.begin_epoch(0)
+            with Watch(self) as self.watch:  # may resume from a later epoch
+                for epoch in range(self.epoch, self.num_epochs):
+                    self.fit_epoch()
+                    self.begin_epoch(epoch + 1)
+                    self.watch.epoch_end()
+                self.finish()
         report.end(self)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -106,16 +110,19 @@ class Trainer(Preparation):
             after_batch()
         return averages
 
-    def test(self, data: Any) -> None:
+    def test(self, data: Any, model: Any = None) -> None:
         """Print the loss and accuracy on the test set: once, after every decision.
 
-        They are kept in `test_metrics`. Raises FloatingPointError, with the reason, if
-        the loss is not finite, ValueError before `fit`.
+        They are kept in `test_metrics`. The model is the one that was fitted, or `model`,
+        such as one with weights by `load_weights`. Raises FloatingPointError, with the
+        reason, if the loss is not finite.
         """
-        if not hasattr(self, "model"):
+        if model is not None:
+            self.prepare_test(data, model)
+        elif not hasattr(self, "model"):
             raise ValueError(
-                "test measures the model that fit has trained, got none: call fit first; "
-                "for other models, compare predict(model, images) with the labels"
+                "test(data) tests the model that this trainer has fitted, got none yet: "
+                "pass one, as in test(data, model)"
             )
         most = epochs.most_batches(train=False)
 

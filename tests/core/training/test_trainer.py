@@ -187,6 +187,29 @@ def test_no_data():
         Counter(max_epochs=1).fit(Model(), Empty())
 
 
+def test_data_keep_a_seed_of_their_own():
+    """It decides what they hold out; that of others is the trainer's, in each fit."""
+
+    class Split(Data):
+        def __init__(self, seed):
+            super().__init__()
+            self.save_hyperparameters()
+
+    class Fixed(Data):
+        seed = 0
+
+    later = Data()
+    later.seed = 0
+    for data in (Split(seed=0), Fixed(), later):
+        for seed in (5, 0, 6):
+            trainer, _ = fit(data=data, seed=seed, max_epochs=1)
+            assert (data.seed, trainer.train_dataloader.seed) == (0, 0)
+    data = Data()
+    for seed in (5, 0, 6):
+        trainer, _ = fit(data=data, seed=seed, max_epochs=1)
+        assert (data.seed, trainer.train_dataloader.seed) == (seed, seed)
+
+
 # Averages.
 
 

@@ -60,6 +60,11 @@ def seed(number):
     random.seed(number)
 
 
+def drawn():
+    """What the framework draws next from its common random numbers."""
+    return float(d2l.rand())
+
+
 def first_output(block, X):
     """What a new block makes of its first input."""
     init = jax.jit(block.init_with_output)

@@ -72,6 +72,11 @@ def seed(number):
     npx.random.seed(number)
 
 
+def drawn():
+    """What the framework draws next from its common random numbers."""
+    return float(np.random.rand())
+
+
 def first_output(block, X):
     """What a new block makes of its first input."""
     block.initialize(force_reinit=True)

@@ -75,6 +75,11 @@ def seed(number):
     keras.utils.set_random_seed(number)
 
 
+def drawn():
+    """What the framework draws next from its common random numbers."""
+    return float(tf.random.uniform(())), float(keras.random.uniform(()))
+
+
 def first_output(block, X):
     """What a new block makes of its first input."""
     return block(X)

@@ -65,6 +65,11 @@ def seed(number):
     torch.manual_seed(number)
 
 
+def drawn():
+    """What the framework draws next from its common random numbers."""
+    return torch.rand(()).item()
+
+
 def first_output(block, X):
     """What a new block makes of its first input."""
     return block(X)
