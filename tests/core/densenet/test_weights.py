@@ -333,9 +333,7 @@ def test_paths(d2l, model, files, monkeypatch, tmp_path):
     assert written == next(iter(files.values()))[0].read_bytes()
     d2l.load_weights(model, "~/new/folder/weights")
     for function in (d2l.save_weights, d2l.load_weights):
-        with pytest.raises(
-            ValueError, match="new, but it is a folder: name a file in it"
-        ):
+        with pytest.raises(ValueError, match="new.* a folder: name a file in it"):
             function(model, tmp_path / "new")
         with pytest.raises(
             ValueError, match="got the address https://a.org/b.pth: down"
