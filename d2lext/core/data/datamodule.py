@@ -15,14 +15,22 @@ from d2lext.core.hyperparameters import HyperParameters
 Tensor = Any  # of the backend's framework
 
 
+class _TrainersSeed:
+    """The seed of the trainer; an attribute or argument that an author sets hides it."""
+
+    def __get__(self, data: Any, owner: type) -> int:
+        return getattr(data, "_order_seed", None) or 0
+
+
 class DataModule(HyperParameters):
     """Base of data sets: a loader for training and one for validation.
 
-    A trainer sets `seed`, which fixes the order, and `device`, which gets the batches. A
-    subclass may have attributes of its own with these names: those stay.
+    `seed`, the trainer's, fixes the order. A subclass may have a seed of its own, such as
+    one that decides what is held out: it stays as it is. A trainer also sets `device`,
+    which gets the batches, unless the subclass does.
     """
 
-    seed: int = 0
+    seed: int = _TrainersSeed()  # type: ignore[assignment]
     _order_seed: int | None = None  # a trainer's
     device: Any = None
     batch_size: int  # set by subclasses

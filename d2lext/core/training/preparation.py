@@ -104,7 +104,7 @@ class Preparation(Steps, HyperParameters):
             )
         self.device, self.data = self.find_device(), data
         data._order_seed = self.seed
-        _give(data, seed=self.seed, device=self.device)
+        _give(data, device=self.device)
         # Some layers have no weights until they have seen a batch. We take it from a
         # separate loader, so as not to use up an epoch's order.
         self.sample = next(iter(make_loader()), None)

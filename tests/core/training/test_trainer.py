@@ -188,7 +188,7 @@ def test_no_data():
 
 
 def test_data_keep_a_seed_of_their_own():
-    """It decides what they hold out; that of others is the trainer's, in each fit."""
+    """It decides what they hold out. The order follows the trainer's, in each fit."""
 
     class Split(Data):
         def __init__(self, seed):
@@ -203,7 +203,7 @@ def test_data_keep_a_seed_of_their_own():
     for data in (Split(seed=0), Fixed(), later):
         for seed in (5, 0, 6):
             trainer, _ = fit(data=data, seed=seed, max_epochs=1)
-            assert (data.seed, trainer.train_dataloader.seed) == (0, 0)
+            assert (data.seed, trainer.train_dataloader.seed) == (0, seed)
     data = Data()
     for seed in (5, 0, 6):
         trainer, _ = fit(data=data, seed=seed, max_epochs=1)
@@ -554,9 +554,7 @@ def test_batches_that_can_be_read_only_once():
 
 
 def test_a_test_before_fit():
-    with pytest.raises(
-        ValueError, match="^test measures the model that fit has trained"
-    ):
+    with pytest.raises(ValueError, match="^test.data. tests the model that this trainer"):
         Trainer().test(Data())
 
 
