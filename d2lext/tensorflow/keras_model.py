@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from d2lext.core.names.exports import EXPORTED
-from d2lext.tensorflow import settings
+from d2lext.tensorflow import changes, settings
 
 
 class _Made(abc.ABCMeta):  # Python's for abstract classes, so that both can be mixed
@@ -35,8 +35,9 @@ class _Made(abc.ABCMeta):  # Python's for abstract classes, so that both can be 
 class KerasModel(keras.Model, metaclass=_Made):
     """A model for float32 and for images (n, h, w, c), whatever Keras' settings are.
 
-    Its config holds the arguments of its constructor. Keras saves, loads, clones, copies
-    and pickles it without `custom_objects`, once the class has been imported.
+    Its config holds the arguments of its constructor, and what was changed since. Keras
+    saves, loads, clones, copies and pickles it without `custom_objects`, once the class has
+    been imported.
     """
 
     min_image_size = 1  # pixels
@@ -71,13 +72,20 @@ class KerasModel(keras.Model, metaclass=_Made):
             layer.trainable = trainable
 
     def get_config(self):
-        """The arguments of the constructor, defaults included."""
+        """The arguments of the constructor, defaults included, and what changed since.
+
+        That is `lr` and the like, and the options of layers, such as an activation or an
+        epsilon. Raises ValueError if layers were added, removed or replaced.
+        """
         self._arguments.apply_defaults()
-        return keras.saving.serialize_keras_object(self._arguments.arguments)
+        config = keras.saving.serialize_keras_object(self._arguments.arguments)
+        return config | changes.since(self, config)
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """A new model made with the arguments that `get_config` returned."""
+        config = dict(config)
+        options = config.pop(changes.KEY, {})
         bound = inspect.signature(cls).bind_partial()
         if unknown := config.keys() - bound.signature.parameters.keys():
             raise TypeError(
@@ -86,7 +94,9 @@ class KerasModel(keras.Model, metaclass=_Made):
             )
         with keras.saving.custom_object_scope(custom_objects or {}):
             bound.arguments |= {name: _revived(value) for name, value in config.items()}
-        return cls(*bound.args, **bound.kwargs)
+        model = cls(*bound.args, **bound.kwargs)
+        changes.put(model, options)
+        return model
 
     def export(
         self, filepath, format="tf_saved_model", input_signature=None, **options

@@ -15,6 +15,7 @@ from d2lext.core.names import shared
 ONLY_FILES = {
     "mxnet": ["numpy1.py"],  # restores NumPy's names; it also runs without the package
     "tensorflow": [
+        "changes.py",  # Keras makes a copy anew, from the constructor's arguments
         "keras_model.py",  # Keras needs to know how a model is made, to save and copy it
         "penalties.py",  # its layers add to the loss, and its optimisers expect that
         "settings.py",  # Keras' global settings would change our models

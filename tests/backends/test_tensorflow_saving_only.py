@@ -136,6 +136,49 @@ def test_layers_that_are_frozen(tmp_path):
         assert [v.shape for v in new.trainable_variables] == trainable
 
 
+def test_layers_and_options_that_are_changed(tmp_path):
+    """Copies of a trained network are as it is, not as its constructor made it."""
+    model = MODELS["create_model"]()[0]
+    data = Data(d2l, (1, 28, 28))
+    d2l.Trainer(max_epochs=1).fit(model, data)
+    assert model.get_config() == MODELS["create_model"]()[0].get_config()
+    model.net.layers[-1].activation = keras.activations.softmax
+    model.net.layers[-2].keepdims = False  # as it was
+    for layer in model._flatten_layers():
+        if isinstance(layer, layers.BatchNormalization):
+            layer.epsilon, layer.momentum = 0.1, 0.5
+    model.lr = 0.25
+    expected = model(data.X)
+    np.testing.assert_allclose(tf.reduce_sum(expected, axis=1), 1, rtol=1e-5)
+    for new in copies(model, tmp_path):
+        np.testing.assert_allclose(new(data.X), expected, rtol=1e-5)
+        assert framework.norms(new) == framework.norms(model)
+        assert set(framework.norms(new)) == {(0.1, 0.5)}
+        assert new.lr == 0.25
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda net: net.add(layers.Softmax()), "Softmax as well"),
+        (lambda net: net.pop(), "fewer"),
+        (lambda net: swap(net), "Identity for Dense"),
+    ],
+)
+def test_layers_that_the_constructor_does_not_make(change, got):
+    model, _ = MODELS["create_model"]()
+    change(model.net)
+    for copied in (copy.deepcopy, pickle.dumps, keras.models.clone_model):
+        with pytest.raises(ValueError, match=f"constructor makes, got {got}: change"):
+            copied(model)
+
+
+def swap(net):
+    """Put another layer in the place of the last one."""
+    net.pop()
+    net.add(layers.Identity())
+
+
 def test_a_model_within_a_model_of_keras(tmp_path):
     inputs = keras.Input((None, None, 1))
     block = d2l.Residual(4, use_1x1conv=True)
