@@ -15,11 +15,8 @@ from d2lext.core.hyperparameters import HyperParameters
 Tensor = Any  # of the backend's framework
 
 
-class _TrainersSeed:
-    """The seed of the trainer; an attribute or argument that an author sets hides it."""
-
-    def __get__(self, data: Any, owner: type) -> int:
-        return getattr(data, "trainer_seed", 0)
+class TrainersSeed(int):
+    """The seed that a trainer gives to data that have none of their own."""
 
 
 class DataModule(HyperParameters):
@@ -31,7 +28,7 @@ class DataModule(HyperParameters):
     which gets the batches.
     """
 
-    seed: int = _TrainersSeed()  # type: ignore[assignment]
+    seed: int = TrainersSeed()
     device: Any = None
     batch_size: int  # set by subclasses
 
