@@ -15,11 +15,8 @@ from d2lext.core.hyperparameters import HyperParameters
 Tensor = Any  # of the backend's framework
 
 
-class _TrainersSeed:
-    """The seed of the trainer; an attribute or argument that an author sets hides it."""
-
-    def __get__(self, data: Any, owner: type) -> int:
-        return getattr(data, "_order_seed", None) or 0
+class TrainersSeed(int):
+    """The seed that a trainer gives to data that have none of their own."""
 
 
 class DataModule(HyperParameters):
@@ -30,7 +27,7 @@ class DataModule(HyperParameters):
     which gets the batches, unless the subclass does.
     """
 
-    seed: int = _TrainersSeed()  # type: ignore[assignment]
+    seed: int = TrainersSeed()
     _order_seed: int | None = None  # a trainer's
     device: Any = None
     batch_size: int  # set by subclasses

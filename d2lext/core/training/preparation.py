@@ -13,6 +13,7 @@ from d2lext.core.checks import (
     check_positive,
     check_seed,
 )
+from d2lext.core.data.datamodule import TrainersSeed
 from d2lext.core.data.minibatches import Minibatches
 from d2lext.core.files import named
 from d2lext.core.hyperparameters import HyperParameters
@@ -105,6 +106,9 @@ class Preparation(Steps, HyperParameters):
         self.device, self.data = self.find_device(), data
         data._order_seed = self.seed
         _give(data, device=self.device)
+        # A seed of their own stays: it may decide what is held out.
+        if isinstance(getattr(data, "seed", TrainersSeed()), TrainersSeed):
+            data.seed = TrainersSeed(self.seed)
         # Some layers have no weights until they have seen a batch. We take it from a
         # separate loader, so as not to use up an epoch's order.
         self.sample = next(iter(make_loader()), None)

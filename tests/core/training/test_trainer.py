@@ -554,7 +554,9 @@ def test_batches_that_can_be_read_only_once():
 
 
 def test_a_test_before_fit():
-    with pytest.raises(ValueError, match="^test.data. tests the model that this trainer"):
+    with pytest.raises(
+        ValueError, match="^test.data. tests the model that this trainer"
+    ):
         Trainer().test(Data())
 
 
