@@ -61,7 +61,7 @@ class _Recomputed(autograd.Function):
         self.arrays = [*copies, *arrays[self.num_params :]]
         return self._run(self.arrays)
 
-    @util.use_np  # the setting is per thread
+    @util.use_np_array  # the setting is per thread
     def backward(self, grad):
         arrays = [array.detach() for array in self.arrays]
         for array in arrays:

@@ -72,7 +72,7 @@ class DataModule(HyperParameters):
             np.arange(lengths[0])[indices],
             batch_size=self.batch_size,
             shuffle=train,
-            seed=self._seed_of_order(),
+            seed=_seed_of_order(self),
             take=self.take,
         )
 
@@ -80,8 +80,11 @@ class DataModule(HyperParameters):
         """The examples `indices` of a tensor."""
         return tensor[indices]
 
-    def _seed_of_order(self) -> int:
-        return self.seed if self._order_seed is None else self._order_seed
+
+def _seed_of_order(data: Any) -> int:
+    """The trainer's seed, before any its own; d2l's data modules are not ours."""
+    seed = getattr(data, "_order_seed", None)
+    return data.seed if seed is None else seed
 
 
 class FashionMNIST(DataModule):
@@ -152,7 +155,7 @@ class FashionMNIST(DataModule):
             labels,
             batch_size=self.batch_size,
             shuffle=shuffle,
-            seed=self._seed_of_order(),
+            seed=_seed_of_order(self),
             convert=self.to_tensors,
         )
 

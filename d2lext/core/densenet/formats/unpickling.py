@@ -123,7 +123,7 @@ class _Unpickler(pickle.Unpickler):
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
             ("torch._utils", "_rebuild_parameter_with_state"): self._parameter,
-            ("torch._tensor", "_rebuild_from_type_v2"): self._subclass,
+            ("torch._tensor", "_rebuild_from_type_v2"): self._of_type,
         }.get((module, name), _Inert)
 
     def persistent_load(self, pid):
@@ -147,7 +147,7 @@ class _Unpickler(pickle.Unpickler):
     def _parameter(self, *args):
         return args[0] if args else _Inert()
 
-    def _subclass(self, *args):
+    def _of_type(self, *args):
         match args:
             case (function, _, tuple(arguments), _) if function == self._tensor:
                 return self._tensor(*arguments)
