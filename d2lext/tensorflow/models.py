@@ -6,6 +6,7 @@ from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
 from d2lext.core.densenet.weights import is_statistic
+from d2lext.tensorflow import settings
 from d2lext.tensorflow.module import in_channels
 from d2lext.tensorflow.weights import (
     build_layers,
@@ -30,7 +31,8 @@ def create_model(name, *, seed=0, **options):
     network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
     size = network.min_image_size
-    build_layers(model, network)
+    with settings.ours():
+        build_layers(model, network)
     model(tf.zeros((1, size, size, network.in_channels)))
     set_weights(model, registry.initial_weights(name, seed, options))
     return model

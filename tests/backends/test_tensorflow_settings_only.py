@@ -16,6 +16,7 @@ from shared.frameworks import tensorflow as framework
 
 from d2lext import tensorflow as d2l
 from d2lext.tensorflow.module import flatten
+from d2lext.tensorflow.settings import check_layers
 
 pytestmark = pytest.mark.usefixtures("whole_runs")
 CHANGES = {
@@ -77,6 +78,13 @@ def test_training(change, when, precision):
     for expected, found in zip(*variables, strict=True):
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
+
+
+def test_every_layer_of_a_network_by_name():
+    """Also Keras' own within it, such as those for inputs, which a trainer checks."""
+    with settings("mixed_float16"):
+        model = d2l.create_model("densenet_d2l", arch=(1,), growth_rate=4)
+        check_layers(flatten(model))
 
 
 @pytest.mark.parametrize("change", CHANGES)
