@@ -163,6 +163,11 @@ class Trainer(trainer.Trainer):
         """The GPU's name in XLA."""
         return self.device.device_kind
 
+    def seeds(self):
+        """The seed and, if one is given, the key."""
+        key = {} if self._key is None else {"key": jax.random.key_data(self._key)}
+        return super().seeds() | key
+
     def network_options(self):
         """The model's fields, without those that Flax gives every module."""
         return identity.fields(self.model)

@@ -191,6 +191,24 @@ def test_weights_follow_the_key():
     assert list(map(np.array_equal, five, kernels(0, key=6))) == [False, False]
 
 
+def test_a_checkpoint_knows_the_key(tmp_path):
+    def run(path, *keys):
+        for max_epochs, key in enumerate(keys, 1):
+            model = framework.Linear(dropout=0.5)
+            trainer = d2l.Trainer(max_epochs, checkpoint=path)
+            trainer.fit(model, Data(d2l), key=key)
+        return model.variables
+
+    one, two = jax.random.key(1), jax.random.key(2)
+    for name, others in enumerate([(one, two), (one, None), (None, one)]):
+        with pytest.raises(ValueError, match="of the same training, got key = "):
+            run(tmp_path / f"{name}.npz", *others)
+    resumed = run(tmp_path / "run.npz", one, jax.random.PRNGKey(1))
+    whole = framework.Linear(dropout=0.5)
+    d2l.Trainer(2).fit(whole, Data(d2l), key=one)
+    assert same(resumed, whole.variables)
+
+
 class Optimised(framework.Linear):
     """With any optimiser."""
 
