@@ -47,8 +47,9 @@ class Module(core.Module, nn.Module):
     def variables(self):
         """Parameters and statistics, a dict of collections; None before they exist.
 
-        `apply_init`, `layer_summary` and `Trainer.fit` set them. Within `init` and
-        `apply`, as in any Flax module, they are those being applied.
+        `apply_init`, `layer_summary` and `Trainer.fit` set them. Training changes the
+        collections params and batch_stats. Within `init` and `apply`, as in any Flax
+        module, they are those being applied.
         """
         return self._variables if self.scope is None else super().variables
 

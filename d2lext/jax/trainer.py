@@ -1,6 +1,7 @@
 """The training loop's steps in JAX."""
 
 import contextlib
+import functools
 from collections import OrderedDict
 from typing import Any
 
@@ -16,15 +17,21 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
-from d2lext.jax import device, identity
+from d2lext.jax import device, identity, variables
 from d2lext.jax.batchnorm import values_per_channel
 from d2lext.jax.speed.programs import faster
+from d2lext.jax.weights import check_built
 
 
 class TrainState(train_state.TrainState):
-    """What a step changes: parameters, optimiser, BatchNorm's statistics, dropout."""
+    """What a step changes: parameters, optimiser, BatchNorm's statistics, dropout.
+
+    `others` has the model's other collections. They stay as they are, unless a loss makes
+    one mutable and returns it among the updates.
+    """
 
     batch_stats: Any
+    others: Any
     dropout_rng: jax.Array
 
 
@@ -72,8 +79,8 @@ class Trainer(trainer.Trainer):
             )
             with drawn:
                 model.variables = model.apply_init(X, key)
-        self._apply = faster(model.apply, self._low_precision())
-        self._eval_apply = faster(model.evaluating().apply)
+        self._apply = faster(variables.with_others(model.apply), self._low_precision())
+        self._eval_apply = faster(variables.with_others(model.evaluating().apply))
         # One compiled function per step; the new state reuses the old one's memory.
         # `lax.scan` over steps took five times as long per step on a CPU.
         self._run_train_step, self._run_eval_step = self._train_step, self._eval_step
@@ -90,8 +97,7 @@ class Trainer(trainer.Trainer):
     def _make_state(self, optim):
         state = TrainState.create(
             apply_fn=self._apply,
-            params=self.model.variables["params"],
-            batch_stats=self.model.variables.get("batch_stats", {}),
+            **self._take_variables(),
             dropout_rng=self._dropout_key,
             tx=optim,
         )
@@ -101,7 +107,42 @@ class Trainer(trainer.Trainer):
         )
         state = state.replace(opt_state=opt_state)
         # A copy: the first step donates the memory of its arrays.
-        self.state = jax.device_put(state, self.device, may_alias=False)
+        self._state = jax.device_put(state, self.device, may_alias=False)
+
+    @property
+    def state(self):
+        """What a step changes, with the variables that the model has now.
+
+        These may have been set since the last step, as by `load_weights`.
+        """
+        check_built(self.model)
+        if not variables.same(self.model.variables, self._taken):
+            fields = self._take_variables()
+            fields = jax.device_put(fields, self.device, may_alias=False)
+            self._state = self._state.replace(**fields)
+        return self._state
+
+    @state.setter
+    def state(self, state):
+        self._state = state
+        self._taken = {
+            "params": state.params,
+            "batch_stats": state.batch_stats,
+            **state.others,
+        }
+        self.model.variables = dict(self._taken)
+
+    def _take_variables(self):
+        """The model's variables as fields of a state, without half precision."""
+        # A FrozenDict would return another object each time.
+        self.model.variables = dict(self.model.variables)
+        self._taken = dict(self.model.variables)
+        others = jax.tree.map(variables.in_float32, self._taken)
+        return {
+            "params": others.pop("params"),
+            "batch_stats": others.pop("batch_stats", {}),
+            "others": others,
+        }
 
     def prepare_batch(self, batch):
         """The batch on the device."""
@@ -116,7 +157,6 @@ class Trainer(trainer.Trainer):
         # would keep the model, this trainer and its data.
         state, logged = self._run_train_step(self.state.replace(apply_fn=None), batch)
         self.state = state.replace(apply_fn=self._apply)
-        self._show_state()
         return logged
 
     def eval_step(self, batch):
@@ -134,7 +174,6 @@ class Trainer(trainer.Trainer):
             if isinstance(leaf, kind):
                 params = optax.contrib.schedule_free_eval_params(leaf, params)
         self.state = self.state.replace(params=params)
-        self._show_state()
 
     def numpy(self, tensor):
         """A tensor of a batch as a NumPy array."""
@@ -162,6 +201,11 @@ class Trainer(trainer.Trainer):
     def gpu_name(self):
         """The GPU's name in XLA."""
         return self.device.device_kind
+
+    def seeds(self):
+        """The seed and, if one is given, the key."""
+        key = {} if self._key is None else {"key": jax.random.key_data(self._key)}
+        return super().seeds() | key
 
     def network_options(self):
         """The model's fields, without those that Flax gives every module."""
@@ -196,37 +240,34 @@ class Trainer(trainer.Trainer):
         ]
         state = jax.tree.unflatten(jax.tree.structure(self.state), leaves)
         self.state = jax.device_put(state, self.device, may_alias=False)
-        self._show_state()
 
     def _low_precision(self):
         return jnp.bfloat16 if self.used_precision == "bf16" else None
-
-    def _show_state(self):
-        """Set the model's `variables` to those of the state."""
-        self.model.variables = {
-            "params": self.state.params,
-            "batch_stats": self.state.batch_stats,
-        }
 
     # Traced once for each batch shape: what the model logs is symbolic here, and becomes
     # numbers only in the results. JAX sorts the keys of a plain dict.
 
     def _train_step(self, state, batch):
-        state = state.replace(apply_fn=self._apply)
+        apply = functools.partial(self._apply, others=state.others)
+        state = state.replace(apply_fn=apply)
         value, grads = self.model.training_step(state.params, batch, state)
         updates = value[1] if isinstance(value, tuple) else {}  # of BatchNorm
+        statistics = updates.get("batch_stats", state.batch_stats)
+        variables.check_complete(state.batch_stats, statistics)
         if self.gradient_clip_val > 0:
             grads = self.clip_gradients(self.gradient_clip_val, grads)
         state = state.apply_gradients(
             grads=grads,
-            batch_stats=updates.get("batch_stats", state.batch_stats),
+            batch_stats=statistics,
+            others={n: updates.get(n, kept) for n, kept in state.others.items()},
             dropout_rng=jax.random.split(state.dropout_rng)[0],
             apply_fn=None,
         )
         return state, OrderedDict(self.take_logged())
 
     def _eval_step(self, state, batch):
-        state = state.replace(apply_fn=self._eval_apply)
+        apply = functools.partial(self._eval_apply, others=state.others)
+        state = state.replace(apply_fn=apply)
         self.model.validation_step(state.params, batch, state)
         return OrderedDict(_checked(self.take_logged(), batch[:-1]))
 
@@ -242,7 +283,7 @@ def _checked(logged, inputs):
 
 def _named(state):
     """(name, leaf) of each array in a tree."""
-    names = {"params": "model/params", "batch_stats": "model/batch_stats"}
+    names = {n: f"model/{n}" for n in ("params", "batch_stats")} | {"others": "model"}
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         first, *rest = jax.tree_util.keystr(path, simple=True, separator="/").split("/")
         yield "/".join([names.get(first, first), *rest]), leaf

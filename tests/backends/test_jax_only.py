@@ -191,6 +191,116 @@ def test_weights_follow_the_key():
     assert list(map(np.array_equal, five, kernels(0, key=6))) == [False, False]
 
 
+def test_a_checkpoint_knows_the_key(tmp_path):
+    def run(path, *keys):
+        for max_epochs, key in enumerate(keys, 1):
+            model = framework.Linear(dropout=0.5)
+            trainer = d2l.Trainer(max_epochs, checkpoint=path)
+            trainer.fit(model, Data(d2l), key=key)
+        return model.variables
+
+    one, two = jax.random.key(1), jax.random.key(2)
+    for name, others in enumerate([(one, two), (one, None), (None, one)]):
+        with pytest.raises(ValueError, match="of the same training, got key = "):
+            run(tmp_path / f"{name}.npz", *others)
+    resumed = run(tmp_path / "run.npz", one, jax.random.PRNGKey(1))
+    whole = framework.Linear(dropout=0.5)
+    d2l.Trainer(2).fit(whole, Data(d2l), key=one)
+    assert same(resumed, whole.variables)
+
+
+# Variables that a reader sets, and other collections.
+
+
+class Normalized(framework.Linear):
+    """With two statistics."""
+
+    @nn.compact
+    def __call__(self, X):
+        X = nn.BatchNorm(use_running_average=not self.training)(X)
+        return nn.Dense(10)(X.reshape(len(X), -1))
+
+
+def test_statistics_are_part_of_the_weights():
+    model, trainer = Normalized(), d2l.Trainer(1)
+    X, params = jnp.ones((1, 16, 16, 1)), built(Normalized(), (1, 16, 16, 1)).variables
+    model.variables = {"params": params["params"]}
+    with pytest.raises(ValueError, match="must hold all 2 statistics .*, got 0: add "):
+        trainer.fit(model, Data(d2l))
+    model.variables = {**model.init(jax.random.key(0), X), "params": params["params"]}
+    trainer.fit(model, Data(d2l))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_training_is_of_float32(dtype):
+    """Weights of half precision begin as the same numbers in float32."""
+    begun = built(Normalized(), (1, 16, 16, 1)).variables
+    half = jax.tree.map(lambda a: a.astype(dtype), begun)
+    trained = []
+    for variables in (half, jax.tree.map(lambda a: a.astype(jnp.float32), half)):
+        model = Normalized()
+        model.variables = variables
+        d2l.Trainer(1, precision="fp32").fit(model, Data(d2l))
+        trained.append(model.variables)
+    assert {a.dtype for a in jax.tree.leaves(trained)} == {np.dtype("float32")}
+    assert same(*trained)
+
+
+class Scaled(d2l.Classifier):
+    """With a factor, which is 2, and a number of steps."""
+
+    lr: float = 0.1
+    counts: bool = False
+
+    @nn.compact
+    def __call__(self, X):
+        factor = self.variable("constants", "factor", lambda: jnp.full((), 2.0))
+        steps = self.variable("counters", "steps", lambda: jnp.zeros(()))
+        if self.is_mutable_collection("counters") and not self.is_initializing():
+            steps.value += 1
+        return nn.Dense(10)(factor.value * X.reshape(len(X), -1))
+
+    def loss(self, params, X, Y, state, averaged=True):
+        if not self.counts:
+            return super().loss(params, X, Y, state, averaged)
+        variables = {"params": params, "counters": state.others["counters"]}
+        Y_hat, updates = state.apply_fn(variables, *X, mutable=["counters"])
+        losses = optax.softmax_cross_entropy_with_integer_labels(Y_hat, Y)
+        return losses.mean(), updates
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_other_collections(tmp_path, counts):
+    class Doubled(d2l.Classifier):
+        lr: float = 0.1
+
+        @nn.compact
+        def __call__(self, X):
+            return nn.Dense(10)(2.0 * X.reshape(len(X), -1))
+
+    trained = []
+    for make in (Doubled, lambda: Scaled(counts=counts)):
+        for max_epochs in (1, 2):
+            model = make()
+            path = tmp_path / f"{len(trained)}.npz"
+            trainer = d2l.Trainer(max_epochs, checkpoint=path, precision="fp32")
+            trainer.fit(model, Data(d2l))
+        trained.append(model.variables)
+    doubled, scaled = trained
+    for found, expected in zip(
+        *(jax.tree.leaves(v["params"]) for v in (scaled, doubled)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert scaled["constants"]["factor"] == 2
+    assert scaled["counters"]["steps"] == (2 * 3 if counts else 0)
+    model.variables = scaled | {"constants": {"factor": jnp.zeros(())}}
+    trainer.test(SimpleNamespace(test_dataloader=Data(d2l).val_dataloader))
+    bias = np.asarray(scaled["params"]["Dense_0"]["bias"], np.float64)
+    y = d2l.numpy(Data(d2l).y)[20:]
+    expected = np.log(np.exp(bias).sum()) - bias[y].mean()
+    assert trainer.test_metrics["test_loss"] == pytest.approx(expected, rel=1e-5)
+
+
 class Optimised(framework.Linear):
     """With any optimiser."""
 

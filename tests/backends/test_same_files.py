@@ -13,6 +13,7 @@ from d2lext.core.names import shared
 
 # What one framework has beyond the others, and why.
 ONLY_FILES = {
+    "jax": ["variables.py"],  # Flax keeps them beside the model, in collections
     "mxnet": ["numpy1.py"],  # restores NumPy's names; it also runs without the package
     "tensorflow": [
         "changes.py",  # Keras makes a copy anew, from the constructor's arguments

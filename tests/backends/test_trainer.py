@@ -131,6 +131,37 @@ def test_history_counts_every_validation_example_once(d2l, framework, fit):
     assert (first["epoch"], entry["epoch"]) == (1, 2)
 
 
+def test_weights_that_the_model_gets_later(d2l):
+    """Training goes on with them, here without changing them, and a test measures them."""
+    data, halves = Data(d2l, (1, 8, 8)), {}
+    data.test_dataloader = data.val_dataloader
+
+    class Halving(d2l.Trainer):
+        def halve(self):
+            weights = d2l.get_weights(self.model)
+            halves.update({name: w / 2 for name, w in weights.items()})
+            d2l.set_weights(self.model, halves)
+
+        def fit_epoch(self):
+            if self.epoch:
+                self.halve()
+            super().fit_epoch()
+
+    small = {"arch": (1,), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
+    model = d2l.DenseNetBC(lr=0.0, small_images=True, **small)
+    trainer = Halving(2, precision="fp32")
+    trainer.fit(model, data)
+    weights = d2l.get_weights(model)
+    trained = [name for name in weights if "running" not in name]
+    assert same([weights[n] for n in trained], [halves[n] for n in trained])
+    trainer.halve()
+    trainer.test(data)
+    X, y = array(d2l, data.X)[20:], d2l.numpy(data.y)[20:]
+    logits = d2l.predict(model, np.ascontiguousarray(X)).astype(np.float64)
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(y)), y]
+    assert trainer.test_metrics["test_loss"] == pytest.approx(losses.mean(), rel=1e-5)
+
+
 PACKAGES = {
     "torch": ("torch",),
     "mxnet": ("mxnet",),

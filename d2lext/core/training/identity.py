@@ -88,7 +88,7 @@ def _options(trainer: Any) -> dict[str, list[str]]:
     values = {
         "framework": trainer.distributions[0],
         "network": type(trainer.model).__name__,
-        "seed": trainer.seed,
+        **trainer.seeds(),
         "precision": trainer.used_precision,
         "gradient_clip_val": trainer.gradient_clip_val,
         "deterministic": trainer.deterministic,

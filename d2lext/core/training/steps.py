@@ -82,6 +82,10 @@ class Steps:
             "make it the net of such a class, or import d2lext before d2l"
         )
 
+    def seeds(self) -> dict[str, Any]:
+        """What determines the random numbers of a training, by name."""
+        return {"seed": self.seed}
+
     def network_options(self) -> dict[str, Any]:
         """The options of the model, which identify it in a checkpoint, as they are now."""
         hparams = getattr(self.model, "hparams", {})
