@@ -6,6 +6,7 @@ import numpy
 from mxnet import autograd, gluon, np, npx
 from mxnet.gluon.utils import shape_is_known
 
+from d2lext.core.checks import check_mean
 from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
@@ -105,6 +106,7 @@ class Trainer(trainer.Trainer):
             param.grad()[:] = 0
         with autograd.record():
             loss = self.model.training_step(batch)
+        check_mean(loss=loss)
         loss.backward()
         if self.gradient_clip_val > 0:
             self.clip_gradients(self.gradient_clip_val, self.model)
