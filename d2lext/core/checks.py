@@ -78,6 +78,24 @@ def check_choice(choices: Sequence[object], **values: object) -> None:
             )
 
 
+def check_mean(**values: Any) -> None:
+    """Raise ValueError unless each value, measured on a batch, is one number.
+
+    What a framework knows only as it computes is not checked.
+    """
+    for name, value in values.items():
+        shape = getattr(value, "shape", ())
+        try:
+            is_one = math.prod(shape) == 1
+        except (TypeError, ValueError):  # TensorFlow's None, or not even that
+            continue
+        if not is_one:
+            raise ValueError(
+                f"the {name} of a batch must be one number, got the shape "
+                f"{tuple(shape)}: take the mean over its examples"
+            )
+
+
 def is_number(value: object) -> bool:
     """Whether `value` is a real number of Python or NumPy; a bool is none."""
     return isinstance(value, Real) and not isinstance(value, bool)

@@ -1,5 +1,6 @@
 """Models in JAX: the base classes that a chapter's networks extend."""
 
+import functools
 import random
 from dataclasses import field, fields
 from numbers import Number
@@ -11,6 +12,7 @@ from jax import numpy as jnp
 
 from d2lext.core import images
 from d2lext.core import module as core
+from d2lext.core.checks import check_mean
 from d2lext.core.densenet import initializers
 from d2lext.core.hyperparameters import plain
 from d2lext.core.plotting import ProgressBoard
@@ -87,7 +89,8 @@ class Module(core.Module, nn.Module):
 
     def training_step(self, params, batch, state):
         """The mean loss of a minibatch and its gradients."""
-        l, grads = jax.value_and_grad(self.loss)(params, batch[:-1], batch[-1], state)
+        grad = _value_and_grad(self.loss)
+        l, grads = grad(params, batch[:-1], batch[-1], state)
         self.plot("loss", l, train=True)
         return l, grads
 
@@ -119,7 +122,7 @@ class Classifier(Module):
 
     def training_step(self, params, batch, state):
         """The mean loss of a minibatch, BatchNorm's statistics, and the gradients."""
-        grad = jax.value_and_grad(self.loss, has_aux=True)
+        grad = _value_and_grad(self.loss, has_aux=True)
         (l, updates), grads = grad(params, batch[:-1], batch[-1], state)
         self.plot("loss", l, train=True)
         return (l, updates), grads
@@ -215,6 +218,18 @@ def in_channels(model):
 def get_key():
     """A new key for `jax.random`, from Python's random numbers."""
     return jax.random.key(random.randrange(2**32))
+
+
+def _value_and_grad(loss, has_aux=False):
+    """JAX's `value_and_grad` of a loss, which must be one number."""
+
+    @functools.wraps(loss)
+    def checked(*args):
+        found = loss(*args)
+        check_mean(loss=found[0] if isinstance(found, tuple) else found)
+        return found
+
+    return jax.value_and_grad(checked, has_aux=has_aux)
 
 
 def _init(draw, otherwise, key, shape, dtype):

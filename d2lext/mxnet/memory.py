@@ -2,7 +2,7 @@
 
 import os
 
-from mxnet import autograd, sym, util
+from mxnet import autograd, np, sym, util
 from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 from mxnet.ndarray import CachedOp
@@ -19,8 +19,9 @@ os.environ.setdefault("MXNET_CUSTOM_OP_NUM_THREADS", "1")
 def recompute(block, *inputs):
     """`block(*inputs)`, keeping only the inputs for the backward pass.
 
-    There the block runs again (Pleiss et al., 2017), with copies of its parameters: it
-    runs in one of MXNet's threads, perhaps after the optimiser was told to change them.
+    There the block runs again (Pleiss et al., 2017), in the mode of the forward pass and
+    with copies of its parameters: it runs in one of MXNet's threads, perhaps after the
+    optimiser was told to change them.
     A block with dropout runs as usual: MXNet cannot draw the same random numbers twice.
     """
     params = block.collect_params()
@@ -36,9 +37,15 @@ def recompute(block, *inputs):
     statistics = {n: p.data() for n, p in params.items() if n not in trained}
     shapes = {f"data{i}": array.shape for i, array in enumerate(inputs)}
     function = _Recomputed(block, list(trained), statistics, shapes)
+    # Where a gradient is to be added to an earlier one, MXNet drops that of a function; it
+    # adds that of a copy.
+    params = [
+        np.copy(p.data()) if p.grad_req == "add" else p.data() for p in trained.values()
+    ]
+    inputs = [np.copy(array) if array.grad is not None else array for array in inputs]
     # The last input first: the first may have no gradient, and MXNet skips whatever
     # follows such an array.
-    return function(*(p.data() for p in trained.values()), *reversed(inputs))
+    return function(*params, *reversed(inputs))
 
 
 class _Recomputed(autograd.Function):
@@ -50,8 +57,9 @@ class _Recomputed(autograd.Function):
 
     def __init__(self, block, names, statistics, shapes):
         super().__init__()
+        self.is_training = autograd.is_training()
         output = block(*(sym.var(name).as_np_ndarray() for name in shapes))
-        output = graphs.training(block, output, **shapes)
+        output = graphs.as_compiled(block, output, **shapes)
         self.op, self.order = CachedOp(output), output.list_inputs()
         self.names, self.statistics = [*names, *reversed(shapes)], statistics
         self.num_params = len(names)
@@ -66,9 +74,10 @@ class _Recomputed(autograd.Function):
         arrays = [array.detach() for array in self.arrays]
         for array in arrays:
             array.attach_grad()
-        with autograd.record():
+        train_mode = autograd.is_training()  # that of the backward pass
+        with autograd.record(self.is_training):
             Y = self._run(arrays)
-        grads = autograd.grad(Y, arrays, grad.as_np_ndarray())
+        grads = autograd.grad(Y, arrays, grad.as_np_ndarray(), train_mode=train_mode)
         return [g.as_nd_ndarray() for g in grads]
 
     def _run(self, arrays):

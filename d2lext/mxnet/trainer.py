@@ -6,6 +6,7 @@ import numpy
 from mxnet import autograd, gluon, np, npx
 from mxnet.gluon.utils import shape_is_known
 
+from d2lext.core.checks import check_mean
 from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
@@ -19,7 +20,11 @@ from d2lext.mxnet.speed import graphs
 
 
 class Trainer(trainer.Trainer):
-    """Fit a model on one GPU or on the CPU."""
+    """Fit a model on one GPU or on the CPU.
+
+    A step of a `gluon.Trainer` begins with gradients of 0, also where `grad_req` is "add".
+    An optimiser of another class may add up those of several steps, and clears them itself.
+    """
 
     distributions = FRAMEWORKS["mxnet"].modules
     devices = device
@@ -81,6 +86,12 @@ class Trainer(trainer.Trainer):
         self.model.hybridize(self.compiled, static_alloc=True)
         graphs.compile_faster(self.model, in_bf16=self.used_precision == "bf16")
 
+    def prepare_optimizer(self):
+        """Make the optimiser; note the gradients that it does not clear itself."""
+        super().prepare_optimizer()
+        params = self.optim._params if type(self.optim) is gluon.Trainer else []
+        self._added = [param for param in params if param.grad_req == "add"]
+
     def prepare_batch(self, batch):
         """The batch on the device."""
         return [a.as_in_ctx(self.device) for a in batch]
@@ -91,8 +102,11 @@ class Trainer(trainer.Trainer):
             # MXNet does not expose the state of its random numbers, so a checkpoint
             # cannot hold it: we seed each step separately.
             npx.random.seed(self.seed + self.train_batch_idx + 1)
+        for param in self._added:
+            param.grad()[:] = 0
         with autograd.record():
             loss = self.model.training_step(batch)
+        check_mean(loss=loss)
         loss.backward()
         if self.gradient_clip_val > 0:
             self.clip_gradients(self.gradient_clip_val, self.model)

@@ -73,7 +73,8 @@ class Module(core.Module, KerasModel):
     def compile(self, optimizer="rmsprop", loss=None, **options):
         """Prepare Keras' own `fit`; the method `loss` stays what it is."""
         super().compile(optimizer, loss, **options)
-        del self.loss  # Keras' argument, hiding the method
+        if loss is not None:
+            del self.loss  # Keras' argument, hiding the method
 
     def compile_from_config(self, config):
         """Compile a loaded model: Keras leaves that to classes with their own `compile`."""

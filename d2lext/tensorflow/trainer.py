@@ -16,6 +16,7 @@ from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
 from tensorflow.python.eager import context
 from tensorflow.python.framework import config
 
+from d2lext.core.checks import check_mean
 from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
@@ -249,6 +250,7 @@ class Trainer(trainer.Trainer):
             with normalization.fused(self.model), tf.GradientTape() as tape:
                 with penalties.collected(self.model) as unread:
                     loss = self.model.training_step(batch)
+                check_mean(loss=loss)
                 loss = scaled(sum(unread(), loss))
         finally:
             self.model.training = False

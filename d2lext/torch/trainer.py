@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from d2lext.core.checks import check_mean
 from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
@@ -107,6 +108,7 @@ class Trainer(trainer.Trainer):
         in_bf16 = self.used_precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
             loss = self._loss(batch)
+        check_mean(loss=loss)
         self.optim.zero_grad()
         loss.backward()
         with torch.no_grad():  # a reader's own optimiser may lack it

@@ -199,3 +199,58 @@ def test_one_image_of_several_values_per_channel(d2l, one_left):
     assert trainer.num_train_examples == 5
     values = trainer.values_per_channel(trainer.prepare_batch(trainer.sample))
     assert values == [4 * 4 * 4, 4 * 2 * 2, 4 * 2 * 2]  # stem, block, head
+
+
+# A batch of no example, and a loss that is not a mean.
+
+
+@pytest.mark.parametrize(
+    ("part", "known"),
+    [("train", True), ("train", False), ("val", False), ("test", False)],
+)
+def test_a_batch_without_an_example(d2l, framework, arrays, part, known):
+    """Noticed before it is computed, and in a list of training batches before any step."""
+    data = Arrays(d2l, *arrays)
+    batches = getattr(data, f"{part}_dataloader")()
+    X, y = data.all[0]
+    batches = [*batches, (X[:0], y[:0])]
+    setattr(data, f"{part}_dataloader", lambda: batches if known else iter(batches))
+    words = {"train": "training", "val": "validation", "test": "test"}
+    rule = f"one example, got none in batch {len(batches)} of the {words[part]} set"
+    trainer = d2l.Trainer(1)
+    if part == "test":
+        trainer.fit(framework.Linear(), data)
+    with pytest.raises(ValueError, match=rule):
+        trainer.test(data) if part == "test" else trainer.fit(framework.Linear(), data)
+    assert trainer.train_batch_idx == (0 if known else 2)
+
+
+def test_a_first_batch_without_an_example(d2l, framework, arrays):
+    data = Arrays(d2l, *arrays)
+    data.all[0] = data.all[0][0][:0], data.all[0][1][:0]
+    with pytest.raises(ValueError, match="got none in batch 1 of the training set"):
+        d2l.Trainer(1).fit(framework.Linear(), data)
+
+
+def test_a_loss_for_each_example(d2l, framework, arrays):
+    """Noticed before any step: the sum of their gradients would be another one."""
+
+    class Each(framework.Linear):
+        def loss(self, *args):
+            return super().loss(*args, averaged=False)
+
+    trainer = d2l.Trainer(1)
+    rule = r"^the loss of a batch must be one number, got the .* \(4,\): take the mean"
+    with pytest.raises(ValueError, match=rule):
+        trainer.fit(Each(), Arrays(d2l, *arrays))
+    assert trainer.train_batch_idx == 0
+
+
+def test_a_metric_for_each_example(d2l, framework, arrays):
+    class Each(framework.Linear):
+        def accuracy(self, *args):
+            return super().accuracy(*args, averaged=False)
+
+    rule = r"the validation accuracy of a batch must .* \(4,\): take the mean"
+    with pytest.raises(ValueError, match=rule):
+        d2l.Trainer(1).fit(Each(), Arrays(d2l, *arrays))

@@ -233,6 +233,74 @@ def test_mxnet_runs_each_block_once_more(monkeypatch, d2l, pair):
         assert len(calls) == expected * sum(SMALL["arch"])
 
 
+def mxnet_gradients(model):
+    params = [p for p in model.collect_params().values() if p.grad_req != "null"]
+    return {str(i): param.grad().asnumpy() for i, param in enumerate(params)}
+
+
+@in_backends("mxnet")
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("backward_in_train_mode", [True, False])
+def test_mxnet_gradients_in_evaluation_mode(
+    d2l, pair, compiled, backward_in_train_mode
+):
+    """As of a saliency map: by the image, with statistics that stay."""
+    from mxnet import autograd
+
+    grads = []
+    for model in pair():
+        before, image = d2l.get_weights(model), d2l.tensor(X)
+        model.hybridize(compiled)
+        image.attach_grad()
+        with autograd.record(train_mode=False):
+            loss = (model(image) ** 2).sum()
+        loss.backward(train_mode=backward_in_train_mode)
+        grads.append({"image": image.grad.asnumpy(), **mxnet_gradients(model)})
+        after = d2l.get_weights(model)
+        assert parity.difference(after, before) <= 1e-6
+    assert grads[0]["image"].any()
+    assert parity.difference(*grads) <= parity.TOLERANCES["gradients"]
+
+
+@in_backends("mxnet")
+def test_mxnet_adds_gradients_where_it_is_told_to(d2l, pair):
+    """After two passes it is twice what a plain network writes in one."""
+    from mxnet import autograd
+
+    grads = []
+    for model, req in zip(pair(), ("write", "add"), strict=True):
+        for param in model.collect_params().values():
+            if param.grad_req != "null":
+                param.grad_req = req
+        for _ in range(2):
+            with autograd.record():
+                loss = (model(d2l.tensor(X)) ** 2).sum()
+            loss.backward()
+        grads.append(mxnet_gradients(model))
+    written, added = grads
+    twice = {name: 2 * grad for name, grad in written.items()}
+    assert parity.difference(added, twice) <= parity.TOLERANCES["gradients"]
+
+
+@in_backends("mxnet")
+def test_mxnet_adds_the_gradient_of_a_blocks_input(d2l):
+    from mxnet import autograd
+    from mxnet.gluon import nn
+
+    block = nn.Dense(3, flatten=False)
+    block.initialize()
+    array = d2l.tensor(X)
+    block(array)
+    expected = 2 * block.weight.data().asnumpy().sum(axis=0)
+    array.attach_grad("add")
+    for _ in range(2):
+        with autograd.record():
+            loss = d2l.recompute(block, array).sum()
+        loss.backward()
+    expected = np.broadcast_to(expected, X.shape)
+    np.testing.assert_allclose(array.grad.asnumpy(), expected, rtol=1e-5)
+
+
 @in_backends("tensorflow")
 def test_tensorflow_recomputes_with_fused_normalization(d2l, pair):
     """The compiled step of a trainer has one for each of what it computes anew."""

@@ -8,11 +8,12 @@ from shared.random_images import Data, images
 
 pytest.importorskip("d2lext.mxnet", exc_type=ImportError)
 
-from mxnet import autograd, gluon, init, np, npx
+from mxnet import autograd, gluon, init, np, npx, optimizer
 from mxnet.gluon import nn
 from shared.frameworks import mxnet
 
 from d2lext import mxnet as d2l
+from d2lext.core.densenet import parity
 from d2lext.core.machine import processor
 from d2lext.mxnet.speed import graphs
 
@@ -200,3 +201,58 @@ def test_where_there_is_no_mxnet(prelude, rule):
     result = python(code, PYTHONWARNINGS="error")
     assert result.returncode == 1
     assert rule in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("thrifty", [False, True])
+def test_a_step_begins_with_gradients_of_zero(thrifty):
+    """Also where Gluon would add them to those of earlier steps."""
+    weights = []
+    for req in ("write", "add"):
+        options = THRIFTY | {"in_channels": 1, "memory_efficient": thrifty, "lr": 0.1}
+        model = d2l.create_model("densenet_bc_100_12", **options)
+        for param in model.collect_params().values():
+            if param.grad_req != "null":
+                param.grad_req = req
+                param.grad()[:] = 1
+        d2l.Trainer(2, precision="fp32").fit(model, Data(d2l, (1, 8, 8)))
+        weights.append(d2l.get_weights(model))
+    assert parity.difference(*weights) <= parity.TOLERANCES["gradients"]
+
+
+@optimizer.register
+class Counting(optimizer.Optimizer):
+    """A reader's own, whose steps become shorter."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.steps = 0
+
+    def create_state(self, index, weight):
+        return None
+
+    def update(self, index, weight, grad, state):
+        self._update_count(index)
+        self.steps += 1
+        weight[:] -= self._get_lr(index) / self.steps * grad
+
+
+@pytest.mark.usefixtures("whole_runs")
+@pytest.mark.parametrize("name", ["nadam", "counting"])
+def test_numbers_of_an_optimiser_are_resumed(tmp_path, name):
+    """Nadam multiplies all its momenta so far."""
+
+    class Model(mxnet.Linear):
+        def configure_optimizers(self):
+            options = {"learning_rate": self.lr}
+            return gluon.Trainer(self.parameters(), name, options, kvstore=None)
+
+    def trained(max_epochs, path=None):
+        model = Model()
+        d2l.Trainer(max_epochs, checkpoint=path).fit(model, Data(d2l))
+        return mxnet.weights(model)
+
+    whole = trained(2)
+    for max_epochs in (1, 2):
+        resumed = trained(max_epochs, tmp_path / "run.npz")
+    for array, expected in zip(resumed, whole, strict=True):
+        numpy.testing.assert_array_equal(array, expected)

@@ -261,3 +261,38 @@ def test_an_optimiser_without_its_variables_does_not_resume(tmp_path):
     rule = "all variables before fit.*checkpoint with optimizer/optimizer.inner/"
     with pytest.raises(ValueError, match=rule):
         trained(Owned(), 2, **options)
+
+
+class OwnStep(Penalised):
+    """With a step of Keras' own `fit`, as its guide writes it."""
+
+    def train_step(self, batch):
+        X, y = batch
+        with tf.GradientTape() as tape:
+            loss = self.loss(self(X, training=True), y)
+        grads = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(grads, self.trainable_variables)
+        return {"loss": loss}
+
+
+def test_keras_needs_no_loss_where_it_computes_none():
+    """A prediction, an own step; otherwise Keras says that there is none."""
+    data, model = Data(d2l), OwnStep()
+    model.compile()
+    model.predict(data.X, verbose=0)
+    model.compile(SGD(0.5))
+    before = model.get_weights()
+    with tf.GradientTape() as tape:
+        loss = model.loss(model(data.X), data.y)
+    grads = tape.gradient(loss, model.trainable_variables)
+    model.fit(data.X, data.y, batch_size=32, verbose=0)  # one step
+    for array, w, grad in zip(model.get_weights(), before, grads, strict=True):
+        np.testing.assert_allclose(array, w - 0.5 * grad, rtol=1e-4, atol=1e-6)
+    plain = Linear()
+    plain(data.X)
+    plain.compile("sgd")
+    with pytest.raises(ValueError, match="No loss to compute"):
+        plain.fit(data.X, data.y, verbose=0)
+    plain.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    plain.fit(data.X, data.y, verbose=0)
+    assert np.isfinite(float(plain.loss(plain(data.X), data.y)))

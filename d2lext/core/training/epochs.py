@@ -57,6 +57,17 @@ def expected_batches(loader: Any, train: bool) -> int:
     return min(known, default=0)
 
 
+def not_empty(batches: Iterable, part: str, first: int = 1) -> Iterator:
+    """The batches of a set, numbered from `first`; ValueError if one has no example."""
+    for number, batch in enumerate(batches, first):
+        if len(batch[-1]) == 0:
+            raise ValueError(
+                f"each batch must hold at least one example, got none in batch {number} "
+                f"of the {part} set: leave this batch out"
+            )
+        yield batch
+
+
 def rereadable(make_loader: Callable[[], Any]) -> Any:
     """The loader, readable once per epoch; None if there is none."""
     loader = make_loader()

@@ -9,6 +9,7 @@ from typing import Any
 from d2lext.core.checks import (
     check_choice,
     check_integer,
+    check_mean,
     check_not_negative,
     check_positive,
     check_seed,
@@ -111,7 +112,8 @@ class Preparation(Steps, HyperParameters):
             data.seed = TrainersSeed(self.seed)
         # Some layers have no weights until they have seen a batch. We take it from a
         # separate loader, so as not to use up an epoch's order.
-        self.sample = next(iter(make_loader()), None)
+        batches = epochs.not_empty(make_loader(), report.name(part))
+        self.sample = next(batches, None)
         if self.sample is None:
             raise ValueError(
                 f"the {report.name(part)} set must hold at least one batch, got none from "
@@ -137,11 +139,13 @@ class Preparation(Steps, HyperParameters):
             self.train_dataloader.epoch = self.epoch  # which decides their order
         most = epochs.most_batches(train=True)
         batches = itertools.islice(self.train_dataloader, skip, most)
-        return map(self.single.check, batches)
+        return map(self.single.check, epochs.not_empty(batches, "training", skip + 1))
 
     def val_batches(self) -> Iterator:
         """The batches to validate on."""
-        return itertools.islice(self.val_dataloader, epochs.most_batches(train=False))
+        most = epochs.most_batches(train=False)
+        batches = itertools.islice(self.val_dataloader, most)
+        return epochs.not_empty(batches, "validation")
 
     def expected_batches(self, train: bool) -> int:
         """How many batches an epoch will have, 0 if unknown."""
@@ -153,8 +157,9 @@ class Preparation(Steps, HyperParameters):
         self._logged[("train_" if train else "val_") + key] = value
 
     def take_logged(self) -> dict[str, Any]:
-        """What the model logged since the last call."""
+        """What the model logged since the last call; ValueError if it is no number."""
         logged, self._logged = self._logged, {}
+        check_mean(**{report.name(key): value for key, value in logged.items()})
         return logged
 
 

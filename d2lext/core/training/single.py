@@ -24,7 +24,8 @@ class Single:
         most = epochs.most_batches(train=True)
         # Reading what is only like a list may have effects.
         if type(trainer.train_dataloader) in (list, tuple):
-            batches = itertools.islice(trainer.train_dataloader, most)
+            read = itertools.islice(trainer.train_dataloader, most)
+            batches = epochs.not_empty(read, "training")
             for number, batch in enumerate(batches, 1):
                 self._check(batch, number)
         elif _ends_with_one(trainer.train_dataloader, most):

@@ -56,8 +56,9 @@ class Trainer(Preparation):
 
         Raises FloatingPointError, with the reason, if a loss, a weight or a statistic is
         no longer finite, and before such weights are saved; ValueError if batch
-        normalization has a single value per channel in a batch of one example; TypeError
-        if `configure_optimizers` returns something else than an optimizer.
+        normalization has a single value per channel in a batch of one example, a batch
+        has no example, or the loss of one is not one number; TypeError if
+        `configure_optimizers` returns something else than an optimizer.
         """
         report.beginning(self)
         with self.seeded():
@@ -127,7 +128,9 @@ class Trainer(Preparation):
         most = epochs.most_batches(train=False)
 
         def batches():
-            return itertools.islice(data.test_dataloader(), most)
+            return epochs.not_empty(
+                itertools.islice(data.test_dataloader(), most), "test"
+            )
 
         averages = self.evaluate(batches())
         self.test_metrics = {

@@ -30,10 +30,12 @@ def compile_faster_again(model):
     model.apply(lambda b: hasattr(b, "_in_bf16") and _take_faster(b, b._in_bf16))
 
 
-def training(block, graph, **shapes):
-    """The `graph` of a part of a model, as `compile_faster` changes it for training."""
+def as_compiled(block, graph, **shapes):
+    """The `graph` of a part of a model, as `compile_faster` changes it for this mode."""
     in_bf16 = getattr(block, "_in_bf16", None)
-    return graph if in_bf16 is None else faster(graph, in_bf16, **shapes)
+    if in_bf16 is None:
+        return graph
+    return faster(graph, in_bf16 and autograd.is_training(), **shapes)
 
 
 def faster(graph, in_bf16=False, **shapes):
