@@ -6,8 +6,8 @@ from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
 from d2lext.core.densenet.weights import is_statistic
-from d2lext.tensorflow import settings
 from d2lext.tensorflow.module import in_channels
+from d2lext.tensorflow.settings import ours
 from d2lext.tensorflow.weights import (
     build_layers,
     check_built,
@@ -31,7 +31,7 @@ def create_model(name, *, seed=0, **options):
     network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
     size = network.min_image_size
-    with settings.ours():
+    with ours():
         build_layers(model, network)
     model(tf.zeros((1, size, size, network.in_channels)))
     set_weights(model, registry.initial_weights(name, seed, options))
