@@ -1,7 +1,8 @@
 """How many values batch normalization averages: a single one leaves nothing to learn."""
 
-import jax
 from flax import linen as nn
+
+from d2lext.jax.variables import trace
 
 
 def values_per_channel(model, inputs):
@@ -19,11 +20,5 @@ def values_per_channel(model, inputs):
                 numbers.append(args[0].size // args[0].shape[layer.axis])
         return call(*args, **kwargs)
 
-    def apply(variables, key, *inputs):
-        options = {"mutable": True, "rngs": {"dropout": key}}
-        return model.apply(variables, *inputs, **options)
-
-    with nn.intercept_methods(note):
-        # Only shapes: no arithmetic.
-        jax.eval_shape(apply, model.variables, jax.random.key(0), *inputs)
+    trace(model, inputs, note)
     return numbers

@@ -2,8 +2,7 @@
 
 import dataclasses
 
-import jax
-from flax import linen as nn
+from d2lext.jax.variables import trace
 
 _OF_FLAX = ("name", "parent")
 
@@ -17,13 +16,7 @@ def layers(model, inputs):
         found["layers." + ".".join(layer.path)] = type(layer).__name__, fields(layer)
         return call(*args, **kwargs)
 
-    def apply(variables, key, *inputs):
-        options = {"mutable": True, "rngs": {"dropout": key}}
-        return model.apply(variables, *inputs, **options)
-
-    with nn.intercept_methods(note):
-        # Only shapes: no arithmetic.
-        jax.eval_shape(apply, model.variables, jax.random.key(0), *inputs)
+    trace(model, inputs, note)
     return found
 
 

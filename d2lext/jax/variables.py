@@ -6,6 +6,7 @@ A model's loss names two of them, the parameters and BatchNorm's statistics.
 import functools
 
 import jax
+from flax import linen as nn
 from flax.core.scope import in_filter
 from jax import numpy as jnp
 
@@ -21,6 +22,21 @@ def in_float32(array):
     """An array of half precision in float32; any other as it is."""
     is_half = getattr(array, "dtype", None) in (jnp.bfloat16, jnp.float16)
     return jnp.asarray(array, jnp.float32) if is_half else array
+
+
+def trace(model, inputs, note):
+    """Run a built model once as in training, through `note`, and without arithmetic.
+
+    `inputs` is a tuple. Each method of a layer is called by `note`, an interceptor of Flax,
+    on arrays that are shapes alone. The model does not change.
+    """
+
+    def apply(variables, key, *inputs):
+        options = {"mutable": True, "rngs": {"dropout": key}}
+        return model.apply(variables, *inputs, **options)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(apply, model.variables, jax.random.key(0), *inputs)
 
 
 def with_others(apply):

@@ -32,7 +32,6 @@ def save(path: str | Path, record: dict[str, Any], arrays: Arrays) -> None:
     text = np.frombuffer(json.dumps(record, default=float).encode(), np.uint8)
     members: dict[str, Any] = {_RECORD: text, **arrays}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Only one process writes it, so any partial file is from a killed one.
         with replacing(path, abandoned_after_s=0) as file:
             np.savez(file, **members)

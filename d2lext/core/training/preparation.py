@@ -106,8 +106,9 @@ class Preparation(Steps, HyperParameters):
             )
         self.device, self.data = self.find_device(), data
         data._order_seed = self.seed
-        _give(data, device=self.device)
-        # A seed of their own stays: it may decide what is held out.
+        # A device of their own stays, and a seed: it may decide what is held out.
+        if vars(data).setdefault("_takes_device", "device" not in vars(data)):
+            data.device = self.device
         if isinstance(getattr(data, "seed", TrainersSeed()), TrainersSeed):
             data.seed = TrainersSeed(self.seed)
         # Some layers have no weights until they have seen a batch. We take it from a
@@ -161,14 +162,6 @@ class Preparation(Steps, HyperParameters):
         logged, self._logged = self._logged, {}
         check_mean(**{report.name(key): value for key, value in logged.items()})
         return logged
-
-
-def _give(data: Any, **values: Any) -> None:
-    """Set attributes of a data module that are not its author's own."""
-    ours = vars(data).setdefault("_given", [])
-    ours += [name for name in values if name not in (*ours, *vars(data))]
-    for name in ours:
-        setattr(data, name, values[name])
 
 
 def _check_method(optim: Any, name: str, number: int) -> None:

@@ -9,7 +9,7 @@ import importlib
 import numpy as np
 import pytest
 from shared.framework_files import FILES
-from shared.frameworks import tensor
+from shared.frameworks import built, tensor
 from shared.selected import in_backends
 from shared.weights import assert_same
 
@@ -80,7 +80,7 @@ def test_a_head_of_several_layers(d2l, backend, saved, tmp_path):
             return [*super().head()[:-1], *layers[backend](nn)]
 
     options = {"num_classes": 2}
-    model = built(d2l, backend, Mine(**OPTIONS | options))
+    model = built(d2l, Mine(**OPTIONS | options))
     with pytest.raises(ValueError, match=r"Mine must have .*head=False\), and save"):
         d2l.save_weights(model, tmp_path / "mine")
     other = d2l.predict(model, X)
@@ -94,18 +94,6 @@ def test_a_head_of_several_layers(d2l, backend, saved, tmp_path):
     for name in loaded:
         if name.startswith("features."):
             np.testing.assert_array_equal(loaded[name], expected[name])
-
-
-def built(d2l, backend, model):
-    """The model after its first input."""
-    X = tensor(d2l, np.zeros((2, 3, 16, 16), np.float32))
-    if backend == "jax":
-        import jax
-
-        model.variables = jax.jit(model.init)(jax.random.PRNGKey(0), X)
-    else:
-        model(X)
-    return model
 
 
 def test_some_classes(d2l, saved):

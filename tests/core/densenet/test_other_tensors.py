@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pytest
 from shared.framework_files import FILES
-from shared.frameworks import tensor
+from shared.frameworks import built
 from shared.selected import in_backends
 from shared.weights import assert_same
 
@@ -68,15 +68,7 @@ def variant(d2l, backend, **places):
             def forward(self, X):
                 return self.last(super().forward(X))
 
-    model = Mine(**OPTIONS)
-    X = tensor(d2l, np.zeros((1, 3, 16, 16), np.float32))
-    if backend == "jax":
-        import jax
-
-        model.variables = jax.jit(model.init)(jax.random.PRNGKey(0), X)
-    else:
-        model(X)
-    return model
+    return built(d2l, Mine(**OPTIONS))
 
 
 def layers(backend):

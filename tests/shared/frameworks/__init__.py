@@ -2,6 +2,8 @@
 
 import importlib
 
+import numpy as np
+
 from shared.selected import d2l_or_skip
 
 
@@ -44,3 +46,15 @@ def array(d2l, images):
 def small(d2l, arch=(1, 1), **options):
     """The first chapter's network with few channels, not built."""
     return d2l.DenseNet(num_channels=8, growth_rate=4, arch=arch, **options)
+
+
+def built(d2l, model):
+    """A network for colour images, after its first input."""
+    X = tensor(d2l, np.zeros((2, 3, 16, 16), np.float32))
+    if d2l.__name__.endswith("jax"):
+        import jax
+
+        model.variables = jax.jit(model.init)(jax.random.PRNGKey(0), X)
+    else:
+        model(X)
+    return model
