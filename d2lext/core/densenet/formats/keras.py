@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.architecture import Layer, has_classifier
 from d2lext.core.densenet.formats import keras_layers
 from d2lext.core.densenet.formats.archive import read_member
 from d2lext.core.densenet.formats.keras_groups import (
@@ -78,7 +78,7 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
         for norm, epsilon in zip(norms, epsilons, strict=False):
             if variance := norm.tensors.get("running_var"):
                 norm.tensors["running_var"] = variance.plus(epsilon - EPSILON)
-        if is_ours and not any(layer.kind == "linear" for layer in layers):
+        if is_ours and not has_classifier(layers):
             _warn_of_others(found)
         yield by_order(file_layers, layers)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.architecture import Layer, has_classifier
 from d2lext.core.densenet.formats.tensors import OWN_HEAD, WeightFileError
 
 # Layers of a DenseNet, and those that change nothing in evaluation.
@@ -70,7 +70,7 @@ def check(layers: Sequence[KerasLayer], network: Sequence[Layer]) -> None:
 
     Layers of the head count only if the `network` has one.
     """
-    with_head = any(layer.kind == "linear" for layer in network)
+    with_head = has_classifier(network)
     stages = ("features", "head") if with_head else ("features",)
     for layer in layers:
         stage = "head" if layer.kind.startswith("global_") else layer.stage
