@@ -1,6 +1,7 @@
 """Weights of DenseNets in JAX: by canonical name, to and from NumPy and files."""
 
 import contextlib
+import types
 
 import jax
 import numpy as np
@@ -8,6 +9,7 @@ from flax import linen as nn
 from flax import traverse_util
 from jax import numpy as jnp
 
+from d2lext.core.densenet import computation
 from d2lext.core.densenet import weights as core
 from d2lext.core.densenet.layouts import hwio_to_oihw, oihw_to_hwio
 
@@ -20,6 +22,7 @@ __all__ = [
 ]
 
 _KINDS = {("kernel", 4): "conv", ("scale", 1): "norm", ("kernel", 2): "linear"}
+_LAYERS = {nn.Conv: "conv", nn.BatchNorm: "norm", nn.Dense: "linear"}
 _FLAX = {  # its names: the collection, and the canonical name in it
     "kernel": ("params", "weight"),
     "scale": ("params", "weight"),
@@ -143,7 +146,40 @@ def _options(model, head):
     return {layer.name: found[path] for layer, path in layers if path in found}
 
 
-_weights = core.Weights(_architecture, _read, _write, _options)
+def _computed(model):
+    """(what it is, its name) of each layer, with weights or not, in forward order.
+
+    What is between the stem and the head is in the code of its classes, which is not seen.
+    """
+    architecture, _ = _match(model, head=False)
+    known = list(computation.expected(architecture, head=True))
+    net = getattr(model.evaluating().bind(model.variables), "net", None)
+    if type(model).__module__.startswith("d2lext.jax.") or not hasattr(net, "layers"):
+        return known
+    found = []
+    for i, layer in enumerate(net.layers):
+        name, kind = f"net.layers_{i}", type(layer)
+        if kind in _LAYERS:
+            found.append((_LAYERS[kind], name))
+        elif name.rpartition(".")[2] in model.variables["params"].get("net", {}):
+            found += known[len(found) : -4]  # the head has four
+        elif not isinstance(layer, nn.Dropout):
+            here = known[len(found) : len(found) + 1]
+            found.append((_function(layer, *here), name))
+    return found
+
+
+def _function(layer, here=(None, None)):
+    """What a layer without weights is: a function of one's own may be a pooling."""
+    if layer is nn.relu:
+        return computation.RELU
+    is_own = isinstance(layer, types.FunctionType)
+    if is_own and here[0] in (computation.MAX, computation.GLOBAL):
+        return here[0]
+    return getattr(layer, "__name__", type(layer).__name__)
+
+
+_weights = core.Weights(_architecture, _read, _write, _options, _computed)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights
