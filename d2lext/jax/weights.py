@@ -153,29 +153,33 @@ def _computed(model):
     """
     architecture, _ = _match(model, head=False)
     known = list(computation.expected(architecture, head=True))
+    if type(model).__module__.startswith("d2lext.jax."):
+        return known
     net = getattr(model.evaluating().bind(model.variables), "net", None)
-    if type(model).__module__.startswith("d2lext.jax.") or not hasattr(net, "layers"):
+    if not isinstance(net, nn.Sequential):
         return known
     found = []
     for i, layer in enumerate(net.layers):
-        name, kind = f"net.layers_{i}", type(layer)
+        name, kind = f"layers_{i}", type(layer)
         if kind in _LAYERS:
             found.append((_LAYERS[kind], name))
-        elif name.rpartition(".")[2] in model.variables["params"].get("net", {}):
-            found += known[len(found) : -4]  # the head has four
-        elif not isinstance(layer, nn.Dropout):
-            here = known[len(found) : len(found) + 1]
-            found.append((_function(layer, *here), name))
+        elif name in model.variables["params"]["net"]:  # a block; the head has four
+            found += known[len(found) : -4]
+        elif kind is not nn.Dropout:
+            here = known[len(found)][0] if len(found) < len(known) else None
+            found.append((_function(layer, here), name))
     return found
 
 
-def _function(layer, here=(None, None)):
+def _function(layer, here):
     """What a layer without weights is: a function of one's own may be a pooling."""
-    if layer is nn.relu:
-        return computation.RELU
-    is_own = isinstance(layer, types.FunctionType)
-    if is_own and here[0] in (computation.MAX, computation.GLOBAL):
-        return here[0]
+    layer = getattr(layer, "func", layer)  # of a partial one
+    if layer in (nn.relu, nn.max_pool):
+        return computation.RELU if layer is nn.relu else computation.MAX
+    of_flax = getattr(layer, "__module__", "").startswith(("jax.", "flax."))
+    is_own = isinstance(layer, types.FunctionType) and not of_flax
+    if is_own and here in (computation.MAX, computation.GLOBAL):
+        return here
     return getattr(layer, "__name__", type(layer).__name__)
 
 

@@ -161,11 +161,9 @@ def _computed(model):
             yield kind, layer.name
         elif not (flatten(layer)[1:] or isinstance(layer, _NO_EFFECT)):
             yield _function(layer) or type(layer).__name__, layer.name
-        activation = getattr(layer, "activation", keras.activations.linear)
-        if kind and activation is not keras.activations.linear:
-            is_relu = activation is keras.activations.relu
-            name = getattr(activation, "__name__", str(activation))
-            yield computation.RELU if is_relu else name, layer.name
+        activation = getattr(layer, "activation", None)
+        if kind and activation not in (None, keras.activations.linear):
+            yield _activation(activation), layer.name
 
 
 def _function(layer):
@@ -175,8 +173,7 @@ def _function(layer):
         options = layer.max_value, layer.negative_slope, layer.threshold
         return None if any(options) else computation.RELU
     if kind is layers.Activation:
-        is_relu = layer.activation is keras.activations.relu
-        return computation.RELU if is_relu else layer.activation.__name__
+        return _activation(layer.activation)
     if kind is layers.GlobalAveragePooling2D:
         return computation.GLOBAL
     if kind in (layers.MaxPooling2D, layers.AveragePooling2D):
@@ -184,6 +181,12 @@ def _function(layer):
         name = computation.MAX if is_max else computation.AVERAGE
         return computation.pooling(name, layer.pool_size, layer.strides)
     return None
+
+
+def _activation(function):
+    """What an activation is, by its name."""
+    is_relu = function is keras.activations.relu
+    return computation.RELU if is_relu else getattr(function, "__name__", str(function))
 
 
 _weights = core.Weights(_architecture, _read, _write, _options, _computed)

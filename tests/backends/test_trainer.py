@@ -5,6 +5,7 @@ import importlib
 import random
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -388,7 +389,7 @@ def test_threads_that_fit(d2l, framework, fit):
 
     def train_another():
         if not others:
-            others.append(threads.submit(train, 1))
+            others.append(threads.submit(train, 1, lambda: time.sleep(0.1)))
         with contextlib.suppress(TimeoutError):
             others[0].result(timeout=0.2)
 

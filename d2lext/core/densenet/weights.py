@@ -25,6 +25,12 @@ _OPTIONS = {  # of load_weights, with which a file fits a network that differs
 }
 
 
+_OWN_HEAD = (
+    "if its head is of your own, load the features with load_weights(..., head=False), "
+    "and save the model as its framework does"
+)
+
+
 class Weights:
     """A backend's public functions on weights.
 
@@ -182,18 +188,17 @@ def match(
     expected = architecture.layers(head)
     for layer, (kind, shape) in zip(expected, layers, strict=False):
         if (layer.kind, layer.shape) != (kind, shape):
+            classes = kind == "linear" and shape[1:] == layer.shape[1:]
+            remedy = f"build it with num_classes={shape[0]}; " if classes else ""
             raise ValueError(
                 f"{type(model).__name__} must have the layers that its hyperparameters "
                 f"describe, {layer.name} of {layer.kind} {layer.shape}, got {kind} "
-                f"{shape}: if its head is of your own, load the features with "
-                "load_weights(..., head=False), and save the model as its framework does"
+                f"{shape}: {remedy}{_OWN_HEAD}"
             )
     if len(layers) < len(expected) or head and len(layers) > len(expected):
         raise ValueError(
             f"{type(model).__name__} must have {len(expected)} layers with weights for "
-            f"its hyperparameters, got {len(layers)}: if its head is of your own, load "
-            "the features with load_weights(..., head=False), and save the model as its "
-            "framework does"
+            f"its hyperparameters, got {len(layers)}: {_OWN_HEAD}"
         )
     return architecture
 

@@ -4,6 +4,7 @@ A file of weights has a DenseNet's tensors alone. A model with others is refused
 differs in a number is in the file, so that a plain network predicts the same.
 """
 
+import functools
 import importlib
 import re
 
@@ -320,7 +321,7 @@ def pooled(backend):
     other = {
         "torch": lambda: nn.AvgPool2d(3, 2, 1),
         "mxnet": lambda: nn.AvgPool2D(3, 2, 1),
-        "jax": lambda: nn.avg_pool,
+        "jax": lambda: functools.partial(nn.avg_pool, window_shape=(3, 3)),
         "tensorflow": lambda: nn.AveragePooling2D(3, 2),
     }[backend]
     return lambda net: [*net[:-1], other()]
@@ -336,8 +337,6 @@ FUNCTIONS = {
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_other_functions(d2l, backend, tmp_path, kind):
     """Layers without weights, which a file of weights would lose without a word."""
-    if (backend, kind) == ("jax", "pooling"):
-        pytest.skip("a function of one's own is taken for a pooling")
     place, change, name = FUNCTIONS[kind]
     plain, model = create(d2l), variant(d2l, backend, **{place: change(backend)})
     d2l.set_weights(model, d2l.get_weights(plain))
@@ -426,6 +425,39 @@ def test_an_activation_of_a_keras_layer(d2l, tmp_path):
     model = create(d2l)
     model.net.layers[-1].activation = keras.activations.softmax
     with pytest.raises(ValueError, match="got softmax .* after all others"):
+        d2l.save_weights(model, tmp_path / "mine")
+
+
+@in_backends("tensorflow")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras, about NumPy
+@pytest.mark.parametrize("option", ["epsilon", "negative_slope", "momentum"])
+def test_an_option_in_a_file_of_keras(d2l, tmp_path, option):
+    """Its config says which: one that changes logits is not lost."""
+    import keras
+
+    model, other = create(d2l), create(d2l, seed=1)
+    norm, relu = model.net.layers[2:4]
+    setattr(relu if option == "negative_slope" else norm, option, 0.5)
+    logits = d2l.predict(model, X)
+    keras.Sequential([keras.Input((16, 16, 3)), model]).save(tmp_path / "model.keras")
+    if option == "momentum":
+        d2l.load_weights(other, tmp_path / "model.keras")
+        np.testing.assert_allclose(d2l.predict(other, X), logits, rtol=1e-4)
+    else:
+        rule = (
+            f"got another {option} of the layer net.*load_model, and use save_weights"
+        )
+        with pytest.raises(ValueError, match=rule):
+            d2l.load_weights(other, tmp_path / "model.keras")
+
+
+@in_backends("torch")
+def test_a_head_with_other_classes(d2l, tmp_path):
+    from torch import nn
+
+    model = create(d2l)
+    model.net[-1] = nn.Linear(model.net[-1].in_features, 7)
+    with pytest.raises(ValueError, match=r"num_classes=7; .*as its framework does$"):
         d2l.save_weights(model, tmp_path / "mine")
 
 

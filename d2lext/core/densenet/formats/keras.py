@@ -69,7 +69,9 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     with _open(path) as (root, config):
         found, described = _contents(root, config)
         is_ours = any(layer.kind.startswith("dense_block") for layer in described)
-        if not is_ours:
+        if is_ours:
+            keras_layers.check_changes(config)
+        else:
             keras_layers.check(described, layers)
         file_layers = _in_one_model(found, is_ours)
         default = EPSILON if is_ours else _EPSILON

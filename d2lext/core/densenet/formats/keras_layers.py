@@ -20,6 +20,9 @@ _KNOWN = re.compile(
     "(spatial_|gaussian_|alpha_)?dropout(2d)?|gaussian_noise|activity_regularization|"
     "random_.*|functional|sequential|model"
 )
+# In the config of a model of ours: the options of its layers that its constructor has not.
+CHANGED = "changed since"
+_NO_EFFECT = re.compile(r"momentum|rate|noise_shape|seed|\w+_(regularizer|constraint)")
 _LIKE_APPLICATIONS = "use the weights of a network like those of keras.applications"
 
 
@@ -109,6 +112,24 @@ def _check_windows(layers, names):
             f"{paddings} ZeroPadding2D (padding='same' adds more on one side): "
             f"{_LIKE_APPLICATIONS}"
         )
+
+
+def check_changes(config: Any) -> None:
+    """Raise WeightFileError for a changed option of a layer that changes the logits.
+
+    `config` is that of a model of this library, perhaps within others.
+    """
+    parts = config.values() if isinstance(config, dict) else config
+    for part in parts if isinstance(config, dict | list) else ():
+        check_changes(part)
+    changed = config.get(CHANGED, {}) if isinstance(config, dict) else {}
+    for place, options in changed.items():
+        if names := [name for name in options if not _NO_EFFECT.fullmatch(name)]:
+            raise WeightFileError(
+                "must be of a DenseNet as its constructor makes it, got another "
+                f"{' and '.join(names)} of the layer {place}: load it with "
+                "keras.saving.load_model, and use save_weights"
+            )
 
 
 def epsilons(layers: Sequence[KerasLayer], default: float) -> Iterator[float]:
