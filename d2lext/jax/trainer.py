@@ -40,6 +40,14 @@ class Trainer(trainer.Trainer):
 
     With `optax.contrib.schedule_free` the model has the averaged weights that it is to be
     evaluated with, after the last epoch.
+
+    A step makes the collection batch_stats mutable alone. What a layer guards by
+    `is_mutable_collection` of another one does not run, unless the model's `loss` makes
+    that one mutable and returns it among the updates.
+
+    A checkpoint has the trainer's keys, not one that the data split and keep: resumed, they
+    would begin with it again. Let the data hold a NumPy generator, whose state is kept, and
+    make keys by `jax.random.key(rng.integers(2**32))`.
     """
 
     distributions = FRAMEWORKS["jax"].modules

@@ -1,6 +1,7 @@
 """The training loop's steps in MXNet."""
 
 import contextlib
+import functools
 
 import numpy
 from mxnet import autograd, gluon, np, npx
@@ -15,14 +16,15 @@ from d2lext.core.training import trainer
 from d2lext.core.training.held import held
 from d2lext.mxnet import device, identity
 from d2lext.mxnet.batchnorm import values_per_channel
-from d2lext.mxnet.module import held_arrays, numbered
+from d2lext.mxnet.module import SGD, held_arrays, numbered
 from d2lext.mxnet.speed import graphs
 
 
 class Trainer(trainer.Trainer):
     """Fit a model on one GPU or on the CPU.
 
-    A step of a `gluon.Trainer` begins with gradients of 0, also where `grad_req` is "add".
+    A step begins with gradients of 0, also where `grad_req` is "add", if the optimiser is a
+    `gluon.Trainer` or what `configure_optimizers` makes for bare arrays.
     An optimiser of another class may add up those of several steps, and clears them itself.
     """
 
@@ -89,8 +91,15 @@ class Trainer(trainer.Trainer):
     def prepare_optimizer(self):
         """Make the optimiser; note the gradients that it does not clear itself."""
         super().prepare_optimizer()
-        params = self.optim._params if type(self.optim) is gluon.Trainer else []
-        self._added = [param for param in params if param.grad_req == "add"]
+        self._added = []
+        if type(self.optim) is gluon.Trainer:
+            params = self.optim._params
+            self._added = [param.grad for param in params if param.grad_req == "add"]
+        elif type(self.optim) is SGD:  # arrays do not tell how they take gradients
+            arrays = [array for array in self.optim.params if array.grad is not None]
+            self._added = [
+                functools.partial(getattr, array, "grad") for array in arrays
+            ]
 
     def prepare_batch(self, batch):
         """The batch on the device."""
@@ -102,8 +111,8 @@ class Trainer(trainer.Trainer):
             # MXNet does not expose the state of its random numbers, so a checkpoint
             # cannot hold it: we seed each step separately.
             npx.random.seed(self.seed + self.train_batch_idx + 1)
-        for param in self._added:
-            param.grad()[:] = 0
+        for gradient in self._added:
+            gradient()[:] = 0
         with autograd.record():
             loss = self.model.training_step(batch)
         check_mean(loss=loss)

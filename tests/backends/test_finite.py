@@ -232,6 +232,41 @@ def test_a_first_batch_without_an_example(d2l, framework, arrays):
         d2l.Trainer(1).fit(framework.Linear(), data)
 
 
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_batch_with_keys(d2l, framework, arrays, part):
+    """Which of them are labels, nobody knows."""
+    trainer, data = d2l.Trainer(1), Arrays(d2l, *arrays)
+    batches = [{"image": X, "label": y} for X, y in data.all]
+    if part == "test":
+        trainer.fit(framework.Linear(), data)
+    setattr(data, f"{part}_dataloader", lambda: batches)
+    rule = (
+        "^each batch must be a tuple .* labels, got dict of image, label in batch 1 of"
+    )
+    with pytest.raises(TypeError, match=rule):
+        trainer.test(data) if part == "test" else trainer.fit(framework.Linear(), data)
+
+
+def test_a_batch_without_labels(d2l, framework, arrays):
+    data = Arrays(d2l, *arrays)
+    data.train_dataloader = lambda: [X for X, _ in data.all]
+    with pytest.raises(
+        TypeError, match="got .* of one array in batch 1 of the training"
+    ):
+        d2l.Trainer(1).fit(framework.Linear(), data)
+
+
+def test_an_evaluation_without_an_example(d2l, framework, arrays):
+    trainer, data = d2l.Trainer(1), Arrays(d2l, *arrays)
+    trainer.fit(framework.Linear(), data)
+    X, y = data.all[0]
+    with pytest.raises(ValueError, match="got none in batch 1 of the validation set"):
+        trainer.evaluate([(X[:0], y[:0])])
+    data.test_dataloader = lambda: []
+    with pytest.raises(ValueError, match="the test set must hold at least one batch"):
+        trainer.test(data)
+
+
 def test_a_loss_for_each_example(d2l, framework, arrays):
     """Noticed before any step: the sum of their gradients would be another one."""
 

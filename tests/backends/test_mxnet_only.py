@@ -219,6 +219,26 @@ def test_a_step_begins_with_gradients_of_zero(thrifty):
     assert parity.difference(*weights) <= parity.TOLERANCES["gradients"]
 
 
+def test_a_step_of_bare_arrays_begins_with_gradients_of_zero():
+    """Otherwise the second would add those of the first."""
+
+    class Scratch(d2l.Classifier):
+        def __init__(self, req):
+            super().__init__()
+            self.lr, self.W = 0.1, np.zeros((64, 10))
+            self.W.attach_grad(grad_req=req)
+
+        def forward(self, X):
+            return np.dot(X.reshape(len(X), -1), self.W)
+
+    found = []
+    for req in ("write", "add"):
+        model = Scratch(req)
+        d2l.Trainer(2).fit(model, Data(d2l, (1, 8, 8)))
+        found.append(model.W.asnumpy())
+    numpy.testing.assert_allclose(*found, rtol=1e-5, atol=1e-7)
+
+
 @optimizer.register
 class Counting(optimizer.Optimizer):
     """A reader's own, whose steps become shorter."""

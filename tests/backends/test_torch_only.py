@@ -228,6 +228,75 @@ def test_other_defaults_of_pytorch(model, default_dtype):
     )
 
 
+# Other kinds of batch normalization
+
+
+@pytest.mark.usefixtures("whole_runs")
+def test_synchronized_normalization(model, tmp_path):
+    """In one process it is the plain one, in files too."""
+
+    def trained(make):
+        model = make(d2l.create_model("densenet_bc_100_12", in_channels=1, **TINY))
+        for epochs in (1, 2):  # the second resumes
+            path = tmp_path / f"{make.__name__}.npz"
+            d2l.Trainer(epochs, checkpoint=path, precision="fp32").fit(model, Data(d2l))
+        d2l.save_weights(model, tmp_path / make.__name__)
+        return model
+
+    plain = trained(lambda model: model)
+    other = trained(nn.SyncBatchNorm.convert_sync_batchnorm)
+    expected = d2l.get_weights(plain)
+    for path in ("<lambda>", "convert_sync_batchnorm"):
+        d2l.load_weights(model, tmp_path / path)
+        found = d2l.get_weights(model)
+        assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    np.testing.assert_array_equal(
+        d2l.predict(other, X.numpy()), d2l.predict(plain, X.numpy())
+    )
+
+
+def cumulative():
+    """A network whose normalizations average over all batches."""
+    model = d2l.create_model("densenet_bc_100_12", in_channels=1, **TINY)
+    for norm in norms(model):
+        norm.momentum = None
+    return model
+
+
+def norms(model):
+    return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+@pytest.mark.usefixtures("whole_runs")
+def test_averages_over_all_batches(tmp_path):
+    """The first normalization's mean is that of all that it has seen, also resumed."""
+    model, path, means = cumulative(), tmp_path / "run.npz", []
+
+    def note(norm, args):
+        if norm.training:
+            means.append(args[0].detach().mean((0, 2, 3)))
+
+    norms(model)[0].register_forward_pre_hook(note)
+    for epochs in (1, 2):
+        d2l.Trainer(epochs, checkpoint=path, precision="fp32").fit(model, Data(d2l))
+    expected = torch.stack(means).mean(0)
+    torch.testing.assert_close(norms(model)[0].running_mean, expected)
+    resumed = cumulative()
+    d2l.Trainer(2, checkpoint=path, precision="fp32").fit(resumed, Data(d2l))
+    counts = {int(norm.num_batches_tracked) for norm in norms(resumed)}
+    assert counts == {len(means)}
+    before = [b.clone() for b in model.buffers()]
+    d2l.examine(model, X.numpy(), y)
+    assert all(map(torch.equal, before, model.buffers()))
+
+
+def test_a_file_of_weights_has_no_number_of_batches(tmp_path):
+    """The next step would forget the averages."""
+    rule = r"got 'net\.\d+\.\S*num_batches_tracked'.*: save the model as its framework does"
+    with pytest.raises(ValueError, match=rule):
+        d2l.save_weights(cumulative(), tmp_path / "weights")
+
+
 # Weights that are computed from others
 
 

@@ -5,6 +5,7 @@ import importlib
 import random
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -371,6 +372,56 @@ def test_a_seed_fixes_what_a_loader_draws(d2l, framework, fit):
 
     first, again, other = map(losses, (0, 0, 1))
     assert first == again != other
+
+
+def test_threads_that_fit(d2l, framework, fit):
+    """The second waits: it would draw from the random numbers of the first."""
+
+    def train(seed, meanwhile=lambda: None):
+        class Noisy(Data):
+            def get_dataloader(self, train):
+                for X, y in super().get_dataloader(train):
+                    meanwhile()
+                    yield X * random.random() + np.random.rand(), y
+
+        [entry] = fit(models.pop(), Noisy(d2l), seed=seed).history
+        return entry["train_loss"], entry["val_loss"]
+
+    def train_another():
+        if not others:
+            others.append(threads.submit(train, 1, lambda: time.sleep(0.1)))
+        with contextlib.suppress(TimeoutError):
+            others[0].result(timeout=0.2)
+
+    models = [framework.Linear(dropout=0.5) for _ in range(5)]  # Keras draws for them
+    alone, others = [train(0), train(1)], []
+    with ThreadPoolExecutor(1) as threads:
+        together = train(0, train_another)
+    assert [together, others[0].result()] == alone
+    train(0, lambda: fit(framework.Linear()))  # within, none waits
+
+
+def test_a_thread_that_predicts_waits_for_the_step(d2l, framework, fit):
+    """Half a step gives no logits, and evaluation in between changes no step."""
+
+    class Watched(d2l.DenseNet):
+        def plot(self, key, value, train):
+            if not predicted:
+                predicted.append(threads.submit(d2l.predict, self, X))
+                with contextlib.suppress(TimeoutError):
+                    predicted[0].result(timeout=0.5)
+            super().plot(key, value, train)
+
+    def train(kind):
+        model = kind(num_channels=8, growth_rate=4, arch=(1,), lr=0.5)
+        fit(model, Data(d2l, batch_size=20))  # one step
+        return model
+
+    X, predicted = np.random.default_rng(0).random((2, 1, 16, 16), np.float32), []
+    with ThreadPoolExecutor(1) as threads:
+        model = train(Watched)
+    np.testing.assert_array_equal(predicted[0].result(), d2l.predict(model, X))
+    assert same(framework.weights(model), framework.weights(train(d2l.DenseNet)))
 
 
 # A model that was not fitted here.

@@ -2,7 +2,7 @@
 
 import operator
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from d2lext.core.training import provenance
@@ -58,8 +58,19 @@ def expected_batches(loader: Any, train: bool) -> int:
 
 
 def not_empty(batches: Iterable, part: str, first: int = 1) -> Iterator:
-    """The batches of a set, numbered from `first`; ValueError if one has no example."""
+    """The batches of a set, numbered from `first`; ValueError if one has no example.
+
+    Raises TypeError for one that is not a sequence of arrays.
+    """
     for number, batch in enumerate(batches, first):
+        if isinstance(batch, Mapping) or hasattr(batch, "shape"):
+            has_keys = isinstance(batch, Mapping)
+            got = ", ".join(map(str, batch)) if has_keys else "one array"
+            raise TypeError(
+                "each batch must be a tuple or a list of arrays, the inputs and then the "
+                f"labels, got {type(batch).__name__} of {got} in batch {number} of the "
+                f"{part} set: return them in this order, for example by a collate_fn"
+            )
         if len(batch[-1]) == 0:
             raise ValueError(
                 f"each batch must hold at least one example, got none in batch {number} "

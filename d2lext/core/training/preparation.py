@@ -19,7 +19,7 @@ from d2lext.core.data.minibatches import Minibatches
 from d2lext.core.files import named
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.module import Module
-from d2lext.core.training import epochs, report
+from d2lext.core.training import advice, epochs, report
 from d2lext.core.training.single import Single
 from d2lext.core.training.steps import Steps
 
@@ -115,11 +115,7 @@ class Preparation(Steps, HyperParameters):
         # separate loader, so as not to use up an epoch's order.
         batches = epochs.not_empty(make_loader(), report.name(part))
         self.sample = next(batches, None)
-        if self.sample is None:
-            raise ValueError(
-                f"the {report.name(part)} set must hold at least one batch, got none from "
-                f"{type(data).__name__}.{part}_dataloader()"
-            )
+        advice.check_any(self.sample is not None, data, part)
 
     def prepare_model(self, model: Any) -> None:
         """Give the model its trainer."""
@@ -145,8 +141,7 @@ class Preparation(Steps, HyperParameters):
     def val_batches(self) -> Iterator:
         """The batches to validate on."""
         most = epochs.most_batches(train=False)
-        batches = itertools.islice(self.val_dataloader, most)
-        return epochs.not_empty(batches, "validation")
+        return itertools.islice(self.val_dataloader, most)
 
     def expected_batches(self, train: bool) -> int:
         """How many batches an epoch will have, 0 if unknown."""

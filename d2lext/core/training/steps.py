@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from d2lext.core.machine import processor
+from d2lext.core.training import randomness
 from d2lext.core.training.held import attributes
 
 
@@ -47,15 +48,13 @@ class Steps:
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
-        """Within, `seed` determines common random numbers; then they go on as before."""
-        python, of_numpy = random.getstate(), np.random.get_state()
-        with self.framework_kept():
-            try:
-                self.seed_framework()
-                yield
-            finally:
-                random.setstate(python)
-                np.random.set_state(of_numpy)
+        """Within, `seed` determines common random numbers; then they go on as before.
+
+        A thread waits here while another one trains.
+        """
+        with randomness.alone(), self.framework_kept():
+            self.seed_framework()
+            yield
 
     def framework_kept(self) -> contextlib.AbstractContextManager:
         """A context after which the framework's own random numbers go on as before."""

@@ -6,9 +6,11 @@ import math
 import os
 import pty
 import re
+import signal
 import sys
 import termios
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from shared.numpy_trainer import NUM_STEPS, Data, Model, Trainer, fit
 
 from d2lext.core.data.datamodule import DataModule
 from d2lext.core.module import Module, check_labels
-from d2lext.core.training import progress
+from d2lext.core.training import progress, randomness
 from d2lext.core.training.averages import Averages
 
 pytestmark = pytest.mark.usefixtures("whole_runs")
@@ -567,3 +569,27 @@ def test_labels_and_logits_whose_axes_differ():
             check_labels(logits, labels)
     for logits, labels in [((20, 10), (4, 5)), ((8, 10), (8, 1)), ((8, 1, 10), (8,))]:
         check_labels(logits, labels)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_forked_process_waits_for_no_thread():
+    """The thread that trains is not in it."""
+
+    def train():
+        with randomness.alone():
+            begun.set()
+            ended.wait(60)
+
+    begun, ended = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(train)
+        begun.wait(60)
+        child = os.fork()
+        if not child:
+            signal.alarm(10)  # ends a child that waits
+            with randomness.alone():
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        ended.set()
+    assert status == 0
