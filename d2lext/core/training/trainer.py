@@ -128,9 +128,8 @@ class Trainer(Preparation):
         most = epochs.most_batches(train=False)
 
         def batches():
-            return epochs.not_empty(
-                itertools.islice(data.test_dataloader(), most), "test"
-            )
+            loader = epochs.ending(data.test_dataloader())
+            return epochs.not_empty(itertools.islice(loader, most), "test")
 
         averages = self.evaluate(batches())
         self.test_metrics = {
