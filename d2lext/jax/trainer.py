@@ -161,7 +161,11 @@ class Trainer(trainer.Trainer):
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
-        return self._run_eval_step(self.state.replace(apply_fn=None), batch)
+        return self._run("_run_eval_step", self.state.replace(apply_fn=None), batch)
+
+    def try_out(self, function):
+        """Call a function of the step only for its exception; nothing of it stays."""
+        jax.eval_shape(function)
 
     def finish(self):
         """Take the averages that `optax.contrib.schedule_free` keeps, for evaluation."""

@@ -118,6 +118,11 @@ class Trainer(trainer.Trainer):
         self.model.validation_step(batch)
         return _checked(self.take_logged(), batch[:-1])
 
+    def try_out(self, function):
+        """Call a function of the step only for its exception; nothing of it stays."""
+        with autograd.pause():
+            function()
+
     def numpy(self, tensor):
         """A tensor of a batch as a NumPy array."""
         return tensor.asnumpy()

@@ -107,6 +107,10 @@ class Trainer(trainer.Trainer):
         with self.device:
             return self._run(self._eval, batch)
 
+    def try_out(self, function):
+        """Call a function of the step only for its exception; nothing of it stays."""
+        tf.function(function, autograph=False).get_concrete_function()
+
     def finish(self):
         """Let Keras' optimiser give the model the averages that it has kept."""
         if isinstance(self.optim, keras.optimizers.Optimizer):
