@@ -36,6 +36,15 @@ def held(owners: Iterable[tuple[str, Any]], kind: Any) -> dict[str, Any]:
     return dict(found.values())
 
 
+def by_place(owners: Iterable[tuple[str, Any]], kind: Any) -> dict[Place, Any]:
+    """The same arrays by their places, at which `set_values` puts others."""
+    return {
+        place: array
+        for place, array in _parts(owners, kind)
+        if isinstance(array, kind) and all(isinstance(k, str | int) for k in place)
+    }
+
+
 def attributes(name: str, value: Any) -> dict[str, Any]:
     """The class of an object as `name`, and what it holds as `name`.lr, ..."""
     inside = getattr(value, "__dict__", {})
@@ -65,8 +74,8 @@ def numbers(
     }
 
 
-def set_numbers(owners: Iterable[tuple[str, Any]], values: dict[Place, Any]) -> None:
-    """Let `values` be the numbers of the named objects, where they have such a place."""
+def set_values(owners: Iterable[tuple[str, Any]], values: dict[Place, Any]) -> None:
+    """Put `values` into the named objects, where they have such a place."""
     by_name = dict(owners)
     for (name, *path), value in values.items():
         with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError):
