@@ -17,6 +17,7 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
+from d2lext.core.training.traced import Traced
 from d2lext.jax import device, identity, variables
 from d2lext.jax.batchnorm import values_per_channel
 from d2lext.jax.speed.programs import faster
@@ -41,6 +42,7 @@ class Trainer(trainer.Trainer):
     With `optax.contrib.schedule_free` the model has the averaged weights that it is to be
     evaluated with, after the last epoch.
 
+<<<<<<< HEAD
     A step makes the collection batch_stats mutable alone. What a layer guards by
     `is_mutable_collection` of another one does not run, unless the model's `loss` makes
     that one mutable and returns it among the updates.
@@ -48,6 +50,11 @@ class Trainer(trainer.Trainer):
     A checkpoint has the trainer's keys, not one that the data split and keep: resumed, they
     would begin with it again. Let the data hold a NumPy generator, whose state is kept, and
     make keys by `jax.random.key(rng.integers(2**32))`.
+=======
+    A step is compiled again when numbers, flags or words have changed that a reader's model
+    reads in its methods: attributes of its own or the trainer's. Whatever else Python reads
+    stays as in the first step, such as global variables.
+>>>>>>> 8e05306835be8d134e0b1faaed17c776ee5d4f78
     """
 
     distributions = FRAMEWORKS["jax"].modules
@@ -93,8 +100,12 @@ class Trainer(trainer.Trainer):
         # `lax.scan` over steps took five times as long per step on a CPU.
         self._run_train_step, self._run_eval_step = self._train_step, self._eval_step
         if self.compiled:
-            self._run_train_step = jax.jit(self._train_step, donate_argnums=0)
-            self._run_eval_step = jax.jit(self._eval_step)
+            options = {"static_argnames": "values"}
+            self._run_train_step = jax.jit(
+                self._train_step, donate_argnums=0, **options
+            )
+            self._run_eval_step = jax.jit(self._eval_step, **options)
+        self._traced = Traced(self, [("model", model)])
         self._make_state(optax.identity())  # to evaluate; training makes another one
 
     def prepare_optimizer(self):
@@ -163,13 +174,18 @@ class Trainer(trainer.Trainer):
         """Forward, backward, one step of the optimiser."""
         # JAX never forgets a function in the arguments of a compiled one. That of the state
         # would keep the model, this trainer and its data.
-        state, logged = self._run_train_step(self.state.replace(apply_fn=None), batch)
+        state = self.state.replace(apply_fn=None)
+        state, logged = self._run("_run_train_step", state, batch)
         self.state = state.replace(apply_fn=self._apply)
         return logged
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
-        return self._run_eval_step(self.state.replace(apply_fn=None), batch)
+        return self._run("_run_eval_step", self.state.replace(apply_fn=None), batch)
+
+    def try_out(self, function):
+        """Call a function of the step only for its exception; nothing of it stays."""
+        jax.eval_shape(function)
 
     def finish(self):
         """Take the averages that `optax.contrib.schedule_free` keeps, for evaluation."""
@@ -252,10 +268,24 @@ class Trainer(trainer.Trainer):
     def _low_precision(self):
         return jnp.bfloat16 if self.used_precision == "bf16" else None
 
-    # Traced once for each batch shape: what the model logs is symbolic here, and becomes
-    # numbers only in the results. JAX sorts the keys of a plain dict.
+    def _run(self, name, *args):
+        if not self.compiled:
+            return getattr(self, name)(*args)
+        values = self._traced.values()
+        result = getattr(self, name)(*args, values=values)
+        if not self._traced.may_go_on(values):
+            self.compiled = False
+            self._run_train_step, self._run_eval_step = (
+                self._train_step,
+                self._eval_step,
+            )
+        return result
 
-    def _train_step(self, state, batch):
+    # Traced once for each batch shape, and for `values` of Python's that it reads: what the
+    # model logs is symbolic here, and becomes numbers only in the results. JAX sorts the
+    # keys of a plain dict.
+
+    def _train_step(self, state, batch, values=()):
         apply = functools.partial(self._apply, others=state.others)
         state = state.replace(apply_fn=apply)
         value, grads = self.model.training_step(state.params, batch, state)
@@ -273,7 +303,7 @@ class Trainer(trainer.Trainer):
         )
         return state, OrderedDict(self.take_logged())
 
-    def _eval_step(self, state, batch):
+    def _eval_step(self, state, batch, values=()):
         apply = functools.partial(self._eval_apply, others=state.others)
         state = state.replace(apply_fn=apply)
         self.model.validation_step(state.params, batch, state)

@@ -14,7 +14,8 @@ from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.mxnet import device, identity
+from d2lext.core.training.traced import Traced
+from d2lext.mxnet import device, identity, optimizers
 from d2lext.mxnet.batchnorm import values_per_channel
 from d2lext.mxnet.module import SGD, held_arrays, numbered
 from d2lext.mxnet.speed import graphs
@@ -79,6 +80,10 @@ class Trainer(trainer.Trainer):
             first = [a[:1] for a in self.prepare_batch(self.sample)]
             with initializers.seeded(self.seed):
                 model(*first[:-1])
+        # Python in them runs only as they are compiled.
+        blocks = [b for b in numbered(model) if isinstance(b[1], gluon.HybridBlock)]
+        self._traced = Traced(self, blocks)
+        self._values = self._traced.values()
         self._hybridize()
 
     def _hybridize(self):
@@ -87,6 +92,12 @@ class Trainer(trainer.Trainer):
         # switch between training and evaluation mode together with the next one.
         self.model.hybridize(self.compiled, static_alloc=True)
         graphs.compile_faster(self.model, in_bf16=self.used_precision == "bf16")
+
+    def _hybridize_if_changed(self):
+        values = self._traced.values()
+        if values != self._values:
+            self._values = values
+            self._hybridize()
 
     def prepare_optimizer(self):
         """Make the optimiser; note the gradients that it does not clear itself."""
@@ -111,8 +122,14 @@ class Trainer(trainer.Trainer):
             # MXNet does not expose the state of its random numbers, so a checkpoint
             # cannot hold it: we seed each step separately.
             npx.random.seed(self.seed + self.train_batch_idx + 1)
+<<<<<<< HEAD
         for gradient in self._added:
             gradient()[:] = 0
+=======
+        for param in self._added:
+            param.grad()[:] = 0
+        self._hybridize_if_changed()
+>>>>>>> 8e05306835be8d134e0b1faaed17c776ee5d4f78
         with autograd.record():
             loss = self.model.training_step(batch)
         check_mean(loss=loss)
@@ -124,8 +141,14 @@ class Trainer(trainer.Trainer):
 
     def eval_step(self, batch):
         """Validate: outside of `record`, layers are in evaluation mode."""
+        self._hybridize_if_changed()
         self.model.validation_step(batch)
         return _checked(self.take_logged(), batch[:-1])
+
+    def try_out(self, function):
+        """Call a function of the step only for its exception; nothing of it stays."""
+        with autograd.pause():
+            function()
 
     def numpy(self, tensor):
         """A tensor of a batch as a NumPy array."""
@@ -188,22 +211,16 @@ class Trainer(trainer.Trainer):
         return identity.optimizer(self.optim, self.model)
 
     def owners(self):
-        """The blocks, the optimiser, and a schedule in it."""
-        optimizer = getattr(self.optim, "_optimizer", None)
-        schedule = getattr(optimizer, "lr_scheduler", None)
-        return numbered(self.model, self.optim, optimizer, schedule)
+        """The blocks, the optimisers, and schedules in them."""
+        trainers = optimizers.trainers(self.model, self.optim).values()
+        inner = [trainer.optimizer for trainer in trainers]
+        schedules = [optimizer.lr_scheduler for optimizer in inner]
+        return numbered(self.model, self.optim, *inner, *schedules)
 
     def get_state(self):
-        """Parameters and statistics as model/..., and what the optimiser keeps."""
+        """Parameters and statistics as model/..., and what the optimisers keep."""
         arrays = {name: a.asnumpy() for name, a in self._tensors().items()}
-        for updater, i, n in self._updated():
-            arrays["learning_rate"] = numpy.array(self.optim.learning_rate)
-            if i in updater.states:
-                count = updater.optimizer._index_update_count[i]
-                arrays[f"updates/{n}"] = numpy.array(count)
-                for j, array in enumerate(_leaves(updater.states[i])):
-                    arrays[f"optimizer/{n}/{j}"] = array.asnumpy()
-        return arrays
+        return arrays | optimizers.get_state(self.model, self.optim)
 
     def set_state(self, arrays):
         """Restore what `get_state` returned in an earlier process."""
@@ -211,22 +228,7 @@ class Trainer(trainer.Trainer):
             # An array that a model only keeps, such as its last output, may be new.
             if name in arrays and arrays[name].shape == tensor.shape:
                 tensor[:] = np.array(arrays[name], ctx=tensor.ctx)
-        for updater, i, n in self._updated():
-            if f"updates/{n}" not in arrays:
-                continue
-            optimizer, count = updater.optimizer, int(arrays[f"updates/{n}"])
-            # Optimisers predate MXNet's NumPy arrays and take the older kind.
-            weight = self.optim._params[i].data(self.device).as_nd_ndarray()
-            state = optimizer.create_state_multi_precision(i, weight)
-            for j, array in enumerate(_leaves(state)):
-                array[:] = arrays[f"optimizer/{n}/{j}"]
-            updater.states[i], updater.states_synced[i] = state, True
-            optimizer._index_update_count[i] = count
-            optimizer.num_update = max(count, optimizer.num_update)
-            if (
-                optimizer.lr_scheduler is None
-            ):  # it is determined by the number of steps
-                optimizer.lr = float(arrays["learning_rate"])
+        optimizers.set_state(self.model, self.optim, arrays, self.device)
 
     def _tensors(self):
         """All arrays that train, as model/...; those that the model keeps, as kept/..."""
@@ -237,19 +239,6 @@ class Trainer(trainer.Trainer):
             kind = "kept" if array.grad is None else "model"
             tensors[f"{kind}/{name}"] = array
         return tensors
-
-    def _updated(self):
-        """(owner of the state, number in the optimiser, number in the model) of each.
-
-        Empty for a reader's own optimiser. Gluon's parameters are in order of name.
-        """
-        if not isinstance(self.optim, gluon.Trainer):
-            return
-        params = self.model.parameters().values()
-        numbers = {id(param): n for n, param in enumerate(params)}
-        for updater in self.optim._updaters:
-            for i, param in enumerate(self.optim._params):
-                yield updater, i, numbers[id(param)]
 
 
 def _gradients(optim, model):
@@ -280,10 +269,3 @@ def _is_finite(X):
         X = X.reshape(len(X), -1)
         X = np.dot(X, np.zeros((X.shape[1], 1), ctx=X.ctx))
     return np.isfinite(X).min()
-
-
-def _leaves(state):
-    """The arrays in an optimiser's state for one parameter: none, one or several."""
-    if isinstance(state, (tuple, list)):
-        return [array for part in state for array in _leaves(part)]
-    return [] if state is None else [state]

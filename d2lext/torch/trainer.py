@@ -124,6 +124,12 @@ class Trainer(trainer.Trainer):
             self.model.validation_step(batch)
         return _checked(self.take_logged(), batch[:-1])
 
+    @torch.compiler.disable  # which would log the exception
+    def try_out(self, function):
+        """Call a function of the step only for its exception; nothing of it stays."""
+        with torch.no_grad():
+            function()
+
     def numpy(self, tensor):
         """A tensor of a batch as a NumPy array."""
         return tensor.detach().cpu().numpy()

@@ -244,6 +244,46 @@ def test_steps_are_compiled_once_for_each_size_of_batch(d2l, backend, framework,
         assert trainer._run_eval_step._cache_size() == 2
 
 
+@pytest.mark.parametrize("each", ["epoch", "step"])
+def test_a_value_of_python_that_changes(d2l, backend, framework, fit, each):
+    """A compiled step reads it anew; one that reads another each time is not compiled."""
+
+    class Reads(framework.Linear):
+        def training_step(self, *args):
+            [batch] = [a for a in args if isinstance(a, (list, tuple))]
+            zero = 0 * d2l.reduce_sum(batch[0])
+            self.plot("alpha", zero + self.trainer.alpha, train=True)
+            return super().training_step(*args)
+
+    class Changes(d2l.Trainer):
+        alpha = 0.0
+
+        def fit_epoch(self):
+            if each == "epoch":
+                self.alpha = 0.5 * self.epoch
+            super().fit_epoch()
+
+        def train_step(self, batch):
+            if each == "step":
+                self.alpha += 1.0
+            return super().train_step(batch)
+
+    trainer = Changes(max_epochs=4, precision="fp32")
+    compiled = trainer.compiled
+    traced = backend in ("jax", "tensorflow")  # in the others it is not steps
+    warned = traced and each == "step"
+    expected = pytest.warns(
+        UserWarning, match="^values of Python .* got other trainer."
+    )
+    with expected if warned else contextlib.nullcontext():
+        trainer.fit(Reads(), Data(d2l))
+    alphas = [entry["train_alpha"] for entry in trainer.history]
+    # Means over 8, 8 and 4 examples.
+    means = {"epoch": [0, 0.5, 1, 1.5], "step": [1.8, 4.8, 7.8, 10.8]}
+    np.testing.assert_allclose(alphas, means[each], rtol=1e-6)
+    assert trainer.compiled == (compiled and not warned)
+
+
 # What a seed fixes.
 
 

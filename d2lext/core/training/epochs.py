@@ -1,6 +1,8 @@
 """Epochs: how many, how long each is, and what is known of the current one."""
 
+import itertools
 import operator
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -81,8 +83,29 @@ def not_empty(batches: Iterable, part: str, first: int = 1) -> Iterator:
 
 def rereadable(make_loader: Callable[[], Any]) -> Any:
     """The loader, readable once per epoch; None if there is none."""
-    loader = make_loader()
+    loader = ending(make_loader())
     return _Reread(make_loader, loader) if isinstance(loader, Iterator) else loader
+
+
+def ending(loader: Any) -> Any:
+    """The loader; ValueError if it is known to have no end, as a generator's is not."""
+    if _is_endless(loader):
+        raise ValueError(
+            "a loader must end, and with it an epoch, got a "
+            f"{type(loader).__name__} that repeats for ever: leave out what repeats it, or "
+            "take n batches, as by loader.take(n) or itertools.islice(loader, n)"
+        )
+    return loader
+
+
+def _is_endless(loader: Any) -> bool:
+    if isinstance(loader, itertools.cycle | itertools.count | itertools.repeat):
+        return operator.length_hint(loader, -1) < 0
+    if hasattr(loader, "cardinality") and hasattr(loader, "take"):  # of tf.data
+        return int(loader.cardinality()) == -1
+    if getattr(loader, "num_batches", 0) is None:  # Keras' PyDataset
+        return True
+    return operator.length_hint(loader) == sys.maxsize  # Grain's
 
 
 class _Reread:

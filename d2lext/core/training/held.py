@@ -8,7 +8,7 @@ import contextlib
 import functools
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,15 @@ def held(owners: Iterable[tuple[str, Any]], kind: Any) -> dict[str, Any]:
     return dict(found.values())
 
 
+def by_place(owners: Iterable[tuple[str, Any]], kind: Any) -> dict[Place, Any]:
+    """The same arrays by their places, at which `set_values` puts others."""
+    return {
+        place: array
+        for place, array in _parts(owners, kind)
+        if isinstance(array, kind) and all(isinstance(k, str | int) for k in place)
+    }
+
+
 def attributes(name: str, value: Any) -> dict[str, Any]:
     """The class of an object as `name`, and what it holds as `name`.lr, ..."""
     inside = getattr(value, "__dict__", {})
@@ -49,21 +58,24 @@ def sources(owners: Iterable[tuple[str, Any]]) -> list[Any]:
     return list(found.values())
 
 
-def numbers(owners: Iterable[tuple[str, Any]]) -> dict[Place, Any]:
+def numbers(
+    owners: Iterable[tuple[str, Any]], names: Container[str] | None = None
+) -> dict[Place, Any]:
     """Numbers, flags and words in the attributes of named objects, by place.
 
-    Not what a framework keeps for itself: it makes that again.
+    Not what a framework keeps for itself: it makes that again. With `names`, those in
+    attributes of these names alone.
     """
     return {
         place: value.item() if isinstance(value, np.generic) else value
-        for place, value in _parts(owners, np.generic)
+        for place, value in _parts(owners, np.generic, names)
         if isinstance(value, (*_PLAIN, np.number, np.bool_))
         and all(isinstance(key, str | int) for key in place)
     }
 
 
-def set_numbers(owners: Iterable[tuple[str, Any]], values: dict[Place, Any]) -> None:
-    """Let `values` be the numbers of the named objects, where they have such a place."""
+def set_values(owners: Iterable[tuple[str, Any]], values: dict[Place, Any]) -> None:
+    """Put `values` into the named objects, where they have such a place."""
     by_name = dict(owners)
     for (name, *path), value in values.items():
         with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError):
@@ -94,12 +106,22 @@ def _put(whole: Any, path: list[Any], value: Any) -> Any:
     return whole
 
 
-def _parts(owners: Iterable[tuple[str, Any]], kind: Any) -> Iterator[tuple[Place, Any]]:
+def is_readers(module: str) -> bool:
+    """Whether a reader wrote a module: not a framework, another package, or we."""
+    is_python = module.partition(".")[0] in sys.stdlib_module_names
+    return not is_python and not _is_installed(module)
+
+
+def _parts(
+    owners: Iterable[tuple[str, Any]], kind: Any, names: Container[str] | None = None
+) -> Iterator[tuple[Place, Any]]:
     """(place, part) of whatever has no parts of its own, or is of a `kind`."""
     owners = list(owners)
     seen = {id(owner) for _, owner in owners}
     for name, owner in owners:
         for key, value in list(getattr(owner, "__dict__", {}).items()):
+            if names is not None and key not in names:
+                continue
             if key not in _kept_by_framework(type(owner)):  # type: ignore[arg-type]
                 yield from _within((name, key), value, kind, seen)
 
@@ -131,7 +153,7 @@ def _inside(value: Any) -> Iterable[tuple[Any, Any]] | None:
 @functools.cache
 def _is_own(kind: type) -> bool:
     """Whether a reader wrote the class: not a framework, another package, or we."""
-    if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+    if not is_readers(kind.__module__):
         return False
     bases = {base.__module__ for base in kind.__mro__}
     return not any(map(_is_installed, bases - {HyperParameters.__module__}))

@@ -20,6 +20,7 @@ from d2lext.core.files import named
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.module import Module
 from d2lext.core.training import advice, epochs, report
+from d2lext.core.training.pairs import Pairs
 from d2lext.core.training.single import Single
 from d2lext.core.training.steps import Steps
 
@@ -37,6 +38,7 @@ class Preparation(Steps, HyperParameters):
     history: list[dict[str, Any]]
     epoch: int
     single: Single
+    pairs: Pairs
 
     def __init__(
         self,
@@ -122,7 +124,7 @@ class Preparation(Steps, HyperParameters):
         if not isinstance(model, Module):
             self.adopt(model)
         model.trainer = self
-        self.model, self.single = model, Single(self)
+        self.model, self.single, self.pairs = model, Single(self), Pairs(self)
 
     def prepare_optimizer(self) -> None:
         """Make the optimiser, once the model has its parameters."""

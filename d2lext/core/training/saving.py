@@ -142,7 +142,7 @@ class Saving:
     def _restore(self, record: dict[str, Any]) -> None:
         """Restore numbers, and what is drawn from now on."""
         values = {tuple(place): value for place, value in record["numbers"]}
-        held.set_numbers(self._owners(), values)
+        held.set_values(self._owners(), values)
         for place in values:  # the same model's may have been changed before
             self._numbers.pop(place, None)
         self._drawn, others = record["random"]

@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -115,6 +115,10 @@ class Steps:
 
         A loss is NaN if an input is NaN or infinite: ReLU may have turned it into 0.
         """
+        raise NotImplementedError
+
+    def try_out(self, function: Callable[[], Any]) -> None:
+        """Call a function of the step only for its exception; nothing of it stays."""
         raise NotImplementedError
 
     def finish(self) -> None:

@@ -143,7 +143,7 @@ class Trainer(Preparation):
         most = epochs.most_batches(train=False)
 
         def batches():
-            return itertools.islice(data.test_dataloader(), most)
+            return itertools.islice(epochs.ending(data.test_dataloader()), most)
 
         averages = self.evaluate(batches(), part="test")
         advice.check_any(len(averages) > 0, data, "test")

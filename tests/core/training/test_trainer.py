@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 import pty
@@ -553,6 +554,42 @@ def test_batches_that_can_be_read_only_once():
 
     with pytest.raises(ValueError, match="again in each epoch, got the same list_iter"):
         fit(data=Kept())
+
+
+class Batched:
+    """Batches with a size, as those of tf.data, Keras and Grain tell it."""
+
+    def __init__(self, **size):
+        vars(self).update(size, take=None)
+
+    def __len__(self):
+        return self.length
+
+    def __iter__(self):
+        yield from Data().train_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("loader", "endless"),
+    [
+        (itertools.cycle(Data().train_dataloader()), True),
+        (itertools.repeat(next(iter(Data().train_dataloader()))), True),
+        (Batched(cardinality=lambda: -1), True),
+        (Batched(cardinality=lambda: -2, length=4), False),  # unknown
+        (Batched(num_batches=None), True),
+        (Batched(length=sys.maxsize), True),
+        (Batched(length=4), False),
+    ],
+)
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_loader_without_an_end(loader, endless, part):
+    data = Data()
+    setattr(data, f"{part}_dataloader", lambda: loader)
+    trainer, _ = fit(max_epochs=1)
+    run = trainer.test if part == "test" else functools.partial(trainer.fit, Model())
+    rule = f"^a loader must end.*got a {type(loader).__name__} .* loader.take"
+    with pytest.raises(ValueError, match=rule) if endless else contextlib.nullcontext():
+        run(data)
 
 
 def test_a_test_before_fit():
