@@ -42,7 +42,6 @@ class Trainer(trainer.Trainer):
     With `optax.contrib.schedule_free` the model has the averaged weights that it is to be
     evaluated with, after the last epoch.
 
-<<<<<<< HEAD
     A step makes the collection batch_stats mutable alone. What a layer guards by
     `is_mutable_collection` of another one does not run, unless the model's `loss` makes
     that one mutable and returns it among the updates.
@@ -50,11 +49,10 @@ class Trainer(trainer.Trainer):
     A checkpoint has the trainer's keys, not one that the data split and keep: resumed, they
     would begin with it again. Let the data hold a NumPy generator, whose state is kept, and
     make keys by `jax.random.key(rng.integers(2**32))`.
-=======
+
     A step is compiled again when numbers, flags or words have changed that a reader's model
     reads in its methods: attributes of its own or the trainer's. Whatever else Python reads
     stays as in the first step, such as global variables.
->>>>>>> 8e05306835be8d134e0b1faaed17c776ee5d4f78
     """
 
     distributions = FRAMEWORKS["jax"].modules

@@ -122,14 +122,9 @@ class Trainer(trainer.Trainer):
             # MXNet does not expose the state of its random numbers, so a checkpoint
             # cannot hold it: we seed each step separately.
             npx.random.seed(self.seed + self.train_batch_idx + 1)
-<<<<<<< HEAD
         for gradient in self._added:
             gradient()[:] = 0
-=======
-        for param in self._added:
-            param.grad()[:] = 0
         self._hybridize_if_changed()
->>>>>>> 8e05306835be8d134e0b1faaed17c776ee5d4f78
         with autograd.record():
             loss = self.model.training_step(batch)
         check_mean(loss=loss)
