@@ -11,15 +11,14 @@ from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
-from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.mxnet import device, identity
+from d2lext.mxnet import device
 from d2lext.mxnet.batchnorm import values_per_channel
-from d2lext.mxnet.module import held_arrays, numbered
 from d2lext.mxnet.speed import graphs
+from d2lext.mxnet.state import State
 
 
-class Trainer(trainer.Trainer):
+class Trainer(State):
     """Fit a model on one GPU or on the CPU.
 
     A step of a `gluon.Trainer` begins with gradients of 0, also where `grad_req` is "add".
@@ -170,78 +169,6 @@ class Trainer(trainer.Trainer):
         """The GPU's number, which is all that MXNet knows."""
         return str(self.gpus[0])
 
-    def network_layers(self):
-        """The options of each layer, and what is frozen."""
-        return identity.layers(self.model)
-
-    def optimizer_options(self):
-        """The options of the optimiser and of a schedule."""
-        return identity.optimizer(self.optim, self.model)
-
-    def owners(self):
-        """The blocks, the optimiser, and a schedule in it."""
-        optimizer = getattr(self.optim, "_optimizer", None)
-        schedule = getattr(optimizer, "lr_scheduler", None)
-        return numbered(self.model, self.optim, optimizer, schedule)
-
-    def get_state(self):
-        """Parameters and statistics as model/..., and what the optimiser keeps."""
-        arrays = {name: a.asnumpy() for name, a in self._tensors().items()}
-        for updater, i, n in self._updated():
-            arrays["learning_rate"] = numpy.array(self.optim.learning_rate)
-            if i in updater.states:
-                count = updater.optimizer._index_update_count[i]
-                arrays[f"updates/{n}"] = numpy.array(count)
-                for j, array in enumerate(_leaves(updater.states[i])):
-                    arrays[f"optimizer/{n}/{j}"] = array.asnumpy()
-        return arrays
-
-    def set_state(self, arrays):
-        """Restore what `get_state` returned in an earlier process."""
-        for name, tensor in self._tensors().items():
-            # An array that a model only keeps, such as its last output, may be new.
-            if name in arrays and arrays[name].shape == tensor.shape:
-                tensor[:] = np.array(arrays[name], ctx=tensor.ctx)
-        for updater, i, n in self._updated():
-            if f"updates/{n}" not in arrays:
-                continue
-            optimizer, count = updater.optimizer, int(arrays[f"updates/{n}"])
-            # Optimisers predate MXNet's NumPy arrays and take the older kind.
-            weight = self.optim._params[i].data(self.device).as_nd_ndarray()
-            state = optimizer.create_state_multi_precision(i, weight)
-            for j, array in enumerate(_leaves(state)):
-                array[:] = arrays[f"optimizer/{n}/{j}"]
-            updater.states[i], updater.states_synced[i] = state, True
-            optimizer._index_update_count[i] = count
-            optimizer.num_update = max(count, optimizer.num_update)
-            if (
-                optimizer.lr_scheduler is None
-            ):  # it is determined by the number of steps
-                optimizer.lr = float(arrays["learning_rate"])
-
-    def _tensors(self):
-        """All arrays that train, as model/...; those that the model keeps, as kept/..."""
-        params = self.model.collect_params().values()
-        # By number: Gluon's names keep counting in a process's second model.
-        tensors = {f"model/{i}": p.data(self.device) for i, p in enumerate(params)}
-        for name, array in held_arrays(self.model, self.optim).items():
-            kind = "kept" if array.grad is None else "model"
-            tensors[f"{kind}/{name}"] = array
-        return tensors
-
-    def _updated(self):
-        """(owner of the state, number in the optimiser, number in the model) of each.
-
-        Empty for a reader's own optimiser. Gluon's parameters are in order of name.
-        """
-        if not isinstance(self.optim, gluon.Trainer):
-            return
-        params = self.model.parameters().values()
-        numbers = {id(param): n for n, param in enumerate(params)}
-        for updater in self.optim._updaters:
-            for i, param in enumerate(self.optim._params):
-                yield updater, i, numbers[id(param)]
-
 
 def _gradients(optim, model):
     """The gradients of what an optimiser trains, in the order of the model."""
@@ -271,10 +198,3 @@ def _is_finite(X):
         X = X.reshape(len(X), -1)
         X = np.dot(X, np.zeros((X.shape[1], 1), ctx=X.ctx))
     return np.isfinite(X).min()
-
-
-def _leaves(state):
-    """The arrays in an optimiser's state for one parameter: none, one or several."""
-    if isinstance(state, (tuple, list)):
-        return [array for part in state for array in _leaves(part)]
-    return [] if state is None else [state]
