@@ -2,8 +2,7 @@
 
 from mxnet import gluon
 
-from d2lext.core.training.fingerprint import is_plain, text
-from d2lext.core.training.held import attributes
+from d2lext.core.training.fingerprint import attributes, is_plain, text
 
 
 def layers(model):

@@ -2,8 +2,7 @@
 
 import keras
 
-from d2lext.core.training.fingerprint import is_plain
-from d2lext.core.training.held import attributes
+from d2lext.core.training.fingerprint import attributes, is_plain
 from d2lext.tensorflow.module import flatten
 
 

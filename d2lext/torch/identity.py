@@ -2,8 +2,7 @@
 
 import torch
 
-from d2lext.core.training.fingerprint import is_plain
-from d2lext.core.training.held import attributes
+from d2lext.core.training.fingerprint import attributes, is_plain
 
 _NO_EFFECT = ("foreach", "fused", "capturable")  # they only change how fast it is
 

@@ -53,13 +53,16 @@ def test_numbers_that_a_step_changes(framework, fit):
     class Counting(framework.Linear):
         def __init__(self):
             super().__init__()
-            self._steps, self.schedule = 0, Schedule()
+            self._steps = self.epoch = 0  # a trainer has an `epoch`, too
+            self.schedule = Schedule()
             self.rng = np.random.default_rng(0)
 
         def training_step(self, batch):
             self._steps += 1
+            self.epoch += 1
             loss = super().training_step(batch)
-            factor = self.rng.random() / (self._steps + self.schedule.step())
+            steps = self._steps + self.schedule.step() + self.epoch
+            factor = self.rng.random() / steps
             return loss * float(factor)
 
     whole = fit(Counting, compile=False)

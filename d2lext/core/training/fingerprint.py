@@ -4,7 +4,6 @@ Arrays count by their elements, objects by what they hold. Nothing is executed b
 methods by which an object says what to copy of it.
 """
 
-import dis
 import hashlib
 import json
 import re
@@ -14,6 +13,8 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+
+from d2lext.core.training.own import code
 
 _AT_ONCE = 2**24  # bytes of an array
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, PurePath)
@@ -126,6 +127,13 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN)
 
 
+def attributes(name: str, value: Any) -> dict[str, Any]:
+    """The class of an object as `name`, and what it holds as `name`.lr, ..."""
+    inside = getattr(value, "__dict__", {})
+    found = {f"{name}.{key}": part for key, part in inside.items()}
+    return {name: type(value).__name__, **found}
+
+
 def is_data(name: str, value: Any) -> bool:
     """Whether an attribute may hold data; `device` only says where they go."""
     return not isinstance(value, (*_PLAIN, Iterator)) and name != "device"
@@ -185,13 +193,4 @@ def _function_parts(function: Any) -> Iterator[Any]:
         except ValueError:  # it is empty
             yield None
     if "<" in function.__qualname__:  # <lambda>, <locals>
-        yield list(_code_parts(function.__code__))
-
-
-def _code_parts(code: types.CodeType) -> Iterator[Any]:
-    """What a function does, step by step: no comments, docstrings and line numbers."""
-    for step in dis.get_instructions(code):
-        if isinstance(step.argval, types.CodeType):
-            yield list(_code_parts(step.argval))
-        else:
-            yield step.opname, step.argval
+        yield code(function)

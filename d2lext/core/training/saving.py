@@ -8,7 +8,7 @@ from d2lext.core.training import advice, checkpoint, held, identity, randomness
 from d2lext.core.training.epochs import Epoch
 from d2lext.core.training.interrupt import Interrupt
 
-# What the record of a trainer has besides its numbers.
+# Numbers of a trainer's that the record has under names of their own.
 _RECORDED = (
     "epoch",
     "train_batch_idx",
@@ -80,7 +80,11 @@ class Saving:
             "num_train_examples": trainer.num_train_examples,
             "history": trainer.history,
             "board": trainer.model.board.data,
-            "numbers": [[place, v] for place, v in self._changed().items()],
+            "numbers": [
+                (place, value)
+                for place, value in self._numbers.changed()
+                if place[0] != "trainer" or place[1] not in _RECORDED
+            ],
             # Those of the data as the epoch began: its batches are read once more.
             "random": [self._drawn, randomness.states(self._others)],
         }
@@ -94,7 +98,7 @@ class Saving:
         trainer = self.trainer
         found = checkpoint.load(self.path)
         self.identity = identity.of(trainer, trainer.get_state(), self._of_data)
-        self._find()
+        self._begin()
         record, arrays = found or ({}, {})
         if not record.get("epoch") and not record.get("batches"):  # before any step
             self.save()  # if that fails, we should know now, not after an epoch
@@ -121,30 +125,17 @@ class Saving:
         """Named objects whose numbers training may change: a reader's own trainer, too."""
         return [("trainer", self.trainer), *self.trainer.owners()]
 
-    def _find(self) -> None:
-        """Note the numbers and the sources of random numbers with which it begins."""
-        owners = self._owners()
-        self._numbers = held.numbers(owners)
+    def _begin(self) -> None:
+        """Note the numbers, and the sources of random numbers, with which it begins."""
+        self._numbers = held.Numbers(self._owners)
         known = {id(source) for source in self._of_data}
         self._others = randomness.everyones()
-        self._others += [s for s in held.sources(owners) if id(s) not in known]
+        self._others += [s for s in held.sources(self._owners()) if id(s) not in known]
         self._drawn = randomness.states(self._of_data)
-
-    def _changed(self) -> dict[held.Place, Any]:
-        """The numbers that training has changed, by place."""
-        return {
-            place: value
-            for place, value in held.numbers(self._owners()).items()
-            if place[1] not in _RECORDED
-            and (place not in self._numbers or self._numbers[place] != value)
-        }
 
     def _restore(self, record: dict[str, Any]) -> None:
         """Restore numbers, and what is drawn from now on."""
-        values = {tuple(place): value for place, value in record["numbers"]}
-        held.set_numbers(self._owners(), values)
-        for place in values:  # the same model's may have been changed before
-            self._numbers.pop(place, None)
+        self._numbers.restore(record["numbers"])
         self._drawn, others = record["random"]
         randomness.set_states(self._of_data, self._drawn)
         randomness.set_states(self._others, others)

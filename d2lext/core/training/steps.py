@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from d2lext.core.machine import processor
-from d2lext.core.training.held import attributes
+from d2lext.core.training.fingerprint import attributes
 
 
 class Steps:
