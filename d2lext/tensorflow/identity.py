@@ -9,7 +9,7 @@ from d2lext.tensorflow.module import flatten
 def layers(model):
     """What each layer is, and which variables are trained."""
     found = {
-        f"layers.{i}": (type(layer).__name__, _config(layer))
+        f"layers.{i}": (type(layer), _config(layer))
         for i, layer in enumerate(flatten(model))
     }
     trainable = [i for i, v in enumerate(model.weights) if v.trainable]

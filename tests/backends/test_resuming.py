@@ -160,6 +160,18 @@ def test_what_is_changed_after_the_model_is_made(backend, framework, fit):
     assert "got layers." in differing(fit, framework.Linear, dropping)
 
 
+def test_another_class_of_the_same_name(framework, fit):
+    """As in two notebooks, with equal parameters and another method."""
+
+    def net(turn):
+        names = {"__module__": __name__, "turn": turn}
+        return type("Net", (framework.Linear,), names)
+
+    first, second = net(lambda self, X: X), net(lambda self, X: -X)
+    assert "got other code than now (Net): " in differing(fit, first, second)
+    fit(first, resumed=True)
+
+
 # What is no optimiser, and data with a seed.
 
 

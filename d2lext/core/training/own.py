@@ -14,9 +14,9 @@ from d2lext.core.hyperparameters import HyperParameters
 FRAMEWORK_MODULES = {name for f in FRAMEWORKS.values() for name in f.modules}
 
 
-def is_written(kind: type) -> bool:
-    """Whether a reader wrote a class: not Python, a framework, another package, or we."""
-    return _author(kind.__module__) == "reader"
+def is_written(definition: Any) -> bool:
+    """Whether a reader wrote a class or function: not Python, a package, or we."""
+    return _author(definition.__module__ or "builtins") == "reader"
 
 
 @functools.cache
@@ -26,23 +26,20 @@ def is_own(kind: type) -> bool:
     return is_written(kind) and "package" not in map(_author, bases)
 
 
-def methods(kind: type) -> Iterator[Any]:
-    """What tells a reader's class from another one of its name.
+def code(definition: Any) -> Iterator[Any]:
+    """What tells a reader's class or function from another one of its name.
 
-    The code of its methods, without comments and docstrings, and the numbers and words
-    among its attributes, with those that it inherits from other classes of readers. The
-    functions that its methods call are not followed.
+    That is the code, step by step, without comments, docstrings and line numbers; of a
+    class, all methods and the numbers and words among its attributes, with those inherited
+    from a reader's classes. The functions that the code calls are not followed.
     """
-    for base in kind.__mro__:
-        if is_written(base):
-            for name, value in sorted(vars(base).items()):
-                if name not in _OF_PYTHON:
-                    yield from (name, *_method(value))
-
-
-def code(function: types.FunctionType) -> list[Any]:
-    """What a function does, step by step: no comments, docstrings and line numbers."""
-    return list(_steps(function.__code__))
+    if not isinstance(definition, type):
+        yield from _code(definition)
+        return
+    for base in filter(is_written, definition.__mro__):
+        for name, value in sorted(vars(base).items()):
+            if name not in _OF_PYTHON:
+                yield from (name, *_code(value))
 
 
 # Where a class was written, and what it says of itself.
@@ -52,6 +49,8 @@ _OF_PYTHON = ("__module__", "__doc__", "__firstlineno__", "__static_attributes__
 @functools.cache
 def _author(module: str) -> str:
     first = module.partition(".")[0]
+    if first == "__main__":  # even if a package started it
+        return "reader"
     if first in sys.stdlib_module_names:
         return "Python"
     file = getattr(sys.modules.get(module), "__file__", None) or ""
@@ -60,22 +59,24 @@ def _author(module: str) -> str:
     return "package" if is_package else "reader"
 
 
-def _method(value: Any) -> Iterator[Any]:
-    """The code in an attribute of a class, or its value if it is a number or a word."""
+def _code(value: Any) -> Iterator[Any]:
+    """The code of a function or method; a number or a word itself."""
     if isinstance(value, property):
         for function in (value.fget, value.fset):
-            yield from _method(function)
+            yield from _code(function)
         return
     function = inspect.unwrap(getattr(value, "__func__", value))
     if isinstance(function, types.FunctionType):
-        yield from (code(function), function.__defaults__, function.__kwdefaults__)
-    elif isinstance(value, bool | int | float | complex | str | tuple | None):
+        yield list(steps(function.__code__))
+        yield from (function.__defaults__, function.__kwdefaults__)
+    elif isinstance(value, bool | int | float | complex | str | None):
         yield value
 
 
-def _steps(code: types.CodeType) -> Iterator[Any]:
+def steps(code: types.CodeType) -> Iterator[Any]:
+    """What compiled code does."""
     for step in dis.get_instructions(code):
         if isinstance(step.argval, types.CodeType):
-            yield list(_steps(step.argval))
+            yield list(steps(step.argval))
         else:
             yield step.opname, step.argval
