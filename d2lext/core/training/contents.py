@@ -48,7 +48,7 @@ class Contents:
         new = self._reading.changed() - _changing
         _changing.update(new)
         if new:
-            self._read()
+            self.sources = self._read().sources
         return bool(new)
 
     def _read(self) -> Fingerprints:
@@ -84,7 +84,7 @@ class Reading:
     def _now(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for owner in self._objects:
-            for name, value in getattr(owner, "__dict__", {}).items():
+            for name, value in list(getattr(owner, "__dict__", {}).items()):
                 if counts(owner, name, value):
                     place = _place(owner, name)
                     found[place] = hash((found.get(place), _shown(value, self._depth)))
@@ -111,11 +111,11 @@ def _place(owner: Any, name: str) -> str:
 def _shown(value: Any, depth: int) -> Any:
     """A number or word; the class and the shape of anything else; the same of its parts."""
     if is_plain(value):
-        return value
+        return repr(value)
     parts: Iterable[Any] = ()
     if isinstance(value, dict) and depth:
         parts = [*value, *value.values()]
     elif isinstance(value, list | set | collections.deque) and depth:
-        parts = value
+        parts = list(value)  # a thread may still be filling it
     shape = str(getattr(value, "shape", "")) if hasattr(type(value), "shape") else ""
     return type(value), shape, tuple(_shown(part, depth - 1) for part in parts)

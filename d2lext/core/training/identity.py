@@ -38,7 +38,7 @@ def of(trainer: Any, arrays: Arrays, contents: Contents) -> Identity:
         "options": options,
         **of_contents(contents),
         # Only compared in the same version of Python, which compiles it.
-        "code": [list(sys.version_info[:2]), _code(written)],
+        "code": [list(sys.version_info[:2]), _code(trainer, written)],
         # Only compared on the same device: another one may round differently.
         "first batch": [trainer.device_name(), _batch(trainer, trainer.sample)],
         "network": {n: str(a.shape) for n, a in _model(arrays).items()},
@@ -139,10 +139,11 @@ def _described(values: dict[str, Any], walk: Fingerprints) -> dict[str, list[str
     return {key: [_short(value), walk(value)] for key, value in values.items()}
 
 
-def _code(definitions: Iterable[Any]) -> list[tuple[str, str]]:
+def _code(trainer: Any, definitions: Iterable[Any]) -> list[tuple[str, str]]:
     """(name, fingerprint) of the code of each class or function that a reader wrote."""
+    walk = Fingerprints(trainer.layers)
     written = filter(own.is_written, definitions)
-    return sorted({(d.__name__, Fingerprints()(list(own.code(d)))) for d in written})
+    return sorted({(d.__name__, walk(list(own.code(d)))) for d in written})
 
 
 def _batch(trainer: Any, batch: Any) -> str:

@@ -12,6 +12,8 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.hyperparameters import HyperParameters
 
 FRAMEWORK_MODULES = {name for f in FRAMEWORKS.values() for name in f.modules}
+# Where a class was written, and what it says of itself.
+_OF_PYTHON = ("__module__", "__doc__", "__firstlineno__", "__static_attributes__")
 
 
 def is_written(definition: Any) -> bool:
@@ -42,8 +44,13 @@ def code(definition: Any) -> Iterator[Any]:
                 yield from (name, *_code(value))
 
 
-# Where a class was written, and what it says of itself.
-_OF_PYTHON = ("__module__", "__doc__", "__firstlineno__", "__static_attributes__")
+def steps(code: types.CodeType) -> Iterator[Any]:
+    """What compiled code does."""
+    for step in dis.get_instructions(code):
+        if isinstance(step.argval, types.CodeType):
+            yield list(steps(step.argval))
+        else:
+            yield step.opname, step.argval
 
 
 @functools.cache
@@ -71,12 +78,3 @@ def _code(value: Any) -> Iterator[Any]:
         yield from (function.__defaults__, function.__kwdefaults__)
     elif isinstance(value, bool | int | float | complex | str | None):
         yield value
-
-
-def steps(code: types.CodeType) -> Iterator[Any]:
-    """What compiled code does."""
-    for step in dis.get_instructions(code):
-        if isinstance(step.argval, types.CodeType):
-            yield list(steps(step.argval))
-        else:
-            yield step.opname, step.argval

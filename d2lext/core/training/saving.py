@@ -125,8 +125,11 @@ class Saving:
     def _look_at_data(self) -> None:
         """Note what reading has changed, and what is drawn from here in the next epoch."""
         is_whole = not self.trainer.current.batches
+        drawn = zip(map(id, self._contents.sources), self._drawn, strict=True)
         if not self._is_settled and self._contents.settle():
             self.identity |= identity.of_contents(self._contents)
+            states = dict(drawn)  # some sources may not count any more
+            self._drawn = [states.get(id(s)) for s in self._contents.sources]
         self._is_settled |= is_whole
         if is_whole:
             self._drawn = randomness.states(self._contents.sources)
