@@ -31,6 +31,7 @@ class Saving:
         self.path: Any = Path(path).expanduser() if path else None
         self.interrupt = Interrupt()
         self._others: list[Any] = []  # sources of random numbers outside of the data
+        self._drawn: list[Any] = []  # states of those in the data as the epoch began
         self._is_settled = False
 
     def __enter__(self) -> "Saving":
