@@ -25,7 +25,9 @@ def optimizer(optim, model):
     if kept.lr_scheduler is not None:
         found |= attributes("optimizer.lr_scheduler", kept.lr_scheduler)
     numbers = {id(p): i for i, p in enumerate(model.collect_params().values())}
-    return found | {"optimizer.params": [numbers.get(id(p)) for p in optim._params]}
+    # Gluon has them in the order of names, which keep counting in a process.
+    params = sorted(numbers.get(id(p), -1) for p in optim._params)
+    return found | {"optimizer.params": params}
 
 
 def _described(path, block):
