@@ -12,16 +12,16 @@ from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
-from d2lext.core.training import trainer
 from d2lext.core.training.held import held
 from d2lext.core.training.traced import Traced
-from d2lext.mxnet import device, identity, optimizers
+from d2lext.mxnet import device
 from d2lext.mxnet.batchnorm import values_per_channel
-from d2lext.mxnet.module import SGD, held_arrays, numbered
+from d2lext.mxnet.module import SGD, numbered
 from d2lext.mxnet.speed import graphs
+from d2lext.mxnet.state import State
 
 
-class Trainer(trainer.Trainer):
+class Trainer(State):
     """Fit a model on one GPU or on the CPU.
 
     A step begins with gradients of 0, also where `grad_req` is "add", if the optimiser is a
@@ -83,7 +83,6 @@ class Trainer(trainer.Trainer):
         # Python in them runs only as they are compiled.
         blocks = [b for b in numbered(model) if isinstance(b[1], gluon.HybridBlock)]
         self._traced = Traced(self, blocks)
-        self._values = self._traced.values()
         self._hybridize()
 
     def _hybridize(self):
@@ -94,9 +93,7 @@ class Trainer(trainer.Trainer):
         graphs.compile_faster(self.model, in_bf16=self.used_precision == "bf16")
 
     def _hybridize_if_changed(self):
-        values = self._traced.values()
-        if values != self._values:
-            self._values = values
+        if self._traced.changed():
             self._hybridize()
 
     def prepare_optimizer(self):
@@ -196,44 +193,6 @@ class Trainer(trainer.Trainer):
     def gpu_name(self):
         """The GPU's number, which is all that MXNet knows."""
         return str(self.gpus[0])
-
-    def network_layers(self):
-        """The options of each layer, and what is frozen."""
-        return identity.layers(self.model)
-
-    def optimizer_options(self):
-        """The options of the optimiser and of a schedule."""
-        return identity.optimizer(self.optim, self.model)
-
-    def owners(self):
-        """The blocks, the optimisers, and schedules in them."""
-        trainers = optimizers.trainers(self.model, self.optim).values()
-        inner = [trainer.optimizer for trainer in trainers]
-        schedules = [optimizer.lr_scheduler for optimizer in inner]
-        return numbered(self.model, self.optim, *inner, *schedules)
-
-    def get_state(self):
-        """Parameters and statistics as model/..., and what the optimisers keep."""
-        arrays = {name: a.asnumpy() for name, a in self._tensors().items()}
-        return arrays | optimizers.get_state(self.model, self.optim)
-
-    def set_state(self, arrays):
-        """Restore what `get_state` returned in an earlier process."""
-        for name, tensor in self._tensors().items():
-            # An array that a model only keeps, such as its last output, may be new.
-            if name in arrays and arrays[name].shape == tensor.shape:
-                tensor[:] = np.array(arrays[name], ctx=tensor.ctx)
-        optimizers.set_state(self.model, self.optim, arrays, self.device)
-
-    def _tensors(self):
-        """All arrays that train, as model/...; those that the model keeps, as kept/..."""
-        params = self.model.collect_params().values()
-        # By number: Gluon's names keep counting in a process's second model.
-        tensors = {f"model/{i}": p.data(self.device) for i, p in enumerate(params)}
-        for name, array in held_arrays(self.model, self.optim).items():
-            kind = "kept" if array.grad is None else "model"
-            tensors[f"{kind}/{name}"] = array
-        return tensors
 
 
 def _gradients(optim, model):

@@ -1,5 +1,6 @@
 """Weights of DenseNets in TensorFlow: by canonical name, to and from NumPy and files."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers

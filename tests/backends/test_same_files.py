@@ -36,7 +36,7 @@ ONLY_NAMES = {
     ],
     ("jax", "module.py"): ["get_key"],  # d2l's: random numbers need a key
     ("jax", "identity.py"): ["fields"],  # of Flax: what defines a module
-    ("jax", "trainer.py"): ["TrainState"],  # a step takes and returns its state
+    ("jax", "state.py"): ["TrainState"],  # a step takes and returns its state
     ("tensorflow", "blocks.py"): [
         "GroupedConv2D"
     ],  # TensorFlow cannot train Keras' own

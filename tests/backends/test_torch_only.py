@@ -453,3 +453,48 @@ def test_weights_in_bfloat16(tmp_path):
         return model.net[2].weight
 
     assert torch.equal(*resumed(fit, tmp_path / "one.npz"))
+
+
+class Cached(torch.utils.data.Dataset):
+    """Keeps what it has read."""
+
+    def __init__(self, X, y):
+        self.X, self.y, self.read = X, y, {}
+
+    def __len__(self):
+        return len(self.y)
+
+    def __getitem__(self, i):
+        return self.read.setdefault(i, (self.X[i], self.y[i]))
+
+
+def test_a_data_set_that_keeps_what_it_has_read(tmp_path):
+    """Folds of one data set, each with a checkpoint, before and after a restart."""
+    X, y = Data(d2l).X, Data(d2l).y
+
+    class Fold(d2l.DataModule):
+        def __init__(self, cached, first):
+            super().__init__()
+            self.parts = [
+                torch.utils.data.Subset(cached, [*range(first, first + 16)]),
+                torch.utils.data.Subset(cached, [*range(32)]),
+            ]
+
+        def get_dataloader(self, train):
+            return torch.utils.data.DataLoader(self.parts[not train], 8, train)
+
+    def fit(cached, fold, max_epochs, path):
+        trainer = d2l.Trainer(max_epochs, precision="fp32", checkpoint=path)
+        model = head_alone(freeze=False)
+        trainer.fit(model, Fold(cached, fold))
+        return model.net[2].weight
+
+    paths = [tmp_path / f"{fold}.npz" for fold in range(2)]
+    for cached, max_epochs in [(Cached(X, y), 1), (Cached(X, y), 2)]:
+        found = [fit(cached, i, max_epochs, path) for i, path in enumerate(paths)]
+    assert torch.equal(found[1], fit(Cached(X, y), 1, 2, None))
+    for changed in (Cached(X, y.flip(0)), Cached(X.flip(0), y)):
+        with pytest.raises(ValueError, match="got other data than now"):
+            fit(changed, 0, 3, paths[0])
+    with pytest.raises(ValueError, match="got other data than now"):
+        fit(Cached(X, y), 1, 3, paths[0])

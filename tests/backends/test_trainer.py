@@ -240,8 +240,8 @@ def test_steps_are_compiled_once_for_each_size_of_batch(d2l, backend, framework,
     if (
         backend == "jax"
     ):  # a second program for the same size would need no second trace
-        assert trainer._run_train_step._cache_size() == 2
-        assert trainer._run_eval_step._cache_size() == 2
+        assert trainer._compiled_train_step._cache_size() == 2
+        assert trainer._compiled_eval_step._cache_size() == 2
 
 
 @pytest.mark.parametrize("each", ["epoch", "step"])

@@ -20,6 +20,7 @@ from d2lext.core.files import named
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.module import Module
 from d2lext.core.training import advice, epochs, report
+from d2lext.core.training.contents import Reading
 from d2lext.core.training.pairs import Pairs
 from d2lext.core.training.single import Single
 from d2lext.core.training.steps import Steps
@@ -39,6 +40,7 @@ class Preparation(Steps, HyperParameters):
     epoch: int
     single: Single
     pairs: Pairs
+    reading: Reading
 
     def __init__(
         self,
@@ -113,6 +115,7 @@ class Preparation(Steps, HyperParameters):
             data.device = self.device
         if isinstance(getattr(data, "seed", TrainersSeed()), TrainersSeed):
             data.seed = TrainersSeed(self.seed)
+        self.reading = Reading([data], depth=0)
         # Some layers have no weights until they have seen a batch. We take it from a
         # separate loader, so as not to use up an epoch's order.
         batches = epochs.not_empty(make_loader(), report.name(part))

@@ -9,7 +9,7 @@ import numpy as np
 
 from d2lext.core.machine import processor
 from d2lext.core.training import randomness
-from d2lext.core.training.held import attributes
+from d2lext.core.training.fingerprint import attributes
 
 
 class Steps:

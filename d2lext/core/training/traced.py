@@ -4,10 +4,11 @@ import functools
 import inspect
 import types
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from d2lext.core.training import held
+from d2lext.core.training.held import Owners, numbers
+from d2lext.core.training.own import is_written
 
 _BEFORE = ("__init__", "__post_init__", "setup", "configure_optimizers")  # any step
 _FEW = 4  # different values, which are no reason not to compile
@@ -21,19 +22,24 @@ class Traced:
     variables are not among them.
     """
 
-    def __init__(self, trainer: Any, owners: Iterable[tuple[str, Any]]):
+    def __init__(self, trainer: Any, owners: Owners):
         read = [(owner, _names(type(owner[1]))) for owner in owners]  # type: ignore[arg-type]
         self._names = frozenset[str]().union(*(names for _, names in read))
         self._owners = [owner for owner, names in read if names]
         if "trainer" in self._names:
             self._owners.append(("trainer", trainer))
         self._known: set[tuple] = set()
-        self._last: tuple = ()
+        self._last = self.values()
         self._steps = 0
 
     def values(self) -> tuple:
         """(place, value) of each of them, as they are."""
-        return tuple(held.numbers(self._owners, self._names).items())
+        return tuple(numbers(self._owners, self._names).items())
+
+    def changed(self) -> bool:
+        """Whether they are others than at the last call, or at first."""
+        last, self._last = self._last, self.values()
+        return last != self._last
 
     def may_go_on(self, values: tuple) -> bool:
         """Whether the next step may be compiled, after one with these values.
@@ -63,7 +69,7 @@ def _names(kind: type) -> frozenset[str]:
         # That of a property; not what Flax wraps around a method.
         inspect.unwrap(getattr(value, "fget", value))
         for base in kind.__mro__
-        if held.is_readers(base.__module__)
+        if is_written(base)
         for name, value in vars(base).items()
         if name not in _BEFORE
     )

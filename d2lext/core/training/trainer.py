@@ -48,12 +48,15 @@ class Trainer(Preparation):
     same number of threads.
 
     Only the same training resumes; otherwise a ValueError says what differs: an option, a
-    layer, the optimiser as it begins, the data or the initial weights. Of the data we
-    compare each array and list in the data module and its loaders, and the first training
-    batch, unless the loader makes another one each time; what it makes after that is not
-    compared. A model that this training left in this process may go on. With `resume`, so
-    may one that begins with other weights, such as random ones of another process: the
-    checkpoint's replace them.
+    layer, the optimiser as it begins, the data, code that you wrote, or the initial
+    weights. Of the data we compare what the data module, its loaders and your own objects
+    in them hold, without what reading them changes, such as a cache or a counter; and the
+    first training batch, unless the loader makes another one each time. What it makes
+    after that is not compared. Of your classes we compare the methods and the numbers and
+    words that they have as attributes, in the same version of Python; not comments and
+    docstrings, and not the functions that they call. A model that this training left in
+    this process may go on. With `resume`, so may one that begins with other weights, such
+    as random ones of another process: the checkpoint's replace them.
     """
 
     def fit(self, model: Any, data: Any) -> None:
