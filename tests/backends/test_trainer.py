@@ -245,7 +245,7 @@ def test_steps_are_compiled_once_for_each_size_of_batch(d2l, backend, framework,
 
 
 @pytest.mark.parametrize("each", ["epoch", "step"])
-def test_a_value_of_python_that_changes(d2l, backend, framework, fit, each):
+def test_a_value_of_python_that_changes(d2l, backend, framework, tmp_path, each):
     """A compiled step reads it anew; one that reads another each time is not compiled."""
 
     class Reads(framework.Linear):
@@ -268,20 +268,25 @@ def test_a_value_of_python_that_changes(d2l, backend, framework, fit, each):
                 self.alpha += 1.0
             return super().train_step(batch)
 
-    trainer = Changes(max_epochs=4, precision="fp32")
-    compiled = trainer.compiled
+    def trainer(max_epochs):
+        path = tmp_path / "training.npz"
+        return Changes(max_epochs, precision="fp32", checkpoint=path, resume=True)
+
+    begun, resumed = trainer(2), trainer(4)
+    compiled = begun.compiled
     traced = backend in ("jax", "tensorflow")  # in the others it is not steps
     warned = traced and each == "step"
     expected = pytest.warns(
         UserWarning, match="^values of Python .* got other trainer."
     )
     with expected if warned else contextlib.nullcontext():
-        trainer.fit(Reads(), Data(d2l))
-    alphas = [entry["train_alpha"] for entry in trainer.history]
+        begun.fit(Reads(), Data(d2l))
+    resumed.fit(Reads(), Data(d2l))
+    alphas = [entry["train_alpha"] for entry in resumed.history]
     # Means over 8, 8 and 4 examples.
     means = {"epoch": [0, 0.5, 1, 1.5], "step": [1.8, 4.8, 7.8, 10.8]}
     np.testing.assert_allclose(alphas, means[each], rtol=1e-6)
-    assert trainer.compiled == (compiled and not warned)
+    assert begun.compiled == resumed.compiled == (compiled and not warned)
 
 
 # What a seed fixes.
