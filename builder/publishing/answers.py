@@ -33,9 +33,9 @@ Show, with results in place of …:
 {form}
 ```
 
-The last values shown before *{end}* count, in this order. {precision} Labels, spaces, \
-figures, earlier lines and how you write a number (`1,000`, `1e3`, `np.float64(1000)`) \
-do not matter, and you may add cells."""
+What counts: the last lines shown above *{end}* have these values, in this order, and no \
+others. {precision} Labels, spaces, figures, earlier lines and how you write a number \
+(`1,000`, `1e3`, `np.float64(1000)`) do not matter. You may add cells."""
 EXACT = f"Whole numbers must be exact, others agree to {DIGITS} digits."
 WITHIN = "Numbers may differ by {tolerance}."
 BEGIN = """\

@@ -17,6 +17,7 @@ from d2lext.core import values
 _FIGURE = re.compile(
     r"^\W*Text\(|<(?:matplotlib\.|Axes|Figure|\w+Container|a list of)|^<IPython\."
 )
+_DRAWN = re.compile(r"^image/|widget")  # of the types of an output
 _LISTED = 20  # of the values shown
 
 
@@ -96,7 +97,7 @@ class _Recorder:
 
     def _keep(self, data: dict[str, Any]) -> None:
         text = data.get("text/plain", "")
-        if not (_FIGURE.search(text) or any("image/" in kind for kind in data)):
+        if not (_FIGURE.search(text) or any(map(_DRAWN.search, data))):
             self._texts[self._answer].append(f"\n{text}\n")
 
 
