@@ -67,7 +67,15 @@ def _cell(node: NotebookNode, line: int, path: Path) -> Cell:
         if not first <= last <= len(node.source.splitlines()):
             message = f"lines: the cell has no lines {options['lines']}"
             raise chapter_error(path, line, message)
-    cell = Cell(node.cell_type, node.source, line, tags, alt=alt, lines=lines)
+    cell = Cell(
+        node.cell_type,
+        node.source,
+        line,
+        tags,
+        tolerance=str(options.get("tolerance", "")),
+        alt=alt,
+        lines=lines,
+    )
     cell.expect.update(_expect(options.get("expect"), cell, path))
     return cell
 
