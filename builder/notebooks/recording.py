@@ -3,13 +3,14 @@
 Programs that save a notebook without running it rewrite much of its file. What counts is
 what readers see: an output's kind, its text, its data by type, the sizes of its images.
 Not the order of keys, how texts are cut into lines or streams into pieces, line ends,
-blanks within base64, numbers of executions, or other metadata.
+blank lines at the end, blanks within base64, numbers of executions, or other metadata.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from nbformat import NotebookNode
@@ -30,12 +31,12 @@ def change(recorded: str, now: str) -> str:
 
 
 def _digest(outputs: Iterable[NotebookNode]) -> str:
-    shown: list[list[Any]] = []
-    for new in filter(None, map(_shown, outputs)):
-        if new[0] == "stream" and shown and shown[-1][:2] == new[:2]:
-            shown[-1][2] += new[2]
-        else:
-            shown.append(new)
+    shown: list[Any] = []
+    for stream, group in groupby(outputs, lambda output: output.get("name")):
+        if not stream:
+            shown += map(_shown, group)
+        elif text := _seen("text/plain", "".join(output.text for output in group)):
+            shown.append([stream, text])
     if not shown:
         return ""
     # Numbers as JavaScript writes them, to which 1.0 and 1 are the same.
@@ -44,22 +45,17 @@ def _digest(outputs: Iterable[NotebookNode]) -> str:
 
 
 def _shown(output: NotebookNode) -> list[Any]:
-    """What readers see of an `output`; nothing of an empty stream."""
-    if output.output_type == "stream":
-        text = _value("text/plain", output.text)
-        return ["stream", output.name, text] if text else []
     if output.output_type == "error":
         return ["error", output.ename, output.evalue, output.traceback]
-    data = {kind: _value(kind, value) for kind, value in output.data.items()}
+    data = {kind: _seen(kind, value) for kind, value in output.data.items()}
     sizes = {k: v for k, v in output.get("metadata", {}).items() if k in data}
     return [output.output_type, data, sizes]
 
 
-def _value(kind: str, value: Any) -> Any:
-    if isinstance(value, list) and all(isinstance(line, str) for line in value):
-        value = "".join(value)
+def _seen(kind: str, value: Any) -> Any:
+    """What readers see of a `value` of this kind."""
     if not isinstance(value, str):  # JSON
         return value
-    return (
-        "".join(value.split()) if _BASE64.match(kind) else re.sub("\r\n", "\n", value)
-    )
+    if _BASE64.match(kind):
+        return "".join(value.split())
+    return value.replace("\r\n", "\n").rstrip("\n")

@@ -215,7 +215,8 @@ def joined(notebook):
         cell["source"] = "".join(cell["source"])
         for output in cell.get("outputs", []):
             if "text" in output:
-                output["text"] = "".join(output["text"]).replace("\n", "\r\n")
+                text = "".join(output["text"]).replace("\n", "\r\n")
+                output["text"] = text.rstrip()
             for kind, value in output.get("data", {}).items():
                 if kind != "application/json":
                     output["data"][kind] = "".join(value)
