@@ -109,7 +109,8 @@ def _notebooks(book: Book, backends: Iterable[str]) -> Iterator[str]:
 
 def _notebook(edition: Edition) -> Iterator[str]:
     path = edition.shown_path
-    if edition.file != edition.path:
+    is_moved = edition.file != edition.path
+    if is_moved:
         new = edition.chapter.path
         yield f"{path} is the notebook of {new} now: python build.py notebooks"
     if edition.is_stale:
@@ -118,7 +119,9 @@ def _notebook(edition: Edition) -> Iterator[str]:
     if edition.is_edited:
         name = edition.chapter.name
         yield f"{path} was edited: python build.py sync {name}, or undo the edits"
-    elif not edition.file.exists() or _text(edition) != edition.text():
+    elif not is_moved and (
+        not edition.file.exists() or _text(edition) != edition.text()
+    ):
         yield f"{path} differs from its chapter: python build.py notebooks"
     yield from map(str, outputs.differences(edition))
     recorded = edition.notebook.metadata[store.KEY].get("recorded", {})

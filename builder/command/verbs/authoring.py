@@ -81,7 +81,7 @@ def notebooks(args: Namespace, root: Path) -> None:
     check_unedited(chosen)
     for edition in chosen:
         if edition.write():
-            print(f"wrote {edition.shown_path}")
+            print(f"wrote {edition.path.relative_to(root).as_posix()}")
 
 
 @verb("sync densenet --backend jax", [BACKEND, CHAPTERS])
