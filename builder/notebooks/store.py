@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -51,8 +52,9 @@ def keep_outputs(notebook: NotebookNode, old: NotebookNode | None) -> None:
     for cell, old_cell in _pairs(cells, _as_split(old)):
         cell.outputs = old_cell.outputs
         cell.execution_count = old_cell.execution_count
-    if cells and "recorded" in old.metadata.get(KEY, {}):
-        notebook.metadata[KEY]["recorded"] = old.metadata[KEY]["recorded"]
+    recorded = _ours(old).get("recorded")
+    if cells and isinstance(recorded, dict):
+        notebook.metadata[KEY]["recorded"] = recorded
 
 
 def _as_split(notebook: NotebookNode) -> list[NotebookNode]:
@@ -61,7 +63,7 @@ def _as_split(notebook: NotebookNode) -> list[NotebookNode]:
     That is the order of their recording, wherever an author has moved them since.
     """
     base = split_from(notebook)
-    places = {cell.id: i for i, cell in enumerate(base.cells)} if base else {}
+    places = {cell_id(cell): i for i, cell in enumerate(base.cells)} if base else {}
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return sorted(cells, key=lambda cell: places.get(cell_id(cell), len(places)))
 
@@ -105,12 +107,18 @@ def split_from(notebook: NotebookNode) -> NotebookNode | None:
 
     None where a bad merge, for instance, has damaged them.
     """
-    found = notebook.metadata.get(KEY, {}).get(SPLIT_FROM)
+    found: Any = _ours(notebook).get(SPLIT_FROM)
     try:
         good = isinstance("\n".join(found.chapter), str) and contents(found.cells)
     except (AttributeError, KeyError, TypeError):
         return None
     return found if good else None
+
+
+def _ours(notebook: NotebookNode) -> NotebookNode:
+    """Our part of the notebook's metadata, empty if that is damaged."""
+    found = notebook.metadata.get(KEY)
+    return found if isinstance(found, NotebookNode) else NotebookNode()
 
 
 def contents(cells: Iterable[NotebookNode]) -> list[Content]:

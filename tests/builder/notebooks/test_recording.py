@@ -331,3 +331,10 @@ def test_a_record_that_lost_its_hashes(shown, hashes, reason):
 
     rewrite(shown, lose)
     assert reason in "\n".join(check.problems(shown.root, ["torch"]))
+
+
+@pytest.mark.parametrize("damaged", [[], "x", {"recorded": 5}, {"recorded": ["x"]}])
+def test_a_record_that_is_damaged(shown, damaged):
+    rewrite(shown, lambda notebook: notebook["metadata"].update(d2lext=damaged))
+    [problem] = check.problems(shown.root, ["torch"])
+    assert "torch/01-tiny.ipynb was never recorded" in problem
