@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from builder.errors import chapter_error
 from builder.source.definitions import PACKAGE, Definition, Module, read
 from d2lext.core.names.exports import EXPORTED, variants
 
@@ -100,4 +101,8 @@ def _name(path):
 
 @cache
 def _read(name, path, modified):
-    return read(name, ast.parse(path.read_text(encoding="utf-8")))
+    try:
+        return read(name, ast.parse(path.read_bytes()))
+    except SyntaxError as error:
+        line = error.lineno or 1
+        raise chapter_error(path, line, f"not valid Python: {error.msg}") from error

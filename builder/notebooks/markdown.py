@@ -5,8 +5,8 @@ with captions, and equations end with their numbers.
 """
 
 import re
-from functools import cache
 
+from builder.source import references
 from builder.source.book import Book
 from builder.source.chapter import Chapter
 from builder.source.markup import (
@@ -77,7 +77,7 @@ def _role(match, book):
     role, target = match["role"], match["target"]
     if role.startswith("cite:"):
         keys = map(str.strip, target.split(","))
-        cited = [_author_year(book.references[key]) for key in keys]
+        cited = [references.author_year(book.references[key]) for key in keys]
         if role == "cite:p":
             return f"({'; '.join(f'{authors}, {year}' for authors, year in cited)})"
         return ", ".join(f"{authors} ({year})" for authors, year in cited)
@@ -89,31 +89,13 @@ def _role(match, book):
     return f"*{label.title}*"
 
 
-def _author_year(entry):
-    names = [" ".join(person.last_names) for person in entry.persons["author"]]
-    if len(names) > 2:
-        names = [f"{names[0]} *et al.*"]
-    return " and ".join(names), entry.fields["year"]
-
-
 def _bibliography(chapter, book):
     """The references that the chapter cites, sorted by author."""
-    from pybtex.backends.plaintext import Backend
-
     keys = {
         key.strip()
         for match in ROLE.finditer(chapter.text)
         if match["role"].startswith("cite")
         for key in match["target"].split(",")
     }
-    entries = {key: book.references[key] for key in sorted(keys)}
-    formatted = _style().format_entries(entries.values())
-    return "\n".join(f"- {entry.text.render(Backend())}" for entry in formatted)
-
-
-@cache
-def _style():
-    # Imported directly: pybtex's own lookup scans all installed packages.
-    from pybtex.style.formatting.plain import Style
-
-    return Style()
+    entries = [book.references[key] for key in sorted(keys)]
+    return "\n".join(f"- {entry}" for entry in references.listed(entries))

@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-import yaml
 from jupytext import myst
 from markdown_it.token import Token
 
 from builder.errors import BookError, chapter_error
 from builder.source.chapter import OPTIONS, TAGS
+from builder.source.front import YAML_ERRORS
 from d2lext.core import frameworks
 
 # jupytext and its parsers each count positions differently: not fit for messages.
@@ -112,6 +112,10 @@ def _check_options(path: Path, token: Token) -> None:
             raise chapter_error(
                 path, line, f"unknown tag {tag!r}: choose from {', '.join(known)}"
             )
+    if len({*tags}) < len(tags):
+        raise chapter_error(
+            path, line, f"tags must differ, got {tags!r}: write each of them once"
+        )
     if not isinstance(alt, str):
         raise chapter_error(path, line, f"alt must be text, got {alt!r}")
     lines = str(options.get("lines", "1-1"))
@@ -135,7 +139,7 @@ def _options(path: Path, token: Token) -> dict[str, object]:
         if isinstance(options, dict):
             return options
         detail = f"{options!r} is not a mapping"
-    except (myst.MystMetadataParsingError, yaml.YAMLError) as error:
+    except (myst.MystMetadataParsingError, *YAML_ERRORS) as error:
         detail = _COUNTED.sub("", " ".join(str(error).split()))
     raise chapter_error(
         path,
