@@ -37,10 +37,11 @@ def build(
     source = Source(root, _with_one_list(pages), configuration)
     work = out.parent.with_name("work") / f"pdf-{out.stem}"
     folder = work / "tex"
-    sphinx_build.build(source, folder, work, builder="latex")
-    return sphinx_build.publish(
-        folder, out, lambda: xelatex.print_book(folder, work / "run", root)
-    )
+    with sphinx_build.alone(out, work):
+        sphinx_build.build(source, folder, work, builder="latex")
+        return sphinx_build.publish(
+            folder, out, lambda: xelatex.print_book(folder, work / "run", root)
+        )
 
 
 def _with_one_list(pages: Mapping[str, NotebookNode]) -> dict[str, NotebookNode]:

@@ -61,7 +61,9 @@ def build(
     configuration = _configuration(read_settings(root), pages, offered)
     copied = downloads.texts(root, offered)
     source = Source(root, pages, configuration, copied, added=["authors"])
-    sphinx_build.build(source, out, work=out.with_name("work") / "site")
+    work = out.with_name("work") / "site"
+    with sphinx_build.alone(out, work):
+        sphinx_build.build(source, out, work)
     return out / "index.html"
 
 

@@ -3,12 +3,13 @@
 A build that fails leaves the last good output in place.
 """
 
+import contextlib
 import io
 import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from builder.errors import BookError
 from builder.publishing.sphinx_source import Source
 
 BUILDER = Path(__file__).parents[1]  # with PACKAGES, the tools behind an output
+WAITING = "waiting for another build to finish"
 PACKAGES = (
     "sphinx",
     "furo",
@@ -25,6 +27,18 @@ PACKAGES = (
     "sphinx-revealjs",
     "sphinxcontrib-bibtex",
 )
+
+
+@contextlib.contextmanager
+def alone(out: Path, work: Path) -> Iterator[None]:
+    """Let one build at a time use the folder `work`, to write `out` in the end.
+
+    Raises BookError, and leaves `out` as it is, if the disk is full or not writable.
+    """
+    with files.explained(out):
+        work.mkdir(parents=True, exist_ok=True)
+        with files.locked(work / "lock", lambda: print(WAITING, flush=True)):
+            yield
 
 
 def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
@@ -50,9 +64,9 @@ def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
     kept.mkdir(parents=True, exist_ok=True)
     if warned := _run(folder, kept, builder):
         raise BookError(_located(warned, folder, form))
-    (written / ".inputs").write_text(inputs)
+    files.write(written / ".inputs", inputs)
     _swap(written, out)
-    (kept / ".tools").write_text(tools)
+    files.write(kept / ".tools", tools)
     return True
 
 
@@ -68,8 +82,10 @@ def publish(folder: Path, out: Path, make: Callable[[], Path]) -> bool:
     made = make()
     stamp.unlink(missing_ok=True)
     out.parent.mkdir(parents=True, exist_ok=True)
+    if out.exists():
+        shutil.copymode(out, made)
     os.replace(made, out)
-    stamp.write_text(inputs)
+    files.write(stamp, inputs)
     return True
 
 
@@ -131,6 +147,7 @@ def _swap(new: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(new, ready)  # a copy if `out` is on another disk
     if out.exists():
+        shutil.copymode(out, ready)
         os.replace(out, old)
     os.replace(ready, out)
     shutil.rmtree(old, ignore_errors=True)

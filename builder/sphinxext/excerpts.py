@@ -6,10 +6,13 @@ anything, and whole pages contain text that nobody sees, such as the source of f
 
 import json
 import re
+from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
+
+from builder import files
 
 HIDDEN = ".katex-mathml, .headerlink, .sd-tab-label, script, style"
 # Sphinx asks for a page as `./name.html`.
@@ -53,7 +56,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         if not exception:
             pages = json.dumps(texts, ensure_ascii=False, indent=0)
             script = SCRIPT.replace("{pages}", pages)
-            (app.outdir / "searchpages.js").write_text(script, encoding="utf-8")
+            files.write(Path(app.outdir, "searchpages.js"), script)
 
     app.connect("html-page-context", collect)
     app.connect("build-finished", write)

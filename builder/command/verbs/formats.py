@@ -13,7 +13,7 @@ from builder.command.options import (
     backends,
     frameworks,
     option,
-    positive,
+    port,
 )
 from builder.command.registry import verb
 from builder.errors import BookError
@@ -74,7 +74,7 @@ def student(args: Namespace, root: Path) -> None:
     [
         option(
             "--port",
-            type=positive,
+            type=port,
             metavar="N",
             help="the port to listen on (default: the first free one from 8000)",
         ),
