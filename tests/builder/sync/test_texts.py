@@ -190,6 +190,15 @@ def test_marks_and_line_ends_stay(small, mark, end):
     assert small.text == mark + text.replace("\n", end)
 
 
+@pytest.mark.parametrize("last", ["...", "-----", "---  "])
+def test_front_matter_may_end_as_yaml_allows(small, last):
+    text = CHAPTER.replace("---\n\n(chap", f"{last}\n\n(chap")
+    small.reset(text)
+    small.replace("More text", "Much more text", "jax")
+    small.sync()
+    assert small.text == text.replace("More text", "Much more text")
+
+
 @pytest.mark.parametrize("end", ["\r\n", "\r"])
 def test_line_ends_in_a_notebooks_cells_are_no_edit(small, end):
     def change(cells):
