@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # The magics whose text is Python that runs among the notebook's own names.
 _OF_PYTHON = ("capture", "debug", "prun", "time", "timeit")
+_LOST = "#…\n"  # in place of a line that IPython's Python lacks
 _OPTIONS = re.compile(r"(?:--?[\w-]+(?: +\d+)? +)*")  # before that text, in a line
 
 
@@ -50,11 +51,18 @@ def parse(source: str) -> ast.Module:
     return tree
 
 
+def line_of(source: str, number: int) -> int:
+    """The line of `source` that is the line `number` of what IPython runs."""
+    lines = _as_python(source).splitlines(keepends=True)
+    places = [place for place, line in enumerate(lines, 1) if line != _LOST]
+    return places[number - 1] if 1 <= number <= len(places) else number
+
+
 def _as_python(source: str) -> str:
     """The Python that IPython makes of `source`, line by line."""
     # IPython drops blank lines at the beginning.
     first = len(source) - len(source.lstrip())
-    return "\n" * source.count("\n", 0, first) + _transformer().transform_cell(source)
+    return _LOST * source.count("\n", 0, first) + _transformer().transform_cell(source)
 
 
 @cache
@@ -63,13 +71,13 @@ def _transformer() -> "TransformerManager":
     from IPython.core.inputtransformer2 import TransformerManager
 
     class LineByLine(TransformerManager):
-        """Leaves a blank line for each further line of a command."""
+        """Leaves a comment for each further line of a command."""
 
         def do_one_token_transform(self, lines):
             changed, new = super().do_one_token_transform(lines)
             if len(new) < len(lines):
                 place = next(i for i, line in enumerate(new) if line != lines[i]) + 1
-                new[place:place] = ["\n"] * (len(lines) - len(new))
+                new[place:place] = [_LOST] * (len(lines) - len(new))
             return changed, new
 
     return LineByLine()

@@ -1,9 +1,11 @@
 """IPython's magics and shell commands: parsed as IPython does, and part of the code."""
 
 import ast
+import traceback
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+from IPython.core.interactiveshell import InteractiveShell
 from shared import small_book
 
 from builder.command import check
@@ -51,6 +53,23 @@ def test_a_mistake_keeps_its_line(source, line):
     with pytest.raises(SyntaxError) as error:
         python.parse(source)
     assert error.value.lineno == line
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 1\n1 / 0",
+        "\n\nx = 1\n1 / 0",
+        "x = !true \\\n  HOME\n\n1 / 0",
+        "if True:\n    !true \\\n      HOME\n    y = !true \\\n      HOME\n    1 / 0",
+        "  x = 1\n  1 / 0",
+    ],
+)
+def test_an_error_is_at_the_line_that_raised_it(source, capsys):
+    error = InteractiveShell().run_cell(source).error_in_exec
+    frames = traceback.extract_tb(error.__traceback__)
+    line = source[: source.index("1 / 0")].count("\n") + 1
+    assert python.line_of(source, frames[-1].lineno) == line
 
 
 @pytest.mark.parametrize(
