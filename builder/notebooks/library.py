@@ -32,7 +32,7 @@ class Library:
         if name not in self._modules:
             path = self._root.joinpath(*name.split("."))
             path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-            self._modules[name] = _read(name, path, path.stat().st_mtime_ns)
+            self._modules[name] = _read(name, path.read_text(encoding="utf-8"))
         return self._modules[name]
 
     def along(self, path: str) -> list[Module]:
@@ -100,9 +100,10 @@ def _name(path):
 
 
 @cache
-def _read(name, path, modified):
+def _read(name, text):
     try:
-        return read(name, ast.parse(path.read_bytes()))
+        return read(name, ast.parse(text))
     except SyntaxError as error:
         line = error.lineno or 1
+        path = Path(*name.split(".")).with_suffix(".py")
         raise chapter_error(path, line, f"not valid Python: {error.msg}") from error
