@@ -10,7 +10,6 @@ import copy
 import html
 import mimetypes
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -21,15 +20,9 @@ from builder.notebooks import store
 from builder.source.markup import IMAGE
 
 
-def texts(
-    root: Path, notebooks: Mapping[str, Mapping[str, NotebookNode]]
-) -> dict[str, str]:
-    """The files that the site offers, by path; `notebooks` are by chapter, then backend."""
-    return {
-        path(name, backend): nbformat.writes(embedded(notebook, root, backend)) + "\n"
-        for name, by_backend in notebooks.items()
-        for backend, notebook in by_backend.items()
-    }
+def text(notebook: NotebookNode, root: Path, backend: str) -> str:
+    """The file that the site offers of the `notebook` for `backend`."""
+    return nbformat.writes(embedded(notebook, root, backend)) + "\n"
 
 
 def path(name: str, backend: str) -> str:

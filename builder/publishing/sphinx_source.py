@@ -32,7 +32,7 @@ class Source:
     """
 
     root: Path
-    pages: Mapping[str, NotebookNode]  # by name
+    pages: Mapping[str, NotebookNode | str]  # by name; as `text` has them, or before
     configuration: Mapping[str, Any]
     copied: Mapping[str, str] = field(default_factory=dict)
     added: Sequence[str] = ()
@@ -42,7 +42,9 @@ class Source:
         chapters = self.root / "chapters"
         contents: dict[str, str | bytes] = {"conf.py": self._conf()}
         for name, page in self.pages.items():
-            contents[f"{name}.ipynb"] = _page(page, chapters / f"{name}.md")
+            if isinstance(page, NotebookNode):
+                page = text(page, chapters / f"{name}.md")
+            contents[f"{name}.ipynb"] = page
         names = ["index.md", "references.bib", *(f"{name}.md" for name in self.added)]
         paths = filter(Path.is_file, [chapters / name for name in names])
         texts = {path.name: path.read_text("utf-8") for path in paths}
@@ -52,8 +54,7 @@ class Source:
         contents |= texts
         for image in (chapters / "img").glob("*"):
             contents[f"img/{image.name}"] = image.read_bytes()
-        for name, text in self.copied.items():
-            contents[f"{COPIED}/{name}"] = text
+        contents |= {f"{COPIED}/{name}": made for name, made in self.copied.items()}
         for name, content in contents.items():
             files.write(folder / name, content)
         for path in [path for path in folder.rglob("*") if path.is_file()]:
@@ -107,8 +108,8 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _page(notebook: NotebookNode, chapter: Path) -> str:
-    """The notebook as text, with the lines of its cells in the chapter."""
+def text(notebook: NotebookNode, chapter: Path) -> str:
+    """A page's notebook as Sphinx reads it, with the lines of its cells in the chapter."""
     notebook = copy.deepcopy(notebook)
     notebook.metadata.setdefault("language_info", {"name": "python"})
     if chapter.is_file():

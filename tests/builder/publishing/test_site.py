@@ -333,6 +333,49 @@ def test_unchanged_book_is_not_built_again(kept):
     assert "All is well" in (index.parent / "01-dense.html").read_text()
 
 
+def times(root):
+    """When each page was last written by Sphinx."""
+    written = root / "_build" / "work" / "site" / "kept" / "html"
+    return {path.name: path.stat().st_mtime_ns for path in written.glob("0*.html")}
+
+
+def contents(folder):
+    """All files of a site."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+AGAIN = {
+    "prose": ("what earlier layers found", "what they found", ["01-dense.html"]),
+    "citation": ("Concatenation", "{cite:t}`He.ea.2016` adds", ["01-dense.html"]),
+    # All show a title; the second chapter shows the number of the nested formula.
+    "title": ("# Dense Blocks", "# Denser Blocks", "all"),
+    "number": ("$$\nf", "$$\na\n$$ (first)\n\n$$\nf", "all"),
+}
+
+
+@pytest.mark.parametrize("edit", AGAIN)
+def test_an_edit_writes_the_pages_that_show_it_and_the_same_site(tmp_path, edit):
+    old, new, wanted = AGAIN[edit]
+
+    def build(root, edited):
+        pages = sample_book.write(root)
+        pages["02-network"].cells[0].source += "\n\nSee {eq}`nested` there."
+        for cell in pages["01-dense"].cells if edited else ():
+            cell.source = cell.source.replace(old, new)
+        out = root / "_build" / "html"
+        return site.build(root, out, pages, sample_book.notebooks()).parent
+
+    for root in (first := tmp_path / "first", second := tmp_path / "second"):
+        build(root, edited=root == second)
+    before = times(first)
+    html = build(first, edited=True)
+    now = times(first)
+    written = sorted(name for name in now if now[name] != before[name])
+    assert written == (sorted(now) if wanted == "all" else wanted)
+    assert contents(html) == contents(second / "_build" / "html")
+
+
 def test_removed_chapter_leaves_the_site(kept):
     before = build(kept)
     assert before.with_name("02-network.html").exists()
