@@ -1,6 +1,5 @@
 """The site: Sphinx renders the merged notebooks, with tabs and a choice of framework."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from builder.publishing import sphinx_build, tabs
 from builder.publishing.sphinx_source import Source
 from builder.source import repository
 from builder.source.book import Book
+from builder.source.prose import Prose
 from builder.source.repository import Repository
 from builder.source.settings import read_settings
 from builder.sphinxext import katex
@@ -135,8 +135,8 @@ def _context(
     }
     sources = {}
     for name, page in pages.items():
-        title = re.search(r"^# (.+)$", page.cells[0].source, re.MULTILINE)
-        text = title[1] if title else name
+        headings = Prose(page.cells[0].source).of("heading")
+        text = headings[0].content if headings else name
         sources[name] = repo.read(f"chapters/{name}.md", text) if repo else []
     return {
         "frameworks": [(b, title) for b, title in TITLES.items() if f"tab-{b}" in tags],
