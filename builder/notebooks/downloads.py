@@ -9,15 +9,15 @@ import base64
 import copy
 import html
 import mimetypes
-import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 from nbformat import NotebookNode
 
 from builder.errors import BookError
-from builder.notebooks import store
-from builder.source.markup import IMAGE
+from builder.notebooks import markdown, store
+from builder.source.prose import Element, plain_text
 
 
 def text(notebook: NotebookNode, root: Path, backend: str) -> str:
@@ -43,13 +43,14 @@ def embedded(notebook: NotebookNode, root: Path, backend: str) -> NotebookNode:
 def _embed(text: str, folder: Path) -> str:
     """`text` with its image files embedded as data."""
 
-    def image(match: re.Match[str]) -> str:
-        if ":" in match["source"]:  # a URL, data or an attachment
-            return match[0]
-        file = (folder / match["source"]).resolve()
-        return f'<img alt="{html.escape(match["alt"])}" src="{_data(file)}">'
+    def image(element: Element) -> str:
+        if ":" in element.content:  # a URL, data or an attachment
+            return text[element.start : element.end]
+        file = (folder / unquote(element.content)).resolve()
+        alt = html.escape(plain_text(element.token))
+        return f'<img alt="{alt}" src="{_data(file)}">'
 
-    return IMAGE.sub(image, text)
+    return markdown.with_images(text, image)
 
 
 def _data(file: Path) -> str:

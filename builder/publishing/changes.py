@@ -29,8 +29,8 @@ class Changes:
         self._touched: set[str] = set()
         app.connect("env-get-outdated", lambda *_: self._again)
         app.connect("env-before-read-docs", lambda *args: self._touch(args[-1]))
-        # After Sphinx has numbered sections and figures on the same event.
-        app.connect("env-get-updated", self._affected, priority=900)
+        # After sections and figures have got their numbers on the same event.
+        app.connect("env-get-updated", self._affected, priority=950)
         app.connect("doctree-resolved", lambda *args: self._touch([args[-1]]))
 
     def note(self, failed: bool) -> None:

@@ -6,7 +6,6 @@ longer than all else, and most chapters are as they were when the site was last 
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from builder.publishing import sphinx_build, sphinx_source, tabs
 from builder.setup import requirements
 from builder.source.book import Book
 from builder.source.chapter import Chapter
+from builder.source.prose import Prose
 from d2lext.core.frameworks import IDS
 
 
@@ -58,10 +58,10 @@ def of_page(
     stale: list[str],
 ) -> Part:
     """The part of the chapter `name` with this merged `page`, offering these notebooks."""
-    title = re.search(r"^# (.+)$", page.cells[0].source, re.MULTILINE)
+    headings = Prose(page.cells[0].source).of("heading")
     tags = {tag for cell in page.cells for tag in cell.metadata.get("tags", [])}
     return Part(
-        title[1] if title else name,
+        headings[0].content if headings else name,
         sphinx_source.text(page, root / "chapters" / f"{name}.md"),
         {
             backend: downloads.text(notebook, root, backend)

@@ -13,6 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder import files
+from builder.source import parser
 from builder.source.settings import read_settings
 
 EXTENSIONS = ["myst_nb", "builder.sphinxext.citations", "builder.sphinxext.unbroken"]
@@ -87,14 +88,7 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
         "nb_execution_mode": "off",
         "nb_merge_streams": True,
         "nb_render_image_options": {"alt": PLOT_ALT},
-        "myst_enable_extensions": [
-            "attrs_block",
-            "attrs_inline",
-            "colon_fence",
-            "deflist",
-            "dollarmath",
-        ],
-        "myst_update_mathjax": False,
+        **{f"myst_{name}": value for name, value in parser.SETTINGS.items()},
         # Numbers: figure 1.1, equation (1.1)
         "numfig": True,
         "numfig_secnum_depth": 1,

@@ -4,6 +4,7 @@ What differs between frameworks becomes consecutive cells with a tag `tab-<backe
 `sphinxext.tabs` turns them into tabs.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,7 +61,8 @@ def _cell(
         classes = tab + [tag for tag in tags if tag == "solution"]
         text = cell.source
         if classes:
-            text = f"::::::{{container}} {' '.join(classes)}\n{text}\n::::::"
+            fence = ":" * max(6, 1 + max(map(len, re.findall(":+", text)), default=0))
+            text = f"{fence}{{container}} {' '.join(classes)}\n{text}\n{fence}"
         return nbformat.v4.new_markdown_cell(text, id=cell_id, metadata=metadata)
     if cell.alt:
         metadata["mystnb"] = {"image": {"alt": cell.alt}}
