@@ -8,7 +8,6 @@ show data URLs in Markdown images.
 import base64
 import copy
 import html
-import mimetypes
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,6 +16,7 @@ from nbformat import NotebookNode
 
 from builder.errors import BookError
 from builder.notebooks import markdown, store
+from builder.source.images import TYPES
 from builder.source.prose import Element, plain_text
 
 
@@ -61,4 +61,4 @@ def _data(file: Path) -> str:
             f"the image {file} cannot be read ({error.strerror}): restore it, or correct "
             "the chapter that shows it"
         ) from error
-    return f"data:{mimetypes.guess_type(file.name)[0]};base64,{content}"
+    return f"data:{TYPES[file.suffix.lower()]};base64,{content}"

@@ -4,8 +4,10 @@ The forms fill in a `Source`; sphinx_build runs Sphinx on it.
 """
 
 import copy
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,23 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder import files
+from builder.publishing import images
 from builder.source import parser
 from builder.source.settings import read_settings
 
-EXTENSIONS = ["myst_nb", "builder.sphinxext.citations", "builder.sphinxext.unbroken"]
+EXTENSIONS = [
+    "myst_nb",
+    "builder.sphinxext.citations",
+    "builder.sphinxext.elements",
+    "builder.sphinxext.images",
+    "builder.sphinxext.unbroken",
+]
 PLOT_ALT = "Plot drawn by the code above."
+# What XML has no place for; colours are escape sequences that end with m.
+CONTROLS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b(?!\[[\d;]*m)|[\0-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]"
+    r"|[\ud800-\udfff\ufffe\uffff]"
+)
 COPIED = "extra"  # the folder that Sphinx copies without reading it
 # Two chapters may cite the same work: each lists it, and links to its own list.
 ONE_LIST_A_CHAPTER = ["bibtex.duplicate_citation", "bibtex.duplicate_label"]
@@ -29,7 +43,8 @@ class Source:
 
     `configuration` holds Sphinx's settings for this form, in addition to the shared ones.
     `copied` holds the texts of files that go into the output unread, by path. `added`
-    names pages in chapters/ that only this form has, and lists on the front page.
+    names pages in chapters/ that only this form has, and lists on the front page. Images
+    of other `kinds` become PNG.
     """
 
     root: Path
@@ -37,6 +52,7 @@ class Source:
     configuration: Mapping[str, Any]
     copied: Mapping[str, str] = field(default_factory=dict)
     added: Sequence[str] = ()
+    kinds: Sequence[str] = images.BROWSERS  # of images, by their files' endings
 
     def write(self, folder: Path) -> None:
         """Bring `folder` up to date; only what changed is written."""
@@ -53,8 +69,7 @@ class Source:
             if f"{name}.md" in texts:
                 texts["index.md"] += f"\n```{{toctree}}\n{name}\n```\n"
         contents |= texts
-        for image in (chapters / "img").glob("*"):
-            contents[f"img/{image.name}"] = image.read_bytes()
+        contents |= {name: content for _, name, content in self._images}
         contents |= {f"{COPIED}/{name}": made for name, made in self.copied.items()}
         for name, content in contents.items():
             files.write(folder / name, content)
@@ -62,9 +77,14 @@ class Source:
             if path.relative_to(folder).as_posix() not in contents:
                 path.unlink()
 
+    @cached_property
+    def _images(self) -> list[tuple[str, str, bytes]]:
+        return list(images.prepared(self.root / "chapters", self.kinds))
+
     def _conf(self) -> str:
         settings = _shared(read_settings(self.root)) | dict(self.configuration)
         settings["extensions"] = [*EXTENSIONS, *self.configuration["extensions"]]
+        settings["book_images"] = {key: name for key, name, _ in self._images}
         if self.copied:
             settings["html_extra_path"] = [COPIED]
         lines = [f"{name} = {value!r}" for name, value in settings.items()]
@@ -105,11 +125,23 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
 def text(notebook: NotebookNode, chapter: Path) -> str:
     """A page's notebook as Sphinx reads it, with the lines of its cells in the chapter."""
     notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            _drop_controls(output)
     notebook.metadata.setdefault("language_info", {"name": "python"})
     if chapter.is_file():
         lines = chapter.read_text(encoding="utf-8").splitlines()
         notebook.metadata["source_map"] = _source_map(notebook.cells, lines)
     return nbformat.writes(notebook)
+
+
+def _drop_controls(output: NotebookNode) -> None:
+    """Drop what no page can show from the texts of an output, but keep its colours."""
+    if "text" in output:
+        output.text = CONTROLS.sub("", output.text)
+    for kind, data in output.get("data", {}).items():
+        if isinstance(data, str):
+            output.data[kind] = CONTROLS.sub("", data)
 
 
 def _source_map(cells: Iterable[NotebookNode], lines: list[str]) -> list[int]:
