@@ -1,7 +1,8 @@
 """The site: Sphinx renders the merged notebooks, with tabs and a choice of framework."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from nbformat import NotebookNode
 
 from builder.notebooks import downloads
 from builder.notebooks.edition import Edition
-from builder.publishing import parts, sphinx_build
+from builder.publishing import parts, single, sphinx_build
 from builder.publishing.parts import Part
 from builder.publishing.sphinx_source import Source
 from builder.source import repository
@@ -19,8 +20,9 @@ from builder.source.settings import read_settings
 from builder.sphinxext import katex
 from d2lext.core.frameworks import TITLES
 
+BOOKS = ("pdf", "epub")  # whole books, which the front page offers
 HERE = Path(__file__).parent
-SCRIPTS = ("cards", "drawers", "scrolling")
+SCRIPTS = ("cards", "downloads", "drawers", "scrolling")
 # The repository's mark in the page's footer: two branches that merge.
 MARK = (
     '<svg viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.5">'
@@ -77,15 +79,29 @@ def build(
 
 def _write(root: Path, out: Path, made: Mapping[str, Part]) -> Path:
     pages = {name: part.page for name, part in made.items()}
-    copied = {
-        downloads.path(name, backend): text
-        for name, part in made.items()
-        for backend, text in part.offered.items()
-    }
-    configuration = _configuration(read_settings(root), made)
+    copied: dict[str, str | bytes] = {}
+    for name, part in made.items():
+        for backend, text in part.offered.items():
+            path = downloads.path(name, backend)
+            copied[path] = text
+            # For static/downloads.js.
+            copied[f"{path.removesuffix('ipynb')}js"] = f"saveNotebook({dumps(text)})\n"
+    books = _books(out.parent)
+    copied |= {name: path.read_bytes() for name, path in books.items()}
+    configuration = _configuration(read_settings(root), made, list(books))
     source = Source(root, pages, configuration, copied, added=["authors"])
     sphinx_build.build(source, out, _work(out))
     return out / "index.html"
+
+
+def _books(folder: Path) -> dict[str, Path]:
+    """The PDFs and EPUBs that were built in `folder`, by their names on the site."""
+    paths = [
+        folder / form / single.file_name(backend, True, form)
+        for backend in TITLES
+        for form in BOOKS
+    ]
+    return {f"books/{path.name}": path for path in paths if path.is_file()}
 
 
 def _work(out: Path) -> Path:
@@ -93,7 +109,7 @@ def _work(out: Path) -> Path:
 
 
 def _configuration(
-    settings: Mapping[str, Any], made: Mapping[str, Part]
+    settings: Mapping[str, Any], made: Mapping[str, Part], books: Sequence[str]
 ) -> dict[str, Any]:
     """Sphinx's settings."""
     repo = repository.of(settings)
@@ -117,7 +133,7 @@ def _configuration(
         "html_css_files": ["katex.min.css", "book.css"],
         "html_js_files": [(f"{name}.js", {"defer": ""}) for name in SCRIPTS],
         "html_favicon": str(HERE / "static" / "favicon.svg"),
-        "html_context": _context(made, repo),
+        "html_context": _context(made, books, repo),
         "html_secnumber_suffix": " ",
         "html_copy_source": False,
         "html_show_sourcelink": False,
@@ -141,8 +157,18 @@ def _configuration(
     }
 
 
-def _context(made: Mapping[str, Part], repo: Repository | None) -> dict[str, Any]:
+def _context(
+    made: Mapping[str, Part], books: Sequence[str], repo: Repository | None
+) -> dict[str, Any]:
     """What templates show: frameworks with tabs; by page, its notebooks and source."""
+    volumes = {
+        backend: [
+            (form.upper(), name)
+            for form in BOOKS
+            if (name := f"books/{single.file_name(backend, True, form)}") in books
+        ]
+        for backend in TITLES
+    }
     offers = {
         name: [
             {
@@ -165,4 +191,5 @@ def _context(made: Mapping[str, Part], repo: Repository | None) -> dict[str, Any
         "frameworks": [(b, title) for b, title in TITLES.items() if b in tabs],
         "offers": offers,
         "sources": sources,
+        "books": [(b, TITLES[b], files) for b, files in volumes.items() if files],
     }

@@ -42,7 +42,7 @@ class Source:
     """The `pages` and the front page of the book in the folder `root`, for one form.
 
     `configuration` holds Sphinx's settings for this form, in addition to the shared ones.
-    `copied` holds the texts of files that go into the output unread, by path. `added`
+    `copied` holds the contents of files that go into the output unread, by path. `added`
     names pages in chapters/ that only this form has, and lists on the front page. Images
     of other `kinds` become PNG.
     """
@@ -50,7 +50,7 @@ class Source:
     root: Path
     pages: Mapping[str, NotebookNode | str]  # by name; as `text` has them, or before
     configuration: Mapping[str, Any]
-    copied: Mapping[str, str] = field(default_factory=dict)
+    copied: Mapping[str, str | bytes] = field(default_factory=dict)
     added: Sequence[str] = ()
     kinds: Sequence[str] = images.BROWSERS  # of images, by their files' endings
 

@@ -100,7 +100,8 @@ def serve(args: Namespace, root: Path) -> None:
             print(f"stale, shown with old outputs: {', '.join(sorted(stale))}")
         site.write()
 
-    watched = [root / "chapters", root / "notebooks"]
+    names = ("chapters", "notebooks", *last_build.BOOKS)
+    watched = [root / name for name in names]
     serve.serve(root, out, build, args.host, args.port, watched=watched)
 
 
