@@ -16,7 +16,12 @@ from builder import files
 from builder.source import parser
 from builder.source.settings import read_settings
 
-EXTENSIONS = ["myst_nb", "builder.sphinxext.citations", "builder.sphinxext.unbroken"]
+EXTENSIONS = [
+    "myst_nb",
+    "builder.sphinxext.citations",
+    "builder.sphinxext.numbers",
+    "builder.sphinxext.unbroken",
+]
 PLOT_ALT = "Plot drawn by the code above."
 COPIED = "extra"  # the folder that Sphinx copies without reading it
 # Two chapters may cite the same work: each lists it, and links to its own list.
@@ -64,6 +69,11 @@ class Source:
     def _conf(self) -> str:
         settings = _shared(read_settings(self.root)) | dict(self.configuration)
         settings["extensions"] = [*EXTENSIONS, *self.configuration["extensions"]]
+        settings["book_numbers"] = {
+            name: numbers
+            for name, page in self.pages.items()
+            if (numbers := _numbers(page))
+        }
         if self.copied:
             settings["html_extra_path"] = [COPIED]
         lines = [f"{name} = {value!r}" for name, value in settings.items()]
@@ -74,6 +84,12 @@ def notebook(cells: Iterable[NotebookNode]) -> NotebookNode:
     """A page of `cells`."""
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     return nbformat.v4.new_notebook(cells=list(cells), metadata=metadata)
+
+
+def _numbers(page: NotebookNode) -> list[tuple[str, str]]:
+    """The kind and number of all that is numbered on a page, in order."""
+    cells = [cell.metadata.get("numbers", []) for cell in page.cells]
+    return [(kind, number) for numbers in cells for kind, number in numbers]
 
 
 def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
