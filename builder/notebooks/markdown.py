@@ -121,8 +121,9 @@ class _Plain:
     def _role(self, element: Element) -> str:
         role, target = element.name, element.content
         if role.startswith("cite:"):
-            keys = map(str.strip, target.split(","))
-            cited = [_author_year(self.book.references[key]) for key in keys]
+            keys = dict.fromkeys(map(str.strip, target.split(",")))
+            entries = _style().sort([self.book.references[key] for key in keys])
+            cited = [_author_year(entry) for entry in entries]
             if role == "cite:p":
                 return f"({'; '.join(f'{authors}, {year}' for authors, year in cited)})"
             return ", ".join(f"{authors} ({year})" for authors, year in cited)

@@ -31,6 +31,7 @@ class Part:
     page: str  # its merged notebook
     offered: dict[str, str]  # its notebooks to download, by backend
     tabs: list[str]  # the backends for which it has tabs
+    numbers: list[list[str]]  # the kind and number of all that is numbered
     stale: list[str]  # the backends whose recorded outputs are out of date
 
 
@@ -68,6 +69,7 @@ def of_page(
             for backend, notebook in offered.items()
         },
         [backend for backend in IDS if f"tab-{backend}" in tags],
+        sphinx_source.numbers({name: page}).get(name, []),
         stale,
     )
 

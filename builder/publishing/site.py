@@ -133,6 +133,7 @@ def _configuration(
         "html_css_files": ["katex.min.css", "book.css"],
         "html_js_files": [(f"{name}.js", {"defer": ""}) for name in SCRIPTS],
         "html_favicon": str(HERE / "static" / "favicon.svg"),
+        "book_numbers": {n: part.numbers for n, part in made.items() if part.numbers},
         "html_context": _context(made, books, repo),
         "html_secnumber_suffix": " ",
         "html_copy_source": False,

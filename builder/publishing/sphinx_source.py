@@ -24,6 +24,7 @@ EXTENSIONS = [
     "builder.sphinxext.citations",
     "builder.sphinxext.elements",
     "builder.sphinxext.images",
+    "builder.sphinxext.numbers",
     "builder.sphinxext.unbroken",
 ]
 PLOT_ALT = "Plot drawn by the code above."
@@ -85,6 +86,7 @@ class Source:
         settings = _shared(read_settings(self.root)) | dict(self.configuration)
         settings["extensions"] = [*EXTENSIONS, *self.configuration["extensions"]]
         settings["book_images"] = {key: name for key, name, _ in self._images}
+        settings.setdefault("book_numbers", numbers(self.pages))
         if self.copied:
             settings["html_extra_path"] = [COPIED]
         lines = [f"{name} = {value!r}" for name, value in settings.items()]
@@ -95,6 +97,16 @@ def notebook(cells: Iterable[NotebookNode]) -> NotebookNode:
     """A page of `cells`."""
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     return nbformat.v4.new_notebook(cells=list(cells), metadata=metadata)
+
+
+def numbers(pages: Mapping[str, NotebookNode | str]) -> dict[str, list]:
+    """The kind and number of all that is numbered on each of the `pages`, in order."""
+    found = {
+        name: [pair for cell in page.cells for pair in cell.metadata.get("numbers", [])]
+        for name, page in pages.items()
+        if isinstance(page, NotebookNode)
+    }
+    return {name: pairs for name, pairs in found.items() if pairs}
 
 
 def _shared(book: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 from builder.notebooks.edition import Edition
 from builder.publishing import sphinx_source
 from builder.source.chapter import Cell
+from builder.source.labels import kind_of
 from d2lext.core.frameworks import IDS
 
 
@@ -57,6 +58,12 @@ def _cell(
     tags = [tag for tag in cell.tags if tag not in IDS] + tab
     metadata: dict[str, Any] = {"tags": tags}
     if cell.kind == "markdown":
+        # For `sphinxext.numbers`.
+        metadata["numbers"] = [
+            [kind, element.number]
+            for element in cell.prose.walk()
+            if (kind := kind_of(element))
+        ]
         # `sphinxext.tabs` looks for these classes.
         classes = tab + [tag for tag in tags if tag == "solution"]
         text = cell.source

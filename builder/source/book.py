@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from builder.errors import BookError
 from builder.source import labels, reader
 from builder.source.chapter import Chapter
-from builder.source.prose import Element
+from builder.source.prose import Element, Prose
 
 if TYPE_CHECKING:
     from pybtex.database import Entry
@@ -74,8 +74,15 @@ class Book:
                 f"or with :name: {name}, or correct the reference",
             )
         label = self.labels[name]
+        roles = Prose(label.title, in_line=True).of("role")
+        if role_name == "ref" and roles and not role.title:
+            raise chapter.error(
+                role.line,
+                f"the title of {name!r} has references, which pages show in no other "
+                f"place: write {{numref}}`{name}` or {{ref}}`words of yours <{name}>`",
+            )
         wanted = "eq" if label.kind == "equation" else "numref"
-        if role_name != wanted and (wanted == "eq" or role_name == "eq"):
+        if "eq" in (role_name, wanted) and role_name != wanted:
             raise chapter.error(
                 role.line,
                 f"{{{role_name}}} cannot refer to {name!r}, which is of the kind "
