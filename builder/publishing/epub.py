@@ -8,7 +8,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from builder.publishing import cover, sphinx_build
+from builder.publishing import cover, images, sphinx_build
 from builder.publishing.sphinx_source import Source
 from builder.source.settings import read_settings
 from d2lext.core.frameworks import TITLES
@@ -28,7 +28,7 @@ def build(
     work = out.parent.with_name("work") / f"epub-{out.stem}"
     picture, folder = work / "cover.png", work / "epub"
     configuration = _configuration(settings, edition, out.stem, picture)
-    source = Source(root, pages, configuration)
+    source = Source(root, pages, configuration, kinds=images.READERS)
 
     def copied() -> Path:
         return shutil.copyfile(folder / "book.epub", work / "book.epub")

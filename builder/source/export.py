@@ -35,9 +35,8 @@ def exported(chapter: Chapter, backend: str) -> str | None:
         if not (cell.for_all or backend in cell.backends):
             continue
         if cell.kind == "markdown":
-            for line in cell.source.splitlines():
-                if line.startswith("#"):
-                    heading = line.lstrip("# ")
+            for element in cell.prose.of("heading"):
+                heading = element.content
             continue
         tree = python.parse(cell.source)
         for node in tree.body:

@@ -3,7 +3,7 @@
 import ast
 import re
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ _LOST = "#…\n"  # in place of a line that IPython's Python lacks
 _OPTIONS = re.compile(r"(?:--?[\w-]+(?: +\d+)? +)*")  # before that text, in a line
 
 
+@lru_cache(maxsize=4096)  # a cell is compared with its recording several times
 def dump_source(source: str) -> str:
     """The syntax of a cell's `source`, without comments and docstrings."""
     try:

@@ -6,14 +6,12 @@ those that need the whole book are raised in `book`.
 
 import ast
 import re
+from functools import lru_cache
 from pathlib import Path
-
-from jupytext import myst
-from nbformat import NotebookNode
 
 from builder import files
 from builder.errors import chapter_error
-from builder.source import front, prose, python, syntax
+from builder.source import front, python, rules, syntax
 from builder.source.chapter import Cell, Chapter
 
 
@@ -21,10 +19,11 @@ def read(path: Path, root: Path) -> Chapter:
     """The chapter in the file `path`; raises BookError where it breaks a rule."""
     shown = path.relative_to(root)
     chapter = parse(files.read(path, shown), shown)
-    prose.check(chapter, path.parent)
+    rules.check(chapter, path.parent)
     return chapter
 
 
+@lru_cache(maxsize=128)  # `serve` reads the whole book after each edit of a chapter
 def parse(text: str, shown_path: Path) -> Chapter:
     """The chapter with this `text`, called `shown_path` in messages; raises BookError.
 
@@ -36,43 +35,30 @@ def parse(text: str, shown_path: Path) -> Chapter:
         )
     files.check_text(text, shown_path)
     front.check(text, shown_path)
-    syntax.check(shown_path, text)
-    notebook = myst.myst_to_notebook(text, add_source_map=True)
-    lines = text.splitlines()
     cells = []
-    starts = notebook.metadata["source_map"]
-    for node, start in zip(notebook.cells, starts, strict=True):
-        cells.append(_cell(node, _first_line(node, lines, start), shown_path))
+    for part in syntax.parts(shown_path, text):
+        cells.append(_cell(part, shown_path))
         _check_code(cells[-1], shown_path)
-    if not re.search(r"^# \S", text, re.MULTILINE):
+    in_book = tuple(cell for cell in cells if not cell.is_for_lectures)
+    chapter = Chapter(shown_path, text, in_book, tuple(cells))
+    if not chapter.title:
         raise chapter_error(
             shown_path, 1, "a chapter must begin with a title: `# Title`"
         )
-    in_book = tuple(cell for cell in cells if not cell.is_for_lectures)
-    return Chapter(shown_path, text, in_book, tuple(cells))
+    return chapter
 
 
-def _first_line(node: NotebookNode, lines: list[str], start: int) -> int:
-    """The line number (from 1) of a cell's first line of source."""
-    wanted = node.source.splitlines()[0] if node.source else ""
-    if node.cell_type == "code" and lines[start : start + 1] == ["---"]:
-        start = lines.index("---", start + 1) + 1
-    while start < len(lines) and lines[start] != wanted:
-        start += 1
-    return start + 1
-
-
-def _cell(node: NotebookNode, line: int, path: Path) -> Cell:
-    options = node.metadata
+def _cell(part: syntax.Part, path: Path) -> Cell:
+    options, line = part.options, part.line
     tags, alt = tuple(options.get("tags", ())), options.get("alt", "")
     lines = None
     if "lines" in options:
         first, last = map(int, options["lines"].split("-"))
         lines = first, last
-        if not first <= last <= len(node.source.splitlines()):
+        if not first <= last <= len(part.source.splitlines()):
             message = f"lines: the cell has no lines {options['lines']}"
             raise chapter_error(path, line, message)
-    cell = Cell(node.cell_type, node.source, line, tags, alt=alt, lines=lines)
+    cell = Cell(part.kind, part.source, line, tags, alt=alt, lines=lines)
     cell.expect.update(_expect(options.get("expect"), cell, path))
     return cell
 

@@ -153,7 +153,7 @@ class _Merge:
 
     def _shown(self, role: str) -> str:
         try:
-            return plain(role, self.old, self.book)
+            return plain(role, self.old, self.book, self.notebooks[0].edition.backend)
         except KeyError:  # no longer in the book
             return ""
 
