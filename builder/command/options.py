@@ -60,7 +60,7 @@ EPOCHS = option(
     "--epochs",
     type=positive,
     metavar="N",
-    help="train for at most N epochs; the outputs say so",
+    help="train for at most N epochs; the outputs say so, and `check` rejects them",
 )
 CHAPTERS = option("chapter", nargs="*", help="a name such as densenet (default: all)")
 SOLUTIONS = option(

@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 
 from builder.errors import BookError
 from builder.notebooks.edition import Edition, editions
+from builder.notebooks.fallback import readable
 from builder.publishing import sphinx_build, sphinx_source
 from builder.publishing.sphinx_source import Source
 from builder.source.book import Book
@@ -65,7 +66,8 @@ def deck(edition: Edition) -> NotebookNode:
     """The slides of a chapter as a notebook in MyST, one section per slide."""
     chapter = edition.chapter
     outputs = {
-        cell.line: recorded.get("outputs", []) for cell, recorded in edition.pairs()
+        cell.line: [*map(readable, recorded.get("outputs", []))]
+        for cell, recorded in edition.pairs()
     }
     title = f"# {chapter.title}\n\n{TITLES[edition.backend]}"
     cells = [_markdown("title", title)]

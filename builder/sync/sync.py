@@ -44,8 +44,8 @@ def sync(book: Book, chapters: Iterable[Chapter], backends: Iterable[str]) -> li
     new = _with_texts(book, texts)
     for merge in merges:
         for edition in editions(new, [new.find(merge.chapter.name)], backends):
-            if edition.path.exists() and (merge.done or edition.is_edited):
-                texts[edition.path] = edition.text()
+            if edition.file.exists() and (merge.done or edition.is_edited):
+                texts[edition.file] = edition.text()
     _write(texts)
     return [line for merge in merges for line in merge.done]
 
