@@ -11,7 +11,6 @@ import html
 import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote
 
 import nbformat
 from nbformat import NotebookNode
@@ -53,7 +52,7 @@ def _embed(text: str, folder: Path) -> str:
     def image(element: Element) -> str:
         if ":" in element.content:  # a URL, data or an attachment
             return text[element.start : element.end]
-        file = (folder / unquote(element.content)).resolve()
+        file = (folder / element.content).resolve()
         alt = html.escape(plain_text(element.token))
         return f'<img alt="{alt}" src="{_data(file)}">'
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 from docutils.parsers.rst import Directive
 from docutils.parsers.rst.directives import admonitions, images, tables
@@ -213,7 +214,8 @@ class Prose:
                 element.kind = "comment"
             elif kind in ("image", "link", "span"):
                 element.label_end = at(token.meta["label"])
-                element.content = str(token.attrGet("src") or token.attrGet("href"))
+                address = token.attrGet("src") or token.attrGet("href")
+                element.content = unquote(str(address))
             yield element
 
     def _places(self, block: Token, opening: Token | None) -> Callable[[int], int]:
