@@ -30,7 +30,12 @@ def stale_editions(book: Book, backends: Iterable[str] = IDS) -> list[Edition]:
 
 def report_stale(book: Book, backends: Iterable[str] = IDS) -> None:
     """Print a line for each stale edition, with the command that runs it."""
-    for edition in stale_editions(book, backends):
+    report(stale_editions(book, backends))
+
+
+def report(stale: Iterable[Edition]) -> None:
+    """Print a line for each of these stale editions, with the command that runs it."""
+    for edition in stale:
         print(f"{edition.title} is stale: {_rerun(edition)}")
 
 

@@ -8,8 +8,6 @@ show data URLs in Markdown images.
 import base64
 import copy
 import html
-import mimetypes
-from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -17,18 +15,13 @@ from nbformat import NotebookNode
 
 from builder.errors import BookError
 from builder.notebooks import markdown, store
+from builder.source.images import TYPES
 from builder.source.prose import Element, plain_text
 
 
-def texts(
-    root: Path, notebooks: Mapping[str, Mapping[str, NotebookNode]]
-) -> dict[str, str]:
-    """The files that the site offers, by path; `notebooks` are by chapter, then backend."""
-    return {
-        path(name, backend): nbformat.writes(embedded(notebook, root, backend)) + "\n"
-        for name, by_backend in notebooks.items()
-        for backend, notebook in by_backend.items()
-    }
+def text(notebook: NotebookNode, root: Path, backend: str) -> str:
+    """The file that the site offers of the `notebook` for `backend`."""
+    return nbformat.writes(embedded(notebook, root, backend)) + "\n"
 
 
 def path(name: str, backend: str) -> str:
@@ -67,4 +60,4 @@ def _data(file: Path) -> str:
             f"the image {file} cannot be read ({error.strerror}): restore it, or correct "
             "the chapter that shows it"
         ) from error
-    return f"data:{mimetypes.guess_type(file.name)[0]};base64,{content}"
+    return f"data:{TYPES[file.suffix.lower()]};base64,{content}"

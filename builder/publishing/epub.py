@@ -8,7 +8,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from builder.publishing import cover, sphinx_build
+from builder.publishing import cover, images, sphinx_build
 from builder.publishing.sphinx_source import Source
 from builder.source.settings import read_settings
 from d2lext.core.frameworks import TITLES
@@ -30,7 +30,7 @@ def build(
     work.mkdir(parents=True, exist_ok=True)
     cover.draw(picture, settings["title"], edition, settings["author"])
     configuration = _configuration(settings, edition, out.stem, picture)
-    source = Source(root, pages, configuration)
+    source = Source(root, pages, configuration, kinds=images.READERS)
     folder = work / "epub"
     sphinx_build.build(source, folder, work, builder="epub")
 

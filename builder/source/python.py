@@ -1,8 +1,10 @@
 """Parses the Python in a chapter's cells, and tells what counts as code."""
 
 import ast
+from functools import lru_cache
 
 
+@lru_cache(maxsize=4096)  # a cell is compared with its recording several times
 def dump_source(source: str) -> str:
     """The syntax of a cell's `source`, without comments and docstrings."""
     try:

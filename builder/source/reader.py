@@ -5,6 +5,7 @@ those that need the whole book are raised in `book`.
 """
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from builder.errors import chapter_error
@@ -19,6 +20,7 @@ def read(path: Path, root: Path) -> Chapter:
     return chapter
 
 
+@lru_cache(maxsize=128)  # `serve` reads the whole book after each edit of a chapter
 def parse(text: str, shown_path: Path) -> Chapter:
     """The chapter with this `text`, called `shown_path` in messages; raises BookError.
 

@@ -2,9 +2,10 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from builder.errors import BookError
-from builder.source import syntax
+from builder.source import html, images, syntax
 from builder.source.chapter import Cell, Chapter
 from builder.source.labels import kind_of
 from builder.source.prose import DIRECTIVES, Element, Prose
@@ -17,7 +18,6 @@ UNKNOWN = {
     "definition list": "notebooks show no definition lists: write a list, such as "
     "`- **term**: what it means`",
 }
-MEDIA = re.compile(r"<(img|picture|svg|figure|object|embed|iframe|video|audio)\b", re.I)
 
 
 def check(chapter: Chapter, folder: Path) -> None:
@@ -40,6 +40,7 @@ class _Rules:
             self._check(cell.prose, None)
 
     def _check(self, prose: Prose, parent: Element | None) -> None:
+        faults = {id(token): fault for token, fault in html.faults(prose.tokens)}
         for element in prose.elements:
             kind = element.kind
             if kind in UNKNOWN:
@@ -59,12 +60,8 @@ class _Rules:
                 self._check_image(element)
             elif kind == "link":
                 self._check_link(element)
-            elif kind == "html" and (match := MEDIA.search(element.content)):
-                raise self._error(
-                    element,
-                    f"notebooks and the PDF do not show <{match[1]}>: write an image as "
-                    "![what it shows](img/file.svg)",
-                )
+            elif kind == "html" and id(element.token) in faults:
+                raise self._error(element, faults[id(element.token)])
             elif kind == "attributes" and element.token.attrGet("id"):
                 raise self._error(
                     element,
@@ -171,10 +168,17 @@ class _Rules:
                 element,
                 f"images are in chapters/img, but this is {file}: move it there",
             )
-        if not (self._folder / file).is_file():
+        path = self._folder / file
+        if not path.is_file():
+            path = self._folder / unquote(file)  # as parsers write an address
+        if not path.is_file():
             raise self._error(
                 element,
                 f"there is no image chapters/{file}: add it, or correct its name",
+            )
+        if fault := images.fault(path):
+            raise self._error(
+                element, f"the image chapters/{file} cannot stay so: {fault}"
             )
 
     def _check_link(self, element: Element) -> None:

@@ -24,12 +24,12 @@ from d2lext.core.frameworks import TITLES
 def html(args: Namespace, root: Path) -> None:
     """Write the site from the recorded notebooks."""
     from builder.command import check
-    from builder.publishing import site
+    from builder.publishing.site import Site
     from builder.source.book import Book
 
-    book = Book(root)
-    check.report_stale(book)
-    print(f"site: {site.write(book, last_build.site(root).parent)}")
+    site = Site(Book(root), last_build.site(root).parent)
+    check.report(site.stale)
+    print(f"site: {site.write()}")
 
 
 @verb("pdf --no-solutions", [BACKEND, SOLUTIONS])
@@ -87,23 +87,21 @@ def student(args: Namespace, root: Path) -> None:
 )
 def serve(args: Namespace, root: Path) -> None:
     """Build and serve the site, and rebuild it when a chapter changes."""
-    from builder.command import check
-    from builder.publishing import serve, site
+    from builder.publishing import serve
+    from builder.publishing.site import Site
     from builder.source.book import Book
 
     out = last_build.site(root).parent
 
     def build() -> None:
-        book = Book(root)
-        stale = {
-            f"{edition.chapter.name} ({TITLES[edition.backend]})"
-            for edition in check.stale_editions(book)
-        }
+        site = Site(Book(root), out)
+        stale = [f"{e.chapter.name} ({TITLES[e.backend]})" for e in site.stale]
         if stale:
             print(f"stale, shown with old outputs: {', '.join(sorted(stale))}")
-        site.write(book, out)
+        site.write()
 
-    watched = [root / "chapters", root / "notebooks"]
+    names = ("chapters", "notebooks", *last_build.BOOKS)
+    watched = [root / name for name in names]
     serve.serve(root, out, build, args.host, args.port, watched=watched)
 
 

@@ -145,6 +145,31 @@ def test_a_downloaded_notebook_contains_its_images(html, page):
     assert b64decode(data).decode() == sample_book.SVG
 
 
+def test_whole_books_are_offered_once_they_are_built(tmp_path):
+    pages, notebooks = sample_book.write(tmp_path), sample_book.notebooks()
+    out = tmp_path / "_build" / "html"
+    index = site.build(tmp_path, out, pages, notebooks)
+    assert not parse(index).select(".offers")
+    for name in ("pdf/torch.pdf", "pdf/torch-no-solutions.pdf", "epub/jax.epub"):
+        path = out.parent / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+    index = site.build(tmp_path, out, pages, notebooks)
+    found = {
+        (item["data-framework"], text_of(link)): (out / link["href"]).read_text()
+        for item in parse(index).select(".offers > li")
+        for link in item.select("a")
+    }
+    assert found == {
+        ("torch", "PDF"): "pdf/torch.pdf",
+        ("jax", "EPUB"): "epub/jax.epub",
+    }
+    (out.parent / "pdf" / "torch.pdf").unlink()
+    index = site.build(tmp_path, out, pages, notebooks)
+    assert [text_of(a) for a in parse(index).select(".offers a")] == ["EPUB"]
+    assert not (out / "books" / "torch.pdf").exists()
+
+
 def test_missing_image_of_a_notebook_is_named(tmp_path):
     pages, notebooks = sample_book.write(tmp_path), sample_book.notebooks()
     (tmp_path / "chapters" / "img" / "drawing.svg").unlink()
@@ -331,6 +356,49 @@ def test_unchanged_book_is_not_built_again(kept):
     build(kept, sample_book.CHAPTER + "\n\nAll is well.")
     assert index.stat().st_mtime_ns > before
     assert "All is well" in (index.parent / "01-dense.html").read_text()
+
+
+def times(root):
+    """When each page was last written by Sphinx."""
+    written = root / "_build" / "work" / "site" / "kept" / "html"
+    return {path.name: path.stat().st_mtime_ns for path in written.glob("0*.html")}
+
+
+def contents(folder):
+    """All files of a site."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+AGAIN = {
+    "prose": ("what earlier layers found", "what they found", ["01-dense.html"]),
+    "citation": ("Concatenation", "{cite:t}`He.ea.2016` adds", ["01-dense.html"]),
+    # All show a title; the second chapter shows the number of the nested formula.
+    "title": ("# Dense Blocks", "# Denser Blocks", "all"),
+    "number": ("$$\nf", "$$\na\n$$ (first)\n\n$$\nf", "all"),
+}
+
+
+@pytest.mark.parametrize("edit", AGAIN)
+def test_an_edit_writes_the_pages_that_show_it_and_the_same_site(tmp_path, edit):
+    old, new, wanted = AGAIN[edit]
+
+    def build(root, edited):
+        pages = sample_book.write(root)
+        pages["02-network"].cells[0].source += "\n\nSee {eq}`nested` there."
+        for cell in pages["01-dense"].cells if edited else ():
+            cell.source = cell.source.replace(old, new)
+        out = root / "_build" / "html"
+        return site.build(root, out, pages, sample_book.notebooks()).parent
+
+    for root in (first := tmp_path / "first", second := tmp_path / "second"):
+        build(root, edited=root == second)
+    before = times(first)
+    html = build(first, edited=True)
+    now = times(first)
+    written = sorted(name for name in now if now[name] != before[name])
+    assert written == (sorted(now) if wanted == "all" else wanted)
+    assert contents(html) == contents(second / "_build" / "html")
 
 
 def test_removed_chapter_leaves_the_site(kept):
