@@ -75,11 +75,11 @@ class Book:
             )
         label = self.labels[name]
         title = {element.kind for element in Prose(label.title, in_line=True).elements}
-        if role_name == "ref" and title & {"role", "image"} and not role.title:
+        if role_name == "ref" and title & {"role", "image", "html"} and not role.title:
             raise chapter.error(
                 role.line,
-                f"the title of {name!r} has references or images, which pages show there "
-                f"alone: write {{numref}}`{name}` or {{ref}}`words of yours <{name}>`",
+                f"the title of {name!r} has references, images or HTML, which stay "
+                f"there: write {{numref}}`{name}` or {{ref}}`words of yours <{name}>`",
             )
         wanted = "eq" if label.kind == "equation" else "numref"
         if "eq" in (role_name, wanted) and role_name != wanted:

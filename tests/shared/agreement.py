@@ -146,7 +146,8 @@ def notebook(book, chapter, backend):
         "marked": {n: _words(found) for n, found in MARKED.findall(shown)},
         "works": [work for work in WORKS if work in shown],
         "images": [
-            image.content.removeprefix("../../chapters/") for image in prose.of("image")
+            image.content.removeprefix("../../chapters/").replace(" ", "-")
+            for image in prose.of("image")
         ],
     }
 
