@@ -6,6 +6,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import tempfile
 from importlib.util import find_spec
@@ -63,8 +64,17 @@ collect_ignore_glob = [
 ]
 
 
+# They compile what a test runs, which takes most of its time.
+COMPILING = ("jax", "tensorflow")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest reads the marks
 def pytest_collection_modifyitems(items):
-    """Begin with notebooks and with the other files that take longest."""
+    """Begin with notebooks and with the other files that take longest.
+
+    Frameworks that compile answer one question of each file in the quick run, unless they
+    alone are selected; the others are slow.
+    """
 
     def place(item):
         if item.path.suffix == ".ipynb":
@@ -73,6 +83,24 @@ def pytest_collection_modifyitems(items):
         return LONG.index(name) if name in LONG else len(LONG)
 
     items.sort(key=place)
+    asked = set()
+    for item in items:
+        backend = _backend(item)
+        if backend in COMPILING and len(SELECTED) > 1 and not _is_slow(item):
+            if (item.path, backend) in asked:
+                item.add_marker("slow")
+            asked.add((item.path, backend))
+
+
+def _backend(item):
+    """The framework that a test is for, None if it is for several or none."""
+    params = getattr(item, "callspec", None)
+    of_file = re.match(r"test_([a-z]+?)_", item.path.name)
+    return (params and params.params.get("backend")) or (of_file and of_file[1])
+
+
+def _is_slow(item):
+    return item.get_closest_marker("slow") is not None
 
 
 @pytest.hookimpl(tryfirst=True)  # before the kernel of a notebook starts

@@ -31,7 +31,7 @@ class Library:
         if name not in self._modules:
             path = self._root.joinpath(*name.split("."))
             path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-            self._modules[name] = _read(name, path, path.stat().st_mtime_ns)
+            self._modules[name] = _read(name, path.read_text(encoding="utf-8"))
         return self._modules[name]
 
     def along(self, path: str) -> list[Module]:
@@ -99,5 +99,5 @@ def _name(path):
 
 
 @cache
-def _read(name, path, modified):
-    return read(name, ast.parse(path.read_text(encoding="utf-8")))
+def _read(name, text):
+    return read(name, ast.parse(text))

@@ -110,7 +110,8 @@ def _read(model):
 def _write(model, weights):
     flat = traverse_util.flatten_dict(model.variables)
     for name, path in _places(model, core.has_head(weights)).items():
-        flat[path] = jnp.asarray(oihw_to_hwio(weights[name]))
+        # As a copy of its own; jnp.asarray would compile a program for each shape.
+        flat[path] = jax.device_put(np.array(oihw_to_hwio(weights[name]), np.float32))
     model.variables = traverse_util.unflatten_dict(flat)
 
 

@@ -1,6 +1,5 @@
 """Weights of DenseNets in TensorFlow: by canonical name, to and from NumPy and files."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
@@ -43,29 +42,19 @@ def named_tensors(model, head=True):
 
 
 def build_layers(model, architecture):
-    """Build a DenseNet that has the `architecture`, from its innermost layers outwards.
+    """Build a DenseNet that has the `architecture`: its layers with weights, then itself.
 
-    Its first call would do so, too, but half as fast: Keras traces what is not
-    built once more for each layer around it.
+    Its first call would do so, too, but three times as slowly: Keras traces what is in a
+    Sequential when it builds that, once more for each layer around it.
     """
-    layers_of = zip(architecture.layers(), _layers(model), strict=True)
-    _build(model.net, {id(keras_layer): layer for layer, keras_layer in layers_of})
-
-
-def _build(keras_layer, known):
-    """Build a layer with all in it; returns the shape of its input, None if any will do."""
-    if layer := known.get(id(keras_layer)):
-        channels = layer.shape[0] if layer.kind == "norm" else layer.shape[1]
-        shape = (
-            (None, channels) if layer.kind == "linear" else (None,) * 3 + (channels,)
-        )
-    else:
-        parts = [_build(part, known) for part in keras_layer._layers]
-        shape = next(filter(None, parts), None)
-    if isinstance(keras_layer, (*_KINDS, keras.Sequential)):
-        keras_layer.build(shape)
-    keras_layer.built = True
-    return shape
+    keras_layers = _layers(model)
+    for layer, keras_layer in zip(architecture.layers(), keras_layers, strict=True):
+        channels = layer.shape[0 if layer.kind == "norm" else 1]
+        space = () if layer.kind == "linear" else (None, None)
+        keras_layer.build((None, *space, channels))
+    for part in flatten(model.net):
+        part.built = True
+    model.net.build((None, None, None, architecture.in_channels))
 
 
 def check_built(model):

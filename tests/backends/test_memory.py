@@ -38,6 +38,7 @@ def pair(d2l, framework):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_quickly")  # no number depends on what is kept
 @pytest.mark.parametrize("dropout", [0, 0.3])
 @pytest.mark.parametrize("name", ["densenet_bc_100_12", "densenet_40_12"])
 def test_a_step_is_the_same(d2l, framework, pair, name, dropout):

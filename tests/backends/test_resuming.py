@@ -96,7 +96,7 @@ def test_a_generator_that_data_hold(d2l, framework, fit):
     assert_equal(framework, fit(framework.Linear, Shuffled, resumed=True), whole)
 
 
-@in_backends("torch", "mxnet", "tensorflow")  # JAX has none
+@in_backends("torch", "mxnet", "tensorflow", slow=["mxnet"])  # JAX has none
 def test_the_order_of_the_frameworks_own_loader(d2l, framework, fit):
     class Loaded(Data):
         def get_dataloader(self, train):

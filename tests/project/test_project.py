@@ -84,6 +84,7 @@ def test_page_and_notebooks_have_the_same_numbers(root, built_site):
     assert captions == set(re.findall(r"^\*Figure (\d+\.\d+)\.\*", text, re.M)) != set()
 
 
+@pytest.mark.slow
 def test_no_framework_is_needed_for_the_site(root):
     code = (
         "import sys\n"
