@@ -9,7 +9,6 @@ import base64
 import copy
 import html
 from pathlib import Path
-from urllib.parse import unquote
 
 import nbformat
 from nbformat import NotebookNode
@@ -46,7 +45,7 @@ def _embed(text: str, folder: Path) -> str:
     def image(element: Element) -> str:
         if ":" in element.content:  # a URL, data or an attachment
             return text[element.start : element.end]
-        file = (folder / unquote(element.content)).resolve()
+        file = (folder / element.content).resolve()
         alt = html.escape(plain_text(element.token))
         return f'<img alt="{alt}" src="{_data(file)}">'
 

@@ -10,7 +10,6 @@ import copy
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from urllib.parse import unquote
 
 import nbformat
 from nbformat import NotebookNode
@@ -119,7 +118,7 @@ def _beside(image: Element) -> str:
 def _copy_images(source: Path, target: Path, notebooks: Iterable[NotebookNode]) -> None:
     """Copy to `target` those images of `source` that `notebooks` show; remove others."""
     names = {
-        unquote(image.content.removeprefix("img/"))
+        image.content.removeprefix("img/")
         for notebook in notebooks
         for cell in notebook.cells
         if cell.cell_type == "markdown"

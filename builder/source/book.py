@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import BookError
 from builder.source import labels, reader, references
-from builder.source.chapter import Chapter
+from builder.source.chapter import Cell, Chapter
 from builder.source.prose import Element, Prose
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Book:
                             )
                         references.check({key: self.references[key]}, self.root)
                 else:
-                    self._check_label(chapter, role)
+                    self._check_label(chapter, cell, role)
 
-    def _check_label(self, chapter: Chapter, role: Element) -> None:
+    def _check_label(self, chapter: Chapter, cell: Cell, role: Element) -> None:
         name, role_name = role.content, role.name
         if name not in self.labels:
             raise chapter.error(
@@ -71,12 +71,12 @@ class Book:
                 f"or with :name: {name}, or correct the reference",
             )
         label = self.labels[name]
-        roles = Prose(label.title, in_line=True).of("role")
-        if role_name == "ref" and roles and not role.title:
+        title = {element.kind for element in Prose(label.title, in_line=True).elements}
+        if role_name == "ref" and title & {"role", "image", "html"} and not role.title:
             raise chapter.error(
                 role.line,
-                f"the title of {name!r} has references, which pages show in no other "
-                f"place: write {{numref}}`{name}` or {{ref}}`words of yours <{name}>`",
+                f"the title of {name!r} has references, images or HTML, which stay "
+                f"there: write {{numref}}`{name}` or {{ref}}`words of yours <{name}>`",
             )
         wanted = "eq" if label.kind == "equation" else "numref"
         if "eq" in (role_name, wanted) and role_name != wanted:
@@ -84,6 +84,16 @@ class Book:
                 role.line,
                 f"{{{role_name}}} cannot refer to {name!r}, which is of the kind "
                 f"{label.kind}: write {{{wanted}}}`{name}`",
+            )
+
+        lacking = [b for b in cell.backends if b not in label.cell.backends]
+        is_closed = "solution" in label.cell.tags and "solution" not in cell.tags
+        if lacking or is_closed:
+            readers = f"of {', '.join(lacking)}" if lacking else "without solutions"
+            raise chapter.error(
+                role.line,
+                f"{name!r} is at chapters/{label.chapter}.md:{label.line}, which readers "
+                f"{readers} do not have: tag both cells alike, or name it in words",
             )
 
 

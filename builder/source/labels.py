@@ -25,6 +25,7 @@ class Label:
     title: str  # in MyST, as its author wrote it
     chapter: str
     line: int
+    cell: Cell  # that it is in, which not all readers have
 
 
 def collect(chapters: Iterable[Chapter]) -> dict[str, Label]:
@@ -32,7 +33,7 @@ def collect(chapters: Iterable[Chapter]) -> dict[str, Label]:
     labels: dict[str, Label] = {}
     known: dict[str, Label] = {}  # by what Sphinx makes of a name
     for place, chapter in enumerate(chapters, 1):
-        for _, element, number in numbered(chapter, place):
+        for cell, element, number in numbered(chapter, place):
             element.number = number
             title, kind = _title(element), kind_of(element)
             for name in element.labels:
@@ -42,7 +43,7 @@ def collect(chapters: Iterable[Chapter]) -> dict[str, Label]:
                         f"a label is one word in Latin letters, got {name!r}: rename it, "
                         "or begin a new line after the formula if it is no label",
                     )
-                label = Label(kind, number, title, chapter.stem, element.line)
+                label = Label(kind, number, title, chapter.stem, element.line, cell)
                 first = known.setdefault(make_id(name), label)
                 if first is not label:
                     raise chapter.error(

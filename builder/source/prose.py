@@ -5,10 +5,12 @@ numbered, or that refers to something. A directive holds its content as Prose in
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
 from docutils.parsers.rst import Directive
 from docutils.parsers.rst.directives import admonitions, images, tables
@@ -55,6 +57,7 @@ _INLINE = {
     "myst_role": "role",
     "span_open": "span",
 }
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 _COMMENT = re.compile(r"(<!--.*?-->\s*)+", re.DOTALL)
 
 
@@ -89,7 +92,8 @@ class Element:
 class Prose:
     """A `text` whose first line is `line` of its chapter, perhaps inside a directive.
 
-    One that is `in_line`, such as a title, has no blocks.
+    One that is `in_line`, such as a title, has no blocks. `references` are the addresses
+    of links that are defined elsewhere.
     """
 
     def __init__(
@@ -99,9 +103,11 @@ class Prose:
         *,
         is_inside: bool = False,
         in_line: bool = False,
+        references: Mapping[str, Any] = EMPTY,
     ) -> None:
         self.text, self.line, self._is_inside = text, line, is_inside
-        env: dict[str, Any] = {}
+        self._references = references
+        env: dict[str, Any] = {"references": dict(references)}
         if in_line:
             self.tokens = parser.prose().parseInline(text, env)
             self.tokens[0].meta["starts"] = [0]
@@ -163,7 +169,7 @@ class Prose:
         line = self.line + token.map[0]
         element = Element(kind, token, start, self._end(token), line, content=content)
         if kind == "directive":
-            _read_directive(element)
+            _read_directive(element, self._references)
         elif kind == "label":
             element.labels = [content]
         elif kind == "equation":
@@ -213,7 +219,8 @@ class Prose:
                 element.kind = "comment"
             elif kind in ("image", "link", "span"):
                 element.label_end = at(token.meta["label"])
-                element.content = str(token.attrGet("src") or token.attrGet("href"))
+                address = token.attrGet("src") or token.attrGet("href")
+                element.content = unquote(str(address))
             yield element
 
     def _places(self, block: Token, opening: Token | None) -> Callable[[int], int]:
@@ -250,13 +257,15 @@ class Prose:
         return at
 
 
-def _read_directive(element: Element) -> None:
+def _read_directive(element: Element, references: Mapping[str, Any]) -> None:
     """Fill in what the directive of `element` says."""
     token = element.token
     match = re.fullmatch(r"\{([^\s}]+)\}\s*(.*)", token.info.strip())
     if not match:
         element.name = ""
-        element.body = Prose(token.content, element.line + 1, is_inside=True)
+        element.body = Prose(
+            token.content, element.line + 1, is_inside=True, references=references
+        )
         return
     element.name, argument = match.groups()
     element.content = argument
@@ -275,9 +284,13 @@ def _read_directive(element: Element) -> None:
     if name := found.options.get("name"):
         element.labels.append(name)
     line = element.line + 1 + found.body_offset
-    element.body = Prose("\n".join(found.body), line, is_inside=True)
+    element.body = Prose(
+        "\n".join(found.body), line, is_inside=True, references=references
+    )
     if element.name == "table" and found.arguments:
-        element.caption = Prose(found.arguments[0], element.line, in_line=True)
+        element.caption = Prose(
+            found.arguments[0], element.line, in_line=True, references=references
+        )
 
 
 def plain_text(token: Token) -> str:

@@ -32,12 +32,40 @@ class _Rules:
         self._chapter, self._folder = chapter, folder
         self._lines = chapter.text.split("\n")
         self._level = 0  # of the last heading
+        self._definitions: dict[str, Element] = {}  # of links' addresses
 
     def check(self) -> None:
         """Raise BookError at the first rule that is broken."""
         for cell in self._chapter.prose:
             self._check_headings(cell)
             self._check(cell.prose, None)
+        if self._definitions:
+            self._check_far_links()
+
+    def _check_far_links(self) -> None:
+        """A link whose address is in another cell is one on the site alone."""
+        known = {name: {"href": "img/", "title": ""} for name in self._definitions}
+        for cell in self._chapter.prose:
+            near = cell.prose.of("link") + cell.prose.of("image")
+            prose = Prose(cell.source, cell.line, references=known)
+            places = {(element.line, element.start) for element in near}
+            for element in prose.of("link") + prose.of("image"):
+                if (element.line, element.start) not in places:
+                    raise self._error(
+                        element,
+                        f"the address of {element.written} is in another cell, or in a "
+                        "directive: write it here, as [text](address)",
+                    )
+
+    def _check_definition(self, element: Element) -> None:
+        name = element.token.meta["id"]
+        first = self._definitions.setdefault(name, element)
+        if first is not element:
+            raise self._error(
+                element,
+                f"the address of [{name.lower()}] is already given on line {first.line}: "
+                "write it into the link, as [text](address)",
+            )
 
     def _check(self, prose: Prose, parent: Element | None) -> None:
         faults = {id(token): fault for token, fault in html.faults(prose.tokens)}
@@ -58,6 +86,8 @@ class _Rules:
                 )
             elif kind == "image":
                 self._check_image(element)
+            elif kind == "definition":
+                self._check_definition(element)
             elif kind == "link":
                 self._check_link(element)
             elif kind == "html" and id(element.token) in faults:

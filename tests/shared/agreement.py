@@ -26,10 +26,11 @@ INDEX = """\
 ```
 """
 BIBLIOGRAPHY = """\
-@article{one, author = {One, Ann}, title = {First}, journal = {J}, year = {2001}}
-@article{two, author = {Two, Bob and Too, Cy}, title = {Second}, journal = {J}, year = {2002}}
-@article{three, author = {A, A and B, B and C, C}, title = {Third}, journal = {J}, year = {2003}}
+@misc{one, author = {One, Ann}, title = {First}, year = {2001}}
+@misc{two, author = {Two, Bob and Too, Cy}, title = {Second}, year = {2002}}
+@misc{three, author = {A, A and B, B and C, C}, title = {Third}, year = {2003}}
 """
+WORKS = ("First", "Second", "Third")  # of the bibliography alone
 MARKED = re.compile(r"Q(\d+):(.*?):Q", re.DOTALL)
 
 
@@ -103,34 +104,30 @@ def _page(env, name, tree):
             image["candidates"]["*"] if "candidates" in image else image["uri"]
             for image in tree.findall(nodes.image)
         ],
-        "math": [
-            " ".join(node.astext().split())
-            for node in tree.findall(
-                lambda n: isinstance(n, nodes.math | nodes.math_block)
-            )
-        ],
+        "works": [work for work in WORKS if work in tree.astext()],
     }
 
 
 def _number(env, name, target):
+    """The number of what has the id `target`, as Sphinx refers to it."""
+    node = env.get_doctree(name).ids.get(target)
+    if node is None or not node["ids"]:
+        return ""
+    sections = env.toc_secnumbers[name]
     for figures in env.toc_fignumbers.get(name, {}).values():
-        if target in figures:
-            return ".".join(map(str, figures[target]))
-    for anchor, number in env.toc_secnumbers[name].items():
-        if anchor == f"#{target}" or (not anchor and target in _first_ids(env, name)):
-            return ".".join(map(str, number))
+        if node["ids"][0] in figures:
+            return ".".join(map(str, figures[node["ids"][0]]))
+    if isinstance(node, nodes.section):
+        number = sections.get(f"#{node['ids'][0]}", sections[""])
+        return ".".join(map(str, number))
     return ""
-
-
-def _first_ids(env, name):
-    return next(env.get_doctree(name).findall(nodes.section))["ids"]
 
 
 def _words(text):
     return " ".join(text.split())
 
 
-def notebook(book, chapter, backend, cells=None):
+def notebook(book, chapter, backend):
     """What readers of a notebook see, read as other viewers do."""
     made = [
         cell.source
@@ -147,8 +144,10 @@ def notebook(book, chapter, backend, cells=None):
     return {
         "text": text,
         "marked": {n: _words(found) for n, found in MARKED.findall(shown)},
+        "works": [work for work in WORKS if work in shown],
         "images": [
-            image.content.removeprefix("../../chapters/") for image in prose.of("image")
+            image.content.removeprefix("../../chapters/").replace(" ", "-")
+            for image in prose.of("image")
         ],
     }
 
