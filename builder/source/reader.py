@@ -58,7 +58,15 @@ def _cell(part: syntax.Part, path: Path) -> Cell:
         if not first <= last <= len(part.source.splitlines()):
             message = f"lines: the cell has no lines {options['lines']}"
             raise chapter_error(path, line, message)
-    cell = Cell(part.kind, part.source, line, tags, alt=alt, lines=lines)
+    cell = Cell(
+        part.kind,
+        part.source,
+        line,
+        tags,
+        tolerance=str(options.get("tolerance", "")),
+        alt=alt,
+        lines=lines,
+    )
     cell.expect.update(_expect(options.get("expect"), cell, path))
     return cell
 

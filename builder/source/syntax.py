@@ -175,6 +175,17 @@ def _check_options(path: Path, line: int, options: dict[str, Any]) -> None:
         )
     if not isinstance(alt, str):
         raise chapter_error(path, line, f"alt must be text, got {alt!r}")
+    tolerance = str(options.get("tolerance", "0"))
+    if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[-+]?\d+)?%?", tolerance):
+        raise chapter_error(
+            path,
+            line,
+            f"tolerance must be a number such as 0.5 or 1%, got {tolerance!r}",
+        )
+    if "tolerance" in options and "expect" not in options:
+        raise chapter_error(
+            path, line, "tolerance is for the numbers in expect: add that, or remove it"
+        )
     lines = str(options.get("lines", "1-1"))
     if not re.fullmatch(r"[1-9]\d*-[1-9]\d*", lines):
         raise chapter_error(
