@@ -162,7 +162,7 @@ def root():
 @pytest.fixture(scope="session")
 def built_site(tmp_path_factory):
     """The folder of the site, written from the recorded notebooks."""
-    from builder.publishing import site
+    from builder.publishing.site import Site
     from builder.source.book import Book
 
     folder = tmp_path_factory.getbasetemp()
@@ -170,7 +170,7 @@ def built_site(tmp_path_factory):
         folder = folder.parent  # that of all workers: the first one builds the site
     with open(folder / "site.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return site.write(Book(ROOT), folder / "site" / "html").parent
+        return Site(Book(ROOT), folder / "site" / "html").write().parent
 
 
 @pytest.fixture(scope="module", params=SELECTED)

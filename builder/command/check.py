@@ -1,10 +1,13 @@
 """What is out of date or breaks a rule, found without running a notebook."""
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from builder import files
 from builder.errors import BookError
 from builder.notebooks import outputs, store
 from builder.notebooks.edition import Edition, editions
@@ -12,6 +15,8 @@ from builder.notebooks.strays import strays
 from builder.source import export
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
+
+BOUND = re.compile(r"%%capture(?: --?\S+)* (\w+)|%%\w+ .*?--(?:out|err|proc) (\w+)")
 
 
 def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
@@ -64,6 +69,7 @@ def _findings(root: Path) -> list[str]:
     # A notebook imports where it needs to, and may have to import d2lext first.
     cells = ["--select=E,F,W", "--ignore=E402,E741"]
     cells += ["--config=lint.pycodestyle.max-line-length=79"]
+    cells += [f"--config=builtins={json.dumps(_bound_by_magics(root))}"]
     commands = [
         [*lint, "."],
         ["ruff", "format", "--check", "--output-format=concise", "--quiet", "."],
@@ -79,6 +85,13 @@ def _findings(root: Path) -> list[str]:
         if result.returncode:
             lines += (result.stdout + result.stderr).splitlines()
     return [line for line in lines if line.strip() and ": note: " not in line]
+
+
+def _bound_by_magics(root: Path) -> list[str]:
+    """The names that cell magics in notebooks bind, of which ruff knows nothing."""
+    texts = [files.read_bytes(path) for path in root.glob("notebooks/*/*.ipynb")]
+    found = [BOUND.findall(text.decode(errors="replace")) for text in texts]
+    return sorted({name for names in found for pair in names for name in pair if name})
 
 
 def _exports(book: Book, backends: Iterable[str]) -> Iterator[str]:

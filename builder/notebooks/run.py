@@ -23,6 +23,7 @@ from nbformat import NotebookNode
 from builder.errors import BookError
 from builder.notebooks import fallback, kernel, outputs, recording, store
 from builder.notebooks.edition import Edition, check_unedited, editions
+from builder.source import python
 from d2lext.core.data import fashion_mnist
 from d2lext.core.data.download import DataError
 from d2lext.core.frameworks import FRAMEWORKS, IDS
@@ -188,7 +189,8 @@ def _cell_error(edition: Edition, error: CellExecutionError) -> BookError:
     frames = re.findall(
         r"(?:Cell In\s?\[\d+\]|<ipython-input[^>]*>),? line (\d+)", traceback
     )
-    line = failed.line + (int(frames[0]) if frames else 1) - 1
+    number = python.line_of(failed.source, int(frames[0])) if frames else 1
+    line = failed.line + number - 1
     missing = re.match(r"No module named '(\w+)", error.evalue)
     if missing and missing[1] in ("d2lext", *FRAMEWORKS[backend].modules):
         remedy = f"Install it: python build.py setup --backend {backend}"

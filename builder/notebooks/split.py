@@ -60,7 +60,7 @@ def cells(book: Book, chapter: Chapter, backend: str) -> list[NotebookNode]:
         cell_id = fingerprint(f"{i} {cell.source}")
         metadata = {"tags": tags(cell)} if tags(cell) else {}
         if cell.kind == "markdown":
-            source = markdown.plain(cell.source, chapter, book)
+            source = markdown.plain(cell.prose, chapter, book, backend)
             new = nbformat.v4.new_markdown_cell(source, id=cell_id, metadata=metadata)
         else:
             new = nbformat.v4.new_code_cell(cell.source, id=cell_id, metadata=metadata)

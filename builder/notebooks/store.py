@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from builder import files
 from builder.errors import BookError
 from builder.notebooks import colab
 from builder.source import python
@@ -33,8 +34,9 @@ def read(path: Path) -> NotebookNode | None:
     except Exception as error:  # nbformat raises many kinds
         found["ValidationError"] = error
     if not found:
+        _drop_damaged(notebook.metadata)
         for cell in notebook.cells:  # as some editors on Windows write them
-            cell.source = cell.source.replace("\r\n", "\n")
+            cell.source = files.unix(cell.source)
         return notebook
     [reason, *_] = str(found["ValidationError"]).splitlines() or [""]
     raise BookError(
@@ -42,6 +44,15 @@ def read(path: Path) -> NotebookNode | None:
         f"({reason[:80]}): restore it, for instance from the repository, or move it away "
         "to have it rebuilt from its chapter"
     ) from found["ValidationError"]
+
+
+def _drop_damaged(metadata: NotebookNode) -> None:
+    """Drop what a bad merge, for instance, has made of our part of the `metadata`."""
+    own = metadata.get(KEY)
+    if not isinstance(own, dict):
+        metadata.pop(KEY, None)
+    elif not isinstance(own.get("recorded"), dict):
+        own.pop("recorded", None)
 
 
 def keep_outputs(notebook: NotebookNode, old: NotebookNode | None) -> None:
@@ -109,7 +120,11 @@ def split_from(notebook: NotebookNode) -> NotebookNode | None:
     """
     found: Any = _ours(notebook).get(SPLIT_FROM)
     try:
-        good = isinstance("\n".join(found.chapter), str) and contents(found.cells)
+        for cell in found.cells:
+            cell.source = files.unix(cell.source)
+        has_ids = all(isinstance(cell.id, str) for cell in found.cells)
+        text = "\n".join(found.chapter)
+        good = has_ids and isinstance(text, str) and contents(found.cells)
     except (AttributeError, KeyError, TypeError):
         return None
     return found if good else None

@@ -57,7 +57,8 @@ def build(book: Book, out: Path, backend: str) -> Path:
     pages = {**decks, "index": _front(title, list(decks), backend)}
     source = Source(book.root, pages, _configuration())
     work = out.parent.with_name("work") / f"slides-{backend}"
-    sphinx_build.build(source, out, work, builder="revealjs")
+    with sphinx_build.alone(out, work):
+        sphinx_build.build(source, out, work, builder="revealjs")
     return out / "index.html"
 
 

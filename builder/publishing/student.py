@@ -7,7 +7,6 @@ generate_assignment` makes of it, with the outputs of everything but solutions.
 """
 
 import copy
-import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +21,7 @@ from builder.publishing import exercises
 from builder.publishing.answers import TEXT_STUB, Answers
 from builder.source import repository
 from builder.source.book import Book
+from builder.source.prose import Element, Prose
 from d2lext.core.frameworks import TITLES
 
 KINDS = ("student", "instructor")
@@ -37,7 +37,6 @@ NEEDED = (
     "this notebook, not from the book's."
 )
 CONFIG = Path(__file__).parent / "templates" / "nbgrader_config.py"
-_IMAGE = re.compile(r"\]\(img/([^)\s]+)")
 
 
 def build(book: Book, out: Path, backends: Sequence[str]) -> list[Path]:
@@ -79,7 +78,7 @@ def notebook(edition: Edition, kind: str) -> NotebookNode:
             cells.append(answers.unsolved(exercise))
     for cell in cells:
         if cell.cell_type == "markdown":  # images are beside the notebook
-            cell.source = cell.source.replace(f"]({markdown.IMAGES}img/", "](img/")
+            cell.source = markdown.with_images(cell.source, _beside)
     metadata = copy.deepcopy(edition.notebook.metadata)
     metadata[store.KEY] = {
         "generated": metadata[store.KEY]["generated"],
@@ -103,11 +102,21 @@ def _opening(edition: Edition) -> NotebookNode:
     return nbformat.v4.new_markdown_cell(f"{OPENING}\n\n{text}", id="edition")
 
 
+def _beside(image: Element) -> str:
+    """The `image` in a folder beside the notebook."""
+    return image.written.replace(f"{markdown.IMAGES}img/", "img/", 1)
+
+
 def _copy_images(source: Path, target: Path, notebooks: Iterable[NotebookNode]) -> None:
     """Copy to `target` those images of `source` that `notebooks` show; remove others."""
-    cells = [cell for notebook in notebooks for cell in notebook.cells]
-    prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
-    names = set(_IMAGE.findall("\n".join(prose)))
+    names = {
+        image.content.removeprefix("img/")
+        for notebook in notebooks
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for image in Prose(cell.source).of("image")
+        if image.content.startswith("img/")
+    }
     for name in names:
         files.write(target / name, (source / name).read_bytes())
     for path in target.rglob("*"):

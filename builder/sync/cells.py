@@ -4,8 +4,8 @@ import json
 import re
 
 from builder.source.chapter import Cell, Chapter
+from builder.source.front import FRONT
 
-FRONT = re.compile(r"---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 BREAK = re.compile(r"^\+\+\+(.*)\n", re.MULTILINE)
 FENCE = re.compile(r"^[`~]{3,}\{code-cell\}.*\n", re.MULTILINE)
 TAGS = re.compile(r"^(:?tags:)([ \n:]*\[[^]]*\]|.*(\n:? *- .*)*)", re.MULTILINE)
@@ -38,7 +38,7 @@ def _cut(chapter):
     """The text before all cells, that before and after each, and that after all."""
     lines = [f"{line}\n" for line in chapter.text.split("\n")]
     front = FRONT.match(chapter.text)
-    place = first = front[0].count("\n") if front else 0
+    place = first = front[0].count("\n") + 1 if front else 0
     around = []
     for cell in chapter.lecture:
         start = cell.line - 1

@@ -162,7 +162,7 @@ class Edits:
             self.changed[number, TAGS] = tuple(dict.fromkeys([*kept, *tags]))
 
     def _render(self, source: str) -> str:
-        return markdown.plain(source, self.old, self.edition.book)
+        return markdown.plain(source, self.old, self.edition.book, self.edition.backend)
 
     def _check(self, cell: NotebookNode, line: int) -> None:
         if cell.cell_type not in ("code", "markdown"):

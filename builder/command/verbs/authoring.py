@@ -29,7 +29,7 @@ def all_(args: Namespace, root: Path) -> None:
         return
     from builder.notebooks.edition import check_unedited, editions
     from builder.notebooks.run import record
-    from builder.publishing import site
+    from builder.publishing.site import Site
     from builder.source import export
     from builder.source.book import Book
 
@@ -43,7 +43,7 @@ def all_(args: Namespace, root: Path) -> None:
         print(f"{edition.title} is stale, as it {edition.stale}")
         _install(edition.backends)
         record(edition, fast=args.fast, epochs=args.epochs)
-    print(f"site: {site.write(book, page.parent)}")
+    print(f"site: {Site(book, page.parent).write()}")
     if not args.backend:
         last_build.stamp(root)
 

@@ -13,7 +13,7 @@ from builder.command.options import (
     backends,
     frameworks,
     option,
-    positive,
+    port,
 )
 from builder.command.registry import verb
 from builder.errors import BookError
@@ -24,12 +24,12 @@ from d2lext.core.frameworks import TITLES
 def html(args: Namespace, root: Path) -> None:
     """Write the site from the recorded notebooks."""
     from builder.command import check
-    from builder.publishing import site
+    from builder.publishing.site import Site
     from builder.source.book import Book
 
-    book = Book(root)
-    check.report_stale(book)
-    print(f"site: {site.write(book, last_build.site(root).parent)}")
+    site = Site(Book(root), last_build.site(root).parent)
+    check.report(site.stale)
+    print(f"site: {site.write()}")
 
 
 @verb("pdf --no-solutions", [BACKEND, SOLUTIONS])
@@ -79,7 +79,7 @@ def student(args: Namespace, root: Path) -> None:
     [
         option(
             "--port",
-            type=positive,
+            type=port,
             metavar="N",
             help="the port to listen on (default: the first free one from 8000)",
         ),
@@ -93,25 +93,26 @@ def student(args: Namespace, root: Path) -> None:
 def serve(args: Namespace, root: Path) -> None:
     """Build and serve the site, and rebuild it when a chapter changes."""
     from builder.command import check
-    from builder.publishing import serve, site
+    from builder.publishing import serve
+    from builder.publishing.site import Site
     from builder.source.book import Book
 
     out = last_build.site(root).parent
 
     def build() -> None:
-        book = Book(root)
-        stale = check.stale_editions(book)
-        check.report(edition for edition in stale if edition.changed)
+        site = Site(Book(root), out)
+        check.report(edition for edition in site.stale if edition.changed)
         names = {
             f"{edition.chapter.name} ({TITLES[edition.backend]})"
-            for edition in stale
+            for edition in site.stale
             if not edition.changed
         }
         if names:
             print(f"stale, shown with old outputs: {', '.join(sorted(names))}")
-        site.write(book, out)
+        site.write()
 
-    watched = [root / "chapters", root / "notebooks"]
+    names = ("chapters", "notebooks", *last_build.BOOKS)
+    watched = [root / name for name in names]
     serve.serve(root, out, build, args.host, args.port, watched=watched)
 
 

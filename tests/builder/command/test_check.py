@@ -2,6 +2,9 @@
 
 import shutil
 
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
 from builder.command import check
 from builder.notebooks import store
 
@@ -37,6 +40,23 @@ def test_check_compares_what_is_recorded_with_what_is_stated(copy, monkeypatch):
     assert (
         "01-tiny.md:30: the torch cell's output differs from its `expect:`" in problems
     )
+
+
+def test_check_knows_what_cell_magics_bind(tmp_path, root):
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    (tmp_path / "notebooks" / "torch").mkdir(parents=True)
+    sources = ["%%capture --no-stderr shown\nprint(5)", "shown.stdout", "!ls {lost}"]
+    sources += [
+        "%%bash --out listed\nls",
+        "listed",
+        "files = !ls\nprint(files)",
+        "lost",
+    ]
+    cells = [new_code_cell(source) for source in sources]
+    path = tmp_path / "notebooks" / "torch" / "01-a.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    found = [line for line in check._findings(tmp_path) if ".ipynb" in line]
+    assert [line.partition(" F821 ")[2] for line in found] == ["Undefined name `lost`"]
 
 
 def test_check_says_once_that_there_are_no_notebooks(copy):

@@ -270,7 +270,7 @@ def test_a_list_in_another_section_is_not_an_exercise(tmp_path):
     cells = graded(edition(write(tmp_path, text), "student"))
     assert cells == graded(edition(write(tmp_path / "plain", CHAPTER), "student"))
     tagged = text.replace("# Sums\n", '# Sums\n\n+++ {"tags": ["exercise"]}\n', 1)
-    cells = graded(edition(write(tmp_path / "tagged", "# T\n\n" + tagged), "student"))
+    cells = graded(edition(write(tmp_path / "tagged", tagged), "student"))
     assert list(cells)[:2] == ["01-sums-exercise-1-text", "01-sums-exercise-2-text"]
 
 

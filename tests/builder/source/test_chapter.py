@@ -125,7 +125,7 @@ BROKEN = {
         '{"tags": ["jax"]}',
         '["jax"]',
         24,
-        r"not valid \(is not a dict\): write them as JSON",
+        r"not valid \(\[.jax.\] is not a mapping\): write them as JSON",
     ),
     "cell in a directive": (
         "\nA box.\n:::",
