@@ -173,7 +173,9 @@ class Prose:
         elif kind == "label":
             element.labels = [content]
         elif kind == "equation":
-            element.labels = [token.info]
+            # Not the token's, in which spaces are dashes.
+            label = self.text[start : element.end].rpartition("$$")[2]
+            element.labels = [label.strip()[1:-1]]
         elif kind == "heading":
             if not (token.level or self._is_inside):  # those inside are no sections
                 element.level = int(token.tag[1])

@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import warnings
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -65,7 +66,11 @@ def sphinx(book, work, made):
     folder, warned = work / "source", io.StringIO()
     shutil.rmtree(work, ignore_errors=True)
     Source(book.root, made, configuration).write(folder)
-    with patch_docutils(folder), docutils_namespace():
+    with (
+        patch_docutils(folder),
+        docutils_namespace(),
+        warnings.catch_warnings(action="ignore"),  # of extensions, not of Sphinx
+    ):
         app = Sphinx(
             folder,
             folder,
@@ -76,10 +81,11 @@ def sphinx(book, work, made):
             warning=warned,
         )
         app.build()
+        env, builder = app.env, app.builder
         trees = {
-            name: app.env.get_and_resolve_doctree(name, app.builder) for name in made
+            name: env.get_and_resolve_doctree(name, builder, tags=app.tags)
+            for name in made
         }
-    env = app.env
     text = re.sub(r"\x1b\[[\d;]*m", "", warned.getvalue())
     return text, {name: _page(env, name, tree) for name, tree in trees.items()}
 
