@@ -110,7 +110,8 @@ class Prose:
         env: dict[str, Any] = {"references": dict(references)}
         if in_line:
             self.tokens = parser.prose().parseInline(text, env)
-            self.tokens[0].meta["starts"] = [0]
+            starts = [0, *(match.end() for match in re.finditer("\n", text))]
+            self.tokens[0].meta["starts"] = starts
         else:
             self.tokens = parser.prose().parse(text + "\n", env)
         attributes: list[Token] = env.get("attributes", [])

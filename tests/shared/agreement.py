@@ -31,6 +31,7 @@ BIBLIOGRAPHY = """\
 @misc{two, author = {Two, Bob and Too, Cy}, title = {Second}, year = {2002}}
 @misc{three, author = {A, A and B, B and C, C}, title = {Third}, year = {2003}}
 """
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 WORKS = ("First", "Second", "Third")  # of the bibliography alone
 MARKED = re.compile(r"Q(\d+):(.*?):Q", re.DOTALL)
 
@@ -41,7 +42,7 @@ def write(root, chapters):
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "img").mkdir(parents=True)
     for name in ("a.svg", "b c.svg"):
-        (folder / "img" / name).write_text("<svg/>")
+        (folder / "img" / name).write_text(SVG)
     (folder / "book.toml").write_text('title = "T"\nauthor = "A"\nyear = 2026\n')
     (folder / "references.bib").write_text(BIBLIOGRAPHY)
     (folder / "index.md").write_text(INDEX)
