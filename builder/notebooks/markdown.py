@@ -27,6 +27,11 @@ def plain(prose: Prose | str, chapter: Chapter, book: Book, backend: str) -> str
     return _Plain(chapter, book, backend).text(prose).strip("\n")
 
 
+def as_in_chapter(text: str) -> str:
+    """A notebook's `text` with the addresses of images that a chapter has."""
+    return re.sub(rf"(\]\(<?){re.escape(IMAGES)}", r"\1", text)
+
+
 def with_images(text: str, change: Callable[[Element], str]) -> str:
     """A notebook's plain `text` with each image as `change` writes it."""
     prose = Prose(text)

@@ -110,7 +110,8 @@ class Prose:
         env: dict[str, Any] = {"references": dict(references)}
         if in_line:
             self.tokens = parser.prose().parseInline(text, env)
-            self.tokens[0].meta["starts"] = [0]
+            starts = [0, *(match.end() for match in re.finditer("\n", text))]
+            self.tokens[0].meta["starts"] = starts
         else:
             self.tokens = parser.prose().parse(text + "\n", env)
         attributes: list[Token] = env.get("attributes", [])
@@ -173,7 +174,9 @@ class Prose:
         elif kind == "label":
             element.labels = [content]
         elif kind == "equation":
-            element.labels = [token.info]
+            # Not the token's, in which spaces are dashes.
+            label = self.text[start : element.end].rpartition("$$")[2]
+            element.labels = [label.strip()[1:-1]]
         elif kind == "heading":
             if not (token.level or self._is_inside):  # those inside are no sections
                 element.level = int(token.tag[1])

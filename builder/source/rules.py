@@ -37,8 +37,7 @@ class _Rules:
     def check(self) -> None:
         """Raise BookError at the first rule that is broken."""
         for cell in self._chapter.prose:
-            self._check_headings(cell)
-            self._check(cell.prose, None)
+            self._check(cell, cell.prose, None)
         if self._definitions:
             self._check_far_links()
 
@@ -67,7 +66,7 @@ class _Rules:
                 "write it into the link, as [text](address)",
             )
 
-    def _check(self, prose: Prose, parent: Element | None) -> None:
+    def _check(self, cell: Cell, prose: Prose, parent: Element | None) -> None:
         faults = {id(token): fault for token, fault in html.faults(prose.tokens)}
         for element in prose.elements:
             kind = element.kind
@@ -79,6 +78,8 @@ class _Rules:
                 self._check_fence(element)
             elif kind == "directive":
                 self._check_closed(element)
+            elif element.level:
+                self._check_heading(cell, element)
             elif kind == "role" and element.name not in ROLES:
                 raise self._error(
                     element,
@@ -100,7 +101,7 @@ class _Rules:
                 )
             for part in (element.caption, element.body):
                 if part:
-                    self._check(part, element)
+                    self._check(cell, part, element)
             if kind == "directive":
                 self._check_directive(element)
             if kind_of(element) and not self._level:
@@ -109,30 +110,26 @@ class _Rules:
                     "what has a number goes below the chapter's title: move it there",
                 )
 
-    def _check_headings(self, cell: Cell) -> None:
-        for element in cell.prose.elements:
-            if not element.level:
-                continue
-            if element.level == 1 and self._level:
-                raise self._error(
-                    element,
-                    "a chapter has one title: make this a section, "
-                    f"## {element.content}",
-                )
-            if element.level > self._level + 1 > 1:
-                raise self._error(
-                    element,
-                    f"a heading of level {element.level} cannot follow one of level "
-                    f"{self._level}: write {'#' * (self._level + 1)} {element.content}",
-                )
-            if not cell.for_all or "solution" in cell.tags:
-                raise self._error(
-                    element,
-                    "sections are numbered for all readers, so a cell for one framework "
-                    "or with a solution has no heading: move it to a cell for all, or "
-                    "write it in **bold**",
-                )
-            self._level = element.level
+    def _check_heading(self, cell: Cell, element: Element) -> None:
+        if element.level == 1 and self._level:
+            raise self._error(
+                element,
+                f"a chapter has one title: make this a section, ## {element.content}",
+            )
+        if element.level > self._level + 1:
+            raise self._error(
+                element,
+                f"a heading of level {element.level} cannot follow one of level "
+                f"{self._level}: write {'#' * (self._level + 1)} {element.content}",
+            )
+        if not cell.for_all or "solution" in cell.tags:
+            raise self._error(
+                element,
+                "sections are numbered for all readers, so a cell for one framework "
+                "or with a solution has no heading: move it to a cell for all, or "
+                "write it in **bold**",
+            )
+        self._level = element.level
 
     def _check_fence(self, element: Element) -> None:
         if element.token.info.startswith(syntax.CODE_CELL):

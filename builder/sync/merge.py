@@ -12,7 +12,7 @@ from os.path import commonprefix
 from pathlib import Path
 
 from builder.errors import BookError
-from builder.notebooks.markdown import IMAGES
+from builder.notebooks.markdown import as_in_chapter
 from builder.notebooks.store import trimmed
 from builder.source.prose import Prose
 
@@ -75,7 +75,7 @@ def unrendered(source: str, base: str, text: str, render: Callable[[str], str]) 
     now = trimmed(render(source))
     text = merged(base, now, text, WORDS)
     wanted = trimmed(render(text))  # the author may have typed MyST
-    base, edited = (t.replace(f"]({IMAGES}", "](") for t in (now, text))
+    base, edited = map(as_in_chapter, (now, text))
     for role, pattern in _references(source, render):
         # If there are more than before, the author typed one and may mean another thing.
         if len(pattern.findall(edited)) <= len(pattern.findall(base)):

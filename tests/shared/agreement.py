@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import warnings
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -30,6 +31,7 @@ BIBLIOGRAPHY = """\
 @misc{two, author = {Two, Bob and Too, Cy}, title = {Second}, year = {2002}}
 @misc{three, author = {A, A and B, B and C, C}, title = {Third}, year = {2003}}
 """
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 WORKS = ("First", "Second", "Third")  # of the bibliography alone
 MARKED = re.compile(r"Q(\d+):(.*?):Q", re.DOTALL)
 
@@ -40,7 +42,7 @@ def write(root, chapters):
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "img").mkdir(parents=True)
     for name in ("a.svg", "b c.svg"):
-        (folder / "img" / name).write_text("<svg/>")
+        (folder / "img" / name).write_text(SVG)
     (folder / "book.toml").write_text('title = "T"\nauthor = "A"\nyear = 2026\n')
     (folder / "references.bib").write_text(BIBLIOGRAPHY)
     (folder / "index.md").write_text(INDEX)
@@ -65,7 +67,11 @@ def sphinx(book, work, made):
     folder, warned = work / "source", io.StringIO()
     shutil.rmtree(work, ignore_errors=True)
     Source(book.root, made, configuration).write(folder)
-    with patch_docutils(folder), docutils_namespace():
+    with (
+        patch_docutils(folder),
+        docutils_namespace(),
+        warnings.catch_warnings(action="ignore"),  # of extensions, not of Sphinx
+    ):
         app = Sphinx(
             folder,
             folder,
@@ -76,10 +82,11 @@ def sphinx(book, work, made):
             warning=warned,
         )
         app.build()
+        env, builder = app.env, app.builder
         trees = {
-            name: app.env.get_and_resolve_doctree(name, app.builder) for name in made
+            name: env.get_and_resolve_doctree(name, builder, tags=app.tags)
+            for name in made
         }
-    env = app.env
     text = re.sub(r"\x1b\[[\d;]*m", "", warned.getvalue())
     return text, {name: _page(env, name, tree) for name, tree in trees.items()}
 

@@ -1,7 +1,10 @@
 """Chapters of random pieces: notebooks, site, PDF and EPUB agree, or a line is refused."""
 
 import re
+import shutil
+import subprocess
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from shared import agreement
 
 from builder.errors import BookError
 from builder.notebooks import stale
+from builder.publishing import epub, pdf, xelatex
 
 FIGURE = ":::{{figure}} img/a.svg\n{options}:alt: {alt}\n\n{caption}\n:::"
 DESCRIPTIONS = (
@@ -251,6 +255,98 @@ def check(texts, root):
                     text = f"{backend}: {what}\n{page[what]}\n{value}\n{chapter.text}"
                     assert page[what] == value, text
     return len(good)
+
+
+PRINTED = """\
+# One
+
+:::{figure} img/a.svg
+:name: fig-a
+:alt: A.
+
+Shown: a
+:::
+
++++ {"tags": ["jax"]}
+
+:::{figure} img/a.svg
+:name: fig-b
+:alt: A.
+
+Shown: b
+:::
+
+$$b$$ (eq-b)
+
+:::{table} Shown: b
+:name: tab-b
+| x |
+|---|
+| y |
+:::
+
++++ {"tags": ["solution"]}
+
+$$c$$ (eq-c)
+
++++
+
+::::{note}
+:::{figure} img/a.svg
+:alt: A.
+
+Shown: d
+:::
+
+$$e$$ (eq:e)
+::::
+
+:::{table} Shown: e
+:name: tab.e
+| x |
+|---|
+| y |
+:::
+
+## Section
+
+### Part
+
+(sec-f)=
+### Part
+
+Q1:{numref}`fig-a` {eq}`eq:e` {numref}`tab.e` {numref}`sec-f` $5 or $10:Q
+"""
+SHOWN = ["Figure 1.1 a", "Figure 1.3 d", "Table 1.2 e"]
+
+
+def assert_printed(text):
+    text = " ".join(text.split())
+    numbers = "Figure 1.1 (1.3) Table 1.2 Section 1.1.2 $5 or $10"
+    assert re.findall("Q1:(.*?):Q", text) == [numbers]
+    shown = re.findall(r"(Figure|Table) ([\d.]+\d)\.? Shown: (\w)", text)
+    assert sorted(" ".join(words) for words in shown) == SHOWN
+
+
+@pytest.mark.slow
+def test_print_agrees(tmp_path):
+    book = agreement.write(tmp_path, {"04-one": PRINTED})
+    (tmp_path / "chapters" / "img" / "b c.svg").unlink()
+    made = agreement.pages(book, "torch", solutions=False)
+    marked = agreement.notebook(book, book.chapters[0], "torch")["marked"]
+    assert_printed(
+        f"Q1:{marked['1']}:Q " + " ".join(f"{s[:-1]}Shown: {s[-1]}" for s in SHOWN)
+    )
+    out = tmp_path / "_build" / "epub" / "torch.epub"
+    epub.build(tmp_path, out, made, "torch")
+    with zipfile.ZipFile(out) as archive:
+        assert_printed(re.sub("<[^>]*>", "", archive.read("04-one.xhtml").decode()))
+    if any(shutil.which(name) is None for name in (*xelatex.PROGRAMS, "pdftotext")):
+        pytest.skip("TeX or poppler-utils is not installed")
+    out = tmp_path / "_build" / "pdf" / "torch.pdf"
+    pdf.build(tmp_path, out, made, "torch")
+    command = ["pdftotext", str(out), "-"]
+    assert_printed(subprocess.run(command, capture_output=True, text=True).stdout)
 
 
 @settings(
