@@ -50,9 +50,15 @@ def _with_one_list(pages: Mapping[str, NotebookNode]) -> dict[str, NotebookNode]
     last = None
     for page in copied.values():
         for cell in page.cells:
-            if cell.cell_type == "markdown" and REFERENCES.search(cell.source):
+            match = cell.cell_type == "markdown" and REFERENCES.search(cell.source)
+            if match:
                 cell.source = REFERENCES.sub("", cell.source)
                 last = cell
+                numbers = cell.metadata.get("numbers", [])
+                if match[0].startswith("#"):  # a section that the chapter now lacks
+                    sections = [pair for pair in numbers if pair[0] == "section"]
+                    if sections:
+                        numbers.remove(sections[-1])
     if last is not None:
         last.source += "\n\n:::{bibliography}\n:::"
     return copied
