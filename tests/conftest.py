@@ -5,6 +5,7 @@
 
 import contextlib
 import fcntl
+import gc
 import os
 import re
 import signal
@@ -92,6 +93,12 @@ def pytest_collection_modifyitems(items):
             asked.add((item.path, backend))
 
 
+def pytest_collection_finish():
+    """Leave what is imported by now out of each collection of garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 def _backend(item):
     """The framework that a test is for, None if it is for several or none."""
     params = getattr(item, "callspec", None)
@@ -155,7 +162,7 @@ def root():
 @pytest.fixture(scope="session")
 def built_site(tmp_path_factory):
     """The folder of the site, written from the recorded notebooks."""
-    from builder.publishing import site
+    from builder.publishing.site import Site
     from builder.source.book import Book
 
     folder = tmp_path_factory.getbasetemp()
@@ -163,7 +170,7 @@ def built_site(tmp_path_factory):
         folder = folder.parent  # that of all workers: the first one builds the site
     with open(folder / "site.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return site.write(Book(ROOT), folder / "site" / "html").parent
+        return Site(Book(ROOT), folder / "site" / "html").write().parent
 
 
 @pytest.fixture(scope="module", params=SELECTED)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from builder import files
 
-SOURCES = ("builder", "chapters", "notebooks", "d2lext", "constraints.txt")
+BOOKS = ("_build/pdf", "_build/epub")  # which the site offers
+SOURCES = ("builder", "chapters", "notebooks", "d2lext", "constraints.txt", *BOOKS)
 
 
 def site(root: Path) -> Path:

@@ -8,28 +8,20 @@ show data URLs in Markdown images.
 import base64
 import copy
 import html
-import mimetypes
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
 from builder.errors import BookError
-from builder.notebooks import store
-from builder.source.markup import IMAGE
+from builder.notebooks import markdown, store
+from builder.source.images import TYPES
+from builder.source.prose import Element, plain_text
 
 
-def texts(
-    root: Path, notebooks: Mapping[str, Mapping[str, NotebookNode]]
-) -> dict[str, str]:
-    """The files that the site offers, by path; `notebooks` are by chapter, then backend."""
-    return {
-        path(name, backend): nbformat.writes(embedded(notebook, root, backend)) + "\n"
-        for name, by_backend in notebooks.items()
-        for backend, notebook in by_backend.items()
-    }
+def text(notebook: NotebookNode, root: Path, backend: str) -> str:
+    """The file that the site offers of the `notebook` for `backend`."""
+    return nbformat.writes(embedded(notebook, root, backend)) + "\n"
 
 
 def path(name: str, backend: str) -> str:
@@ -50,13 +42,14 @@ def embedded(notebook: NotebookNode, root: Path, backend: str) -> NotebookNode:
 def _embed(text: str, folder: Path) -> str:
     """`text` with its image files embedded as data."""
 
-    def image(match: re.Match[str]) -> str:
-        if ":" in match["source"]:  # a URL, data or an attachment
-            return match[0]
-        file = (folder / match["source"]).resolve()
-        return f'<img alt="{html.escape(match["alt"])}" src="{_data(file)}">'
+    def image(element: Element) -> str:
+        if ":" in element.content:  # a URL, data or an attachment
+            return text[element.start : element.end]
+        file = (folder / element.content).resolve()
+        alt = html.escape(plain_text(element.token))
+        return f'<img alt="{alt}" src="{_data(file)}">'
 
-    return IMAGE.sub(image, text)
+    return markdown.with_images(text, image)
 
 
 def _data(file: Path) -> str:
@@ -67,4 +60,4 @@ def _data(file: Path) -> str:
             f"the image {file} cannot be read ({error.strerror}): restore it, or correct "
             "the chapter that shows it"
         ) from error
-    return f"data:{mimetypes.guess_type(file.name)[0]};base64,{content}"
+    return f"data:{TYPES[file.suffix.lower()]};base64,{content}"

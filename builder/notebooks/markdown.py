@@ -1,119 +1,193 @@
 """A chapter's prose as plain Markdown for notebooks, without MyST roles and directives.
 
 References become numbers, citations become authors and years, figures become images
-with captions, and equations end with their numbers.
+with captions, and equations end with their numbers. All else stays as its author wrote it.
 """
 
 import re
-from functools import cache
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+from builder.source import references
 from builder.source.book import Book
 from builder.source.chapter import Chapter
-from builder.source.markup import (
-    ADMONITIONS,
-    DIRECTIVE,
-    EQUATION,
-    LITERAL,
-    ROLE,
-    directive_options,
-)
+from builder.source.prose import ADMONITIONS, Element, Prose, plain_text
 
 IMAGES = "../../chapters/"  # from notebooks/<backend>/
-LABEL = re.compile(r"^\([\w-]+\)=\n+", re.MULTILINE)
-IMAGE = re.compile(r"(!\[[^\]]*\]\()(img/[^)]+\))")
-# A comment line; or a formula or code, where % means something else.
-COMMENT = re.compile(
-    r"\$\$.+?\$\$|`{3,}.+?`{3,}|^(?P<comment>%[^\n]*(?:\n|\Z))",
-    re.MULTILINE | re.DOTALL,
-)
+Edit = tuple[int, int, str]  # of a text: from where to where, and what is there then
 
 
-def plain(source: str, chapter: Chapter, book: Book) -> str:
-    """The Markdown that any notebook viewer shows for the prose `source` in `chapter`.
+def plain(prose: Prose | str, chapter: Chapter, book: Book, backend: str) -> str:
+    """The Markdown that any notebook viewer shows for `prose` in `chapter`.
 
     Raises KeyError for a label, citation or directive that the book does not define.
     """
-    text = COMMENT.sub(lambda match: "" if match["comment"] else match[0], source)
-    text = LABEL.sub("", text)
-    text = DIRECTIVE.sub(lambda match: _directive(match, chapter, book), text)
-    text = LITERAL.sub(
-        lambda match: match[0] if match["code"] else _role(match, book), text
-    )
-    text = EQUATION.sub(lambda match: _equation(match, book), text)
-    return IMAGE.sub(rf"\1{IMAGES}\2", text)
+    if isinstance(prose, str):
+        prose = Prose(prose)
+    return _Plain(chapter, book, backend).text(prose).strip("\n")
 
 
-def _equation(match, book):
-    if not match["label"]:
-        return match[0]
-    number = book.labels[match["label"]].number
-    # Not as \tag: GitLab would show the formula's source.
-    return f"$${match['formula'].rstrip()} \\qquad ({number})\n$$"
+def as_in_chapter(text: str) -> str:
+    """A notebook's `text` with the addresses of images that a chapter has."""
+    return re.sub(rf"(\]\(<?){re.escape(IMAGES)}", r"\1", text)
 
 
-def _directive(match, chapter, book):
-    name, argument = match["name"], match["argument"].strip()
-    given, content = directive_options(match["body"])
-    if name == "figure":
-        image = f"![{given['alt']}]({IMAGES}{argument})"
-        return f"{image}\n\n{_caption('Figure', given, book)}{content}"
-    if name == "table":
-        return f"{_caption('Table', given, book)}{argument}\n\n{content}"
-    if name == "bibliography":
-        return _bibliography(chapter, book)
-    if name not in ADMONITIONS:
-        raise KeyError(name)
-    lines = "".join(f"\n> {line}".rstrip() for line in content.splitlines())
-    return f"> **{argument or name.capitalize()}.**\n>{lines}"
+def with_images(text: str, change: Callable[[Element], str]) -> str:
+    """A notebook's plain `text` with each image as `change` writes it."""
+    prose = Prose(text)
+    images = prose.of("image")
+    return _edited(text, [(e.start, e.end, change(e)) for e in images])
 
 
-def _caption(word, given, book):
-    label = book.labels.get(given.get("name"))
-    number = f" {label.number}" if label else ""
-    return f"*{word}{number}.* "
+def _edited(text: str, edits: list[Edit]) -> str:
+    pieces, place = [], 0
+    for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
+        if start >= place:  # else inside of what is replaced
+            pieces += [text[place:start], new]
+            place = end
+    return "".join([*pieces, text[place:]])
 
 
-def _role(match, book):
-    role, target = match["role"], match["target"]
-    if role.startswith("cite:"):
-        keys = map(str.strip, target.split(","))
-        cited = [_author_year(book.references[key]) for key in keys]
-        if role == "cite:p":
-            return f"({'; '.join(f'{authors}, {year}' for authors, year in cited)})"
-        return ", ".join(f"{authors} ({year})" for authors, year in cited)
-    label = book.labels[target]
-    if role == "eq":
-        return f"({label.number})"
-    if role == "numref":
-        return f"{label.kind.capitalize()} {label.number}"
-    return f"*{label.title}*"
+@dataclass
+class _Plain:
+    """Writes the prose of `chapter` for readers of `backend`."""
+
+    chapter: Chapter
+    book: Book
+    backend: str
+
+    def text(self, prose: Prose) -> str:
+        """The Markdown of `prose`."""
+        edits = [
+            edit for element in prose.elements for edit in self._edits(prose, element)
+        ]
+        return _edited(prose.text, edits)
+
+    def _edits(self, prose: Prose, element: Element) -> Iterator[Edit]:
+        start, end, token = element.start, element.end, element.token
+        match element.kind:
+            case "label" | "comment" | "definition" | "attributes":
+                is_block = token.block and token.type != "heading_open"
+                yield _removed(prose.text, element) if is_block else (start, end, "")
+            case "role":
+                yield start, end, self._role(element)
+            case "dollar":
+                yield start, end, "\\$"
+            case "span":
+                yield start, start + 1, ""
+                yield element.label_end, end, ""
+            case "image" | "link" if prose.text[end - 1] == "]":
+                folder = IMAGES if element.content.startswith("img/") else ""
+                title = f' "{t}"' if (t := token.attrGet("title")) else ""
+                address = _address(folder + element.content)
+                yield element.label_end, end, f"]({address}{title})"
+            case "image" if element.content.startswith("img/"):
+                place = prose.text.find("img/", element.label_end)
+                yield place, place, IMAGES
+            case "equation":
+                yield (
+                    start,
+                    end,
+                    _around(prose, element, self._equation(prose, element)),
+                )
+            case "directive":
+                yield start, end, _around(prose, element, self._directive(element))
+
+    def _equation(self, prose: Prose, element: Element) -> str:
+        number = self.book.labels[element.labels[0]].number
+        formula = prose.source(element).rpartition("$$")[0]
+        # Not as \tag: GitLab would show the formula's source.
+        return f"{formula.rstrip()} \\qquad ({number})\n$$"
+
+    def _directive(self, element: Element) -> str:
+        content = self.text(element.body).strip() if element.body else ""
+        match element.name:
+            case "figure":
+                alt, file = _description(element.options["alt"]), element.content
+                image = f"![{alt}]({_address(IMAGES + file.strip())})"
+                return f"{image}\n\n{self._caption(element)}{content}"
+            case "table":
+                if element.caption is None:
+                    return content
+                caption = self.text(element.caption)
+                return f"{self._caption(element)}{caption}\n\n{content}"
+            case "bibliography":
+                return self._bibliography()
+            case name if name in ADMONITIONS:
+                lines = "".join(f"\n> {line}".rstrip() for line in content.split("\n"))
+                return f"> **{name.capitalize()}.**\n>{lines}"
+        raise KeyError(element.name)
+
+    def _caption(self, element: Element) -> str:
+        names = [name for name in element.labels if name in self.book.labels]
+        number = self.book.labels[names[0]].number if names else element.number
+        return f"*{element.name.capitalize()} {number}".rstrip() + ".* "
+
+    def _role(self, element: Element) -> str:
+        role, target = element.name, element.content
+        if role.startswith("cite:"):
+            keys = dict.fromkeys(map(str.strip, target.split(",")))
+            entries = references.style().sort(
+                [self.book.references[key] for key in keys]
+            )
+            cited = [references.author_year(entry) for entry in entries]
+            if role == "cite:p":
+                return f"({'; '.join(f'{authors}, {year}' for authors, year in cited)})"
+            return ", ".join(f"{authors} ({year})" for authors, year in cited)
+        label = self.book.labels[target]
+        if role == "eq":
+            return f"({label.number})"
+        if role == "numref":
+            shown = element.title or f"{label.kind.capitalize()} %s"
+            return shown.replace("%s", label.number)
+        title = element.title or self.text(Prose(label.title, in_line=True))
+        mark = "_" if "*" in title else "*"
+        return f"{mark}{title}{mark}"
+
+    def _bibliography(self) -> str:
+        """The references that the chapter cites for its readers, sorted by author."""
+        keys = {
+            key.strip()
+            for cell in self.chapter.cells_for(self.backend)
+            if cell.kind == "markdown"
+            for role in cell.prose.of("role")
+            if role.name.startswith("cite")
+            for key in role.content.split(",")
+        }
+        entries = [self.book.references[key] for key in sorted(keys)]
+        return "\n".join(f"- {entry}" for entry in references.listed(entries))
 
 
-def _author_year(entry):
-    names = [" ".join(person.last_names) for person in entry.persons["author"]]
-    if len(names) > 2:
-        names = [f"{names[0]} *et al.*"]
-    return " and ".join(names), entry.fields["year"]
+def _removed(text: str, element: Element) -> Edit:
+    """Without the lines of a block, and blank lines of which there would be too many."""
+    start, end = text.rfind("\n", 0, element.start) + 1, element.end
+    if text[start : element.start].strip():  # what is before it begins a list or quote
+        return element.start, end, ""
+    before, after = text[:start], text[end:]
+    is_apart = not before or before.endswith("\n\n")
+    if not is_apart and re.match(r"\n.*\S", after) and element.kind != "label":
+        return start, end, ""  # it ended a paragraph: an empty line does, too
+    blank = re.match(r"\n*" if is_apart or element.kind == "label" else r"\n?", after)
+    assert blank
+    return start, end + blank.end(), ""
 
 
-def _bibliography(chapter, book):
-    """The references that the chapter cites, sorted by author."""
-    from pybtex.backends.plaintext import Backend
-
-    keys = {
-        key.strip()
-        for match in ROLE.finditer(chapter.text)
-        if match["role"].startswith("cite")
-        for key in match["target"].split(",")
-    }
-    entries = {key: book.references[key] for key in sorted(keys)}
-    formatted = _style().format_entries(entries.values())
-    return "\n".join(f"- {entry.text.render(Backend())}" for entry in formatted)
+def _around(prose: Prose, element: Element, new: str) -> str:
+    """The `new` text of a block, each line inside the same lists and quotes."""
+    line = prose.text.rfind("\n", 0, element.start) + 1
+    around = re.sub(r"[^>\s]", " ", prose.text[line : element.start])
+    first, *others = new.split("\n")
+    return "\n".join([first, *(f"{around}{other}".rstrip() for other in others)])
 
 
-@cache
-def _style():
-    # Imported directly: pybtex's own lookup scans all installed packages.
-    from pybtex.style.formatting.plain import Style
+def _description(text: str) -> str:
+    """A figure's description, which is no Markdown, as that of an image."""
+    [*_, line] = Prose(f"![{text}](x)", in_line=True).tokens
+    image, *others = line.children or []
+    if not others and image.type == "image" and plain_text(image) == text:
+        return text
+    return re.sub(r"([\\`*_\[\]<>&$!{}])", r"\\\1", text)
 
-    return Style()
+
+def _address(file: str) -> str:
+    return file if re.fullmatch(r"[^\s()<>]+", file) else f"<{file}>"

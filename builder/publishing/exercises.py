@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from nbformat import NotebookNode
 
+from builder.source import parser
 from builder.source.chapter import Cell
 
 TITLE = re.compile(r"exercises?", re.IGNORECASE)
@@ -76,7 +76,7 @@ class _Piece:
 def _pieces(text: str) -> list[_Piece]:
     starts: dict[int, dict[str, Any]] = {0: {}}  # line: what a piece starts with
     number: int | None = None
-    tokens = MarkdownIt().parse(text)
+    tokens = parser.prose().parse(text)
     for i, token in enumerate(tokens):
         if token.type == "heading_open" and token.level == 0:
             title = tokens[i + 1].content.strip()

@@ -11,7 +11,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from builder.publishing import sphinx_build, xelatex
+from builder.publishing import images, sphinx_build, xelatex
 from builder.publishing.sphinx_source import Source
 from builder.source.settings import read_settings
 from d2lext.core.frameworks import TITLES
@@ -34,13 +34,14 @@ def build(
     xelatex.check_programs()
     out = out.resolve()
     configuration = _configuration(read_settings(root), backend)
-    source = Source(root, _with_one_list(pages), configuration)
+    source = Source(root, _with_one_list(pages), configuration, kinds=images.PRINTED)
     work = out.parent.with_name("work") / f"pdf-{out.stem}"
     folder = work / "tex"
-    sphinx_build.build(source, folder, work, builder="latex")
-    return sphinx_build.publish(
-        folder, out, lambda: xelatex.print_book(folder, work / "run", root)
-    )
+    with sphinx_build.alone(out, work):
+        sphinx_build.build(source, folder, work, builder="latex")
+        return sphinx_build.publish(
+            folder, out, lambda: xelatex.print_book(folder, work / "run", root, pages)
+        )
 
 
 def _with_one_list(pages: Mapping[str, NotebookNode]) -> dict[str, NotebookNode]:
@@ -49,9 +50,15 @@ def _with_one_list(pages: Mapping[str, NotebookNode]) -> dict[str, NotebookNode]
     last = None
     for page in copied.values():
         for cell in page.cells:
-            if cell.cell_type == "markdown" and REFERENCES.search(cell.source):
+            match = cell.cell_type == "markdown" and REFERENCES.search(cell.source)
+            if match:
                 cell.source = REFERENCES.sub("", cell.source)
                 last = cell
+                numbers = cell.metadata.get("numbers", [])
+                if match[0].startswith("#"):  # a section that the chapter now lacks
+                    sections = [pair for pair in numbers if pair[0] == "section"]
+                    if sections:
+                        numbers.remove(sections[-1])
     if last is not None:
         last.source += "\n\n:::{bibliography}\n:::"
     return copied
@@ -69,7 +76,7 @@ def _configuration(settings: Mapping[str, Any], backend: str) -> dict[str, Any]:
     }
     macros = [rf"\newcommand{{\book{k}}}{{{_escape(v)}}}" for k, v in about.items()]
     return {
-        "extensions": ["sphinxcontrib.rsvgconverter"],
+        "extensions": ["builder.sphinxext.glyphs", "sphinxcontrib.rsvgconverter"],
         "nb_mime_priority_overrides": [("latex", "image/svg+xml", 5)],
         "pygments_style": "friendly",
         "latex_engine": "xelatex",

@@ -1,15 +1,17 @@
 """The site: Sphinx renders the merged notebooks, with tabs and a choice of framework."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from json import dumps
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
-from builder.notebooks import colab, downloads
-from builder.notebooks.edition import editions
-from builder.publishing import sphinx_build, tabs
+from builder.notebooks import downloads
+from builder.notebooks.edition import Edition
+from builder.publishing import parts, single, sphinx_build
+from builder.publishing.parts import Part
 from builder.publishing.sphinx_source import Source
 from builder.source import repository
 from builder.source.book import Book
@@ -18,8 +20,9 @@ from builder.source.settings import read_settings
 from builder.sphinxext import katex
 from d2lext.core.frameworks import TITLES
 
+BOOKS = ("pdf", "epub")  # whole books, which the front page offers
 HERE = Path(__file__).parent
-SCRIPTS = ("cards", "drawers", "scrolling")
+SCRIPTS = ("cards", "downloads", "drawers", "scrolling")
 # The repository's mark in the page's footer: two branches that merge.
 MARK = (
     '<svg viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.5">'
@@ -30,20 +33,29 @@ MARK = (
 Notebooks = Mapping[str, NotebookNode]  # by page, or by framework
 
 
-def write(book: Book, out: Path) -> Path:
-    """Write the site of `book` from its recorded notebooks; return its front page."""
-    pages, offered = {}, {}
-    for chapter in book.chapters:
-        recorded = list(editions(book, [chapter]))
-        pages[chapter.stem] = tabs.merged(recorded)
-        offered[chapter.stem] = {
-            edition.backend: colab.with_cell(
-                edition.notebook, book.root, edition.backends
-            )
-            # The notebooks of a shared chapter are equal, so only one is offered.
-            for edition in recorded[: 1 if chapter.is_shared else None]
-        }
-    return build(book.root, out, pages, offered)
+class Site:
+    """The site of `book` in the folder `out`, from its recorded notebooks."""
+
+    def __init__(self, book: Book, out: Path) -> None:
+        self.book, self.out = book, out
+
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """What it has of each chapter."""
+        return parts.of_book(self.book, _work(self.out) / "parts")
+
+    @property
+    def stale(self) -> list[Edition]:
+        """The editions that it shows with outputs of different code."""
+        return [
+            Edition(self.book, chapter, backend)
+            for chapter in self.book.chapters
+            for backend in self.parts[chapter.stem].stale
+        ]
+
+    def write(self) -> Path:
+        """Write it; return its front page."""
+        return _write(self.book.root, self.out, self.parts)
 
 
 def build(
@@ -58,15 +70,47 @@ def build(
     BookError with all of Sphinx's warnings, each at its line of the chapter.
     """
     offered = offered or {}
-    configuration = _configuration(read_settings(root), pages, offered)
-    copied = downloads.texts(root, offered)
+    made = {
+        name: parts.of_page(root, name, page, offered.get(name, {}), [])
+        for name, page in pages.items()
+    }
+    return _write(root, out, made)
+
+
+def _write(root: Path, out: Path, made: Mapping[str, Part]) -> Path:
+    pages = {name: part.page for name, part in made.items()}
+    copied: dict[str, str | bytes] = {}
+    for name, part in made.items():
+        for backend, text in part.offered.items():
+            path = downloads.path(name, backend)
+            copied[path] = text
+            # For static/downloads.js.
+            copied[f"{path.removesuffix('ipynb')}js"] = f"saveNotebook({dumps(text)})\n"
+    books = _books(out.parent)
+    copied |= {name: path.read_bytes() for name, path in books.items()}
+    configuration = _configuration(read_settings(root), made, list(books))
     source = Source(root, pages, configuration, copied, added=["authors"])
-    sphinx_build.build(source, out, work=out.with_name("work") / "site")
+    with sphinx_build.alone(out, _work(out)):
+        sphinx_build.build(source, out, _work(out))
     return out / "index.html"
 
 
+def _books(folder: Path) -> dict[str, Path]:
+    """The PDFs and EPUBs that were built in `folder`, by their names on the site."""
+    paths = [
+        folder / form / single.file_name(backend, True, form)
+        for backend in TITLES
+        for form in BOOKS
+    ]
+    return {f"books/{path.name}": path for path in paths if path.is_file()}
+
+
+def _work(out: Path) -> Path:
+    return out.with_name("work") / "site"
+
+
 def _configuration(
-    settings: Mapping[str, Any], pages: Notebooks, offered: Mapping[str, Notebooks]
+    settings: Mapping[str, Any], made: Mapping[str, Part], books: Sequence[str]
 ) -> dict[str, Any]:
     """Sphinx's settings."""
     repo = repository.of(settings)
@@ -90,7 +134,8 @@ def _configuration(
         "html_css_files": ["katex.min.css", "book.css"],
         "html_js_files": [(f"{name}.js", {"defer": ""}) for name in SCRIPTS],
         "html_favicon": str(HERE / "static" / "favicon.svg"),
-        "html_context": _context(pages, offered, repo),
+        "book_numbers": {n: part.numbers for n, part in made.items() if part.numbers},
+        "html_context": _context(made, books, repo),
         "html_secnumber_suffix": " ",
         "html_copy_source": False,
         "html_show_sourcelink": False,
@@ -115,31 +160,38 @@ def _configuration(
 
 
 def _context(
-    pages: Notebooks, offered: Mapping[str, Notebooks], repo: Repository | None
+    made: Mapping[str, Part], books: Sequence[str], repo: Repository | None
 ) -> dict[str, Any]:
     """What templates show: frameworks with tabs; by page, its notebooks and source."""
-    cells = [cell for page in pages.values() for cell in page.cells]
-    tags = {tag for cell in cells for tag in cell.metadata.get("tags", [])}
+    volumes = {
+        backend: [
+            (form.upper(), name)
+            for form in BOOKS
+            if (name := f"books/{single.file_name(backend, True, form)}") in books
+        ]
+        for backend in TITLES
+    }
     offers = {
         name: [
             {
                 "backend": backend,
                 "title": TITLES[backend],
                 "path": downloads.path(name, backend),
-                "saved_as": f"{name}-{backend}.ipynb" if len(notebooks) > 1 else "",
+                "saved_as": f"{name}-{backend}.ipynb" if len(part.offered) > 1 else "",
                 "run": repo.run(f"notebooks/{backend}/{name}.ipynb") if repo else [],
             }
-            for backend in notebooks
+            for backend in part.offered
         ]
-        for name, notebooks in offered.items()
+        for name, part in made.items()
     }
-    sources = {}
-    for name, page in pages.items():
-        title = re.search(r"^# (.+)$", page.cells[0].source, re.MULTILINE)
-        text = title[1] if title else name
-        sources[name] = repo.read(f"chapters/{name}.md", text) if repo else []
+    sources = {
+        name: repo.read(f"chapters/{name}.md", part.title) if repo else []
+        for name, part in made.items()
+    }
+    tabs = {backend for part in made.values() for backend in part.tabs}
     return {
-        "frameworks": [(b, title) for b, title in TITLES.items() if f"tab-{b}" in tags],
+        "frameworks": [(b, title) for b, title in TITLES.items() if b in tabs],
         "offers": offers,
         "sources": sources,
+        "books": [(b, TITLES[b], files) for b, files in volumes.items() if files],
     }

@@ -3,12 +3,13 @@
 A build that fails leaves the last good output in place.
 """
 
+import contextlib
 import io
 import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from builder.errors import BookError
 from builder.publishing.sphinx_source import Source
 
 BUILDER = Path(__file__).parents[1]  # with PACKAGES, the tools behind an output
+WAITING = "waiting for another build to finish"
 PACKAGES = (
     "sphinx",
     "furo",
@@ -25,6 +27,19 @@ PACKAGES = (
     "sphinx-revealjs",
     "sphinxcontrib-bibtex",
 )
+PAGED = "html"  # the builder that writes only pages that changed
+
+
+@contextlib.contextmanager
+def alone(out: Path, work: Path) -> Iterator[None]:
+    """Let one build at a time use the folder `work`, to write `out` in the end.
+
+    Raises BookError, and leaves `out` as it is, if the disk is full or not writable.
+    """
+    with files.explained(out):
+        work.mkdir(parents=True, exist_ok=True)
+        with files.locked(work / "lock", lambda: print(WAITING, flush=True)):
+            yield
 
 
 def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
@@ -38,21 +53,22 @@ def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
     form = work.name.partition("-")[0]  # in messages: pdf for pdf-torch
     folder, kept = work / "source", work / "kept"
     source.write(folder)
-    tools, inputs = _fingerprint(BUILDER), _fingerprint(BUILDER, folder)
+    tools, inputs = fingerprint(), fingerprint(folder)
     if _read(out / ".inputs") == inputs:
         return False
     if _read(kept / ".tools") != tools:
         shutil.rmtree(kept, ignore_errors=True)
-    # Restored only on success: we do not trust a failed build's cache.
+    # Restored at the end: we do not trust the cache of a build that was interrupted.
     (kept / ".tools").unlink(missing_ok=True)
     written = kept / builder
-    shutil.rmtree(written, ignore_errors=True)
+    if builder != PAGED:
+        shutil.rmtree(written, ignore_errors=True)
     kept.mkdir(parents=True, exist_ok=True)
-    if warned := _run(folder, kept, builder):
+    warned = _run(folder, kept, builder)
+    files.write(kept / ".tools", tools)
+    if warned:
         raise BookError(_located(warned, folder, form))
-    (written / ".inputs").write_text(inputs)
-    _swap(written, out)
-    (kept / ".tools").write_text(tools)
+    _publish(written, out, inputs)
     return True
 
 
@@ -68,14 +84,17 @@ def publish(folder: Path, out: Path, make: Callable[[], Path]) -> bool:
     made = make()
     stamp.unlink(missing_ok=True)
     out.parent.mkdir(parents=True, exist_ok=True)
+    if out.exists():
+        shutil.copymode(out, made)
     os.replace(made, out)
-    stamp.write_text(inputs)
+    files.write(stamp, inputs)
     return True
 
 
-def _fingerprint(*folders: Path) -> str:
-    """A hash of the tools' versions and all files in `folders`."""
-    return f"{[version(name) for name in PACKAGES]} {files.fingerprint(*folders)}"
+def fingerprint(*paths: Path) -> str:
+    """A hash of our code, the tools' versions, and all files in `paths` or below."""
+    tools = [version(name) for name in PACKAGES]
+    return f"{tools} {files.fingerprint(BUILDER, *paths)}"
 
 
 def _read(path: Path) -> str | None:
@@ -83,10 +102,12 @@ def _read(path: Path) -> str | None:
 
 
 def _run(folder: Path, kept: Path, builder: str) -> str:
-    """Write all pages into `kept`/`builder`; return Sphinx's warnings, or ""."""
+    """Write the pages into `kept`/`builder`; return Sphinx's warnings, or ""."""
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
     from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+    from builder.publishing.changes import Changes
 
     warned = io.StringIO()
     try:
@@ -107,12 +128,13 @@ def _run(folder: Path, kept: Path, builder: str) -> str:
                 status=None,
                 warning=warned,
             )
-            # Reads only what changed, but writes every page, because each page's
-            # navigation shows all titles.
-            app.build(force_all=True)
+            changes = Changes(app, kept / "changes.json")
+            app.build(force_all=builder != PAGED)
     except SphinxError as error:
         raise BookError(f"Sphinx could not build it: {error}") from error
-    return re.sub(r"\x1b\[[\d;]*m", "", warned.getvalue()).strip()
+    text = re.sub(r"\x1b\[[\d;]*m", "", warned.getvalue()).strip()
+    changes.note(failed=bool(text))
+    return text
 
 
 def _located(warned: str, folder: Path, form: str) -> str:
@@ -123,14 +145,15 @@ def _located(warned: str, folder: Path, form: str) -> str:
     return f"the {form} was not written:\n{text}"
 
 
-def _swap(new: Path, out: Path) -> None:
-    """Replace the folder `out` with `new`."""
+def _publish(new: Path, out: Path, inputs: str) -> None:
+    """Replace the folder `out` by a copy of `new`, made from `inputs`."""
     ready, old = out.with_name(f"{out.name}.new"), out.with_name(f"{out.name}.old")
     for path in (ready, old):
         shutil.rmtree(path, ignore_errors=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(new, ready)  # a copy if `out` is on another disk
+    shutil.copytree(new, ready)
+    files.write(ready / ".inputs", inputs)
     if out.exists():
+        shutil.copymode(out, ready)
         os.replace(out, old)
     os.replace(ready, out)
     shutil.rmtree(old, ignore_errors=True)

@@ -4,8 +4,10 @@ The forms fill in a `Source`; sphinx_build runs Sphinx on it.
 """
 
 import copy
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,24 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder import files
+from builder.publishing import images
+from builder.source import parser
 from builder.source.settings import read_settings
 
-EXTENSIONS = ["myst_nb", "builder.sphinxext.citations", "builder.sphinxext.unbroken"]
+EXTENSIONS = [
+    "myst_nb",
+    "builder.sphinxext.citations",
+    "builder.sphinxext.elements",
+    "builder.sphinxext.images",
+    "builder.sphinxext.numbers",
+    "builder.sphinxext.unbroken",
+]
 PLOT_ALT = "Plot drawn by the code above."
+# What XML has no place for; colours are escape sequences that end with m.
+CONTROLS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b(?!\[[\d;]*m)|[\0-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]"
+    r"|[\ud800-\udfff\ufffe\uffff]"
+)
 COPIED = "extra"  # the folder that Sphinx copies without reading it
 # Two chapters may cite the same work: each lists it, and links to its own list.
 ONE_LIST_A_CHAPTER = ["bibtex.duplicate_citation", "bibtex.duplicate_label"]
@@ -27,42 +43,52 @@ class Source:
     """The `pages` and the front page of the book in the folder `root`, for one form.
 
     `configuration` holds Sphinx's settings for this form, in addition to the shared ones.
-    `copied` holds the texts of files that go into the output unread, by path. `added`
-    names pages in chapters/ that only this form has, and lists on the front page.
+    `copied` holds the contents of files that go into the output unread, by path. `added`
+    names pages in chapters/ that only this form has, and lists on the front page. Images
+    of other `kinds` become PNG.
     """
 
     root: Path
-    pages: Mapping[str, NotebookNode]  # by name
+    pages: Mapping[str, NotebookNode | str]  # by name; as `text` has them, or before
     configuration: Mapping[str, Any]
-    copied: Mapping[str, str] = field(default_factory=dict)
+    copied: Mapping[str, str | bytes] = field(default_factory=dict)
     added: Sequence[str] = ()
+    kinds: Sequence[str] = images.BROWSERS  # of images, by their files' endings
 
     def write(self, folder: Path) -> None:
         """Bring `folder` up to date; only what changed is written."""
         chapters = self.root / "chapters"
         contents: dict[str, str | bytes] = {"conf.py": self._conf()}
         for name, page in self.pages.items():
-            contents[f"{name}.ipynb"] = _page(page, chapters / f"{name}.md")
+            if isinstance(page, NotebookNode):
+                page = text(page, chapters / f"{name}.md")
+            contents[f"{name}.ipynb"] = page
         names = ["index.md", "references.bib", *(f"{name}.md" for name in self.added)]
         paths = filter(Path.is_file, [chapters / name for name in names])
-        texts = {path.name: path.read_text("utf-8") for path in paths}
+        texts = {
+            path.name: files.read(path, path.relative_to(self.root)) for path in paths
+        }
         for name in self.added:
             if f"{name}.md" in texts:
                 texts["index.md"] += f"\n```{{toctree}}\n{name}\n```\n"
         contents |= texts
-        for image in (chapters / "img").glob("*"):
-            contents[f"img/{image.name}"] = image.read_bytes()
-        for name, text in self.copied.items():
-            contents[f"{COPIED}/{name}"] = text
+        contents |= {name: content for _, name, content in self._images}
+        contents |= {f"{COPIED}/{name}": made for name, made in self.copied.items()}
         for name, content in contents.items():
             files.write(folder / name, content)
         for path in [path for path in folder.rglob("*") if path.is_file()]:
             if path.relative_to(folder).as_posix() not in contents:
                 path.unlink()
 
+    @cached_property
+    def _images(self) -> list[tuple[str, str, bytes]]:
+        return list(images.prepared(self.root / "chapters", self.kinds))
+
     def _conf(self) -> str:
         settings = _shared(read_settings(self.root)) | dict(self.configuration)
         settings["extensions"] = [*EXTENSIONS, *self.configuration["extensions"]]
+        settings["book_images"] = {key: name for key, name, _ in self._images}
+        settings.setdefault("book_numbers", numbers(self.pages))
         if self.copied:
             settings["html_extra_path"] = [COPIED]
         lines = [f"{name} = {value!r}" for name, value in settings.items()]
@@ -73,6 +99,16 @@ def notebook(cells: Iterable[NotebookNode]) -> NotebookNode:
     """A page of `cells`."""
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     return nbformat.v4.new_notebook(cells=list(cells), metadata=metadata)
+
+
+def numbers(pages: Mapping[str, NotebookNode | str]) -> dict[str, list]:
+    """The kind and number of all that is numbered on each of the `pages`, in order."""
+    found = {
+        name: [pair for cell in page.cells for pair in cell.metadata.get("numbers", [])]
+        for name, page in pages.items()
+        if isinstance(page, NotebookNode)
+    }
+    return {name: pairs for name, pairs in found.items() if pairs}
 
 
 def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,14 +122,7 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
         "nb_execution_mode": "off",
         "nb_merge_streams": True,
         "nb_render_image_options": {"alt": PLOT_ALT},
-        "myst_enable_extensions": [
-            "attrs_block",
-            "attrs_inline",
-            "colon_fence",
-            "deflist",
-            "dollarmath",
-        ],
-        "myst_update_mathjax": False,
+        **{f"myst_{name}": value for name, value in parser.SETTINGS.items()},
         # Numbers: figure 1.1, equation (1.1)
         "numfig": True,
         "numfig_secnum_depth": 1,
@@ -103,18 +132,34 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
         # References
         "bibtex_bibfiles": ["references.bib"],
         "bibtex_reference_style": "round_author_year",
-        "suppress_warnings": ONE_LIST_A_CHAPTER,
+        # What a cell magic such as %%writefile writes is in no language that we know.
+        "suppress_warnings": [*ONE_LIST_A_CHAPTER, "misc.highlighting_failure"],
     }
 
 
-def _page(notebook: NotebookNode, chapter: Path) -> str:
-    """The notebook as text, with the lines of its cells in the chapter."""
+def text(notebook: NotebookNode, chapter: Path) -> str:
+    """A page's notebook as Sphinx reads it, with the lines of its cells in the chapter."""
     notebook = copy.deepcopy(notebook)
-    notebook.metadata.setdefault("language_info", {"name": "python"})
+    notebook.metadata["language_info"] = {
+        "name": "python",
+        "pygments_lexer": "ipython3",
+    }
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            _drop_controls(output)
     if chapter.is_file():
-        lines = chapter.read_text(encoding="utf-8").splitlines()
+        lines = files.read(chapter, chapter).split("\n")
         notebook.metadata["source_map"] = _source_map(notebook.cells, lines)
     return nbformat.writes(notebook)
+
+
+def _drop_controls(output: NotebookNode) -> None:
+    """Drop what no page can show from the texts of an output, but keep its colours."""
+    if "text" in output:
+        output.text = CONTROLS.sub("", output.text)
+    for kind, data in output.get("data", {}).items():
+        if isinstance(data, str):
+            output.data[kind] = CONTROLS.sub("", data)
 
 
 def _source_map(cells: Iterable[NotebookNode], lines: list[str]) -> list[int]:

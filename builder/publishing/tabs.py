@@ -4,6 +4,7 @@ What differs between frameworks becomes consecutive cells with a tag `tab-<backe
 `sphinxext.tabs` turns them into tabs.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,10 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder.notebooks.edition import Edition
+from builder.notebooks.fallback import readable
 from builder.publishing import sphinx_source
 from builder.source.chapter import Cell
+from builder.source.labels import kind_of
 from d2lext.core.frameworks import IDS
 
 
@@ -56,11 +59,18 @@ def _cell(
     tags = [tag for tag in cell.tags if tag not in IDS] + tab
     metadata: dict[str, Any] = {"tags": tags}
     if cell.kind == "markdown":
+        # For `sphinxext.numbers`.
+        metadata["numbers"] = [
+            [kind, element.number]
+            for element in cell.prose.walk()
+            if (kind := kind_of(element))
+        ]
         # `sphinxext.tabs` looks for these classes.
         classes = tab + [tag for tag in tags if tag == "solution"]
         text = cell.source
         if classes:
-            text = f"::::::{{container}} {' '.join(classes)}\n{text}\n::::::"
+            fence = ":" * max(6, 1 + max(map(len, re.findall(":+", text)), default=0))
+            text = f"{fence}{{container}} {' '.join(classes)}\n{text}\n{fence}"
         return nbformat.v4.new_markdown_cell(text, id=cell_id, metadata=metadata)
     if cell.alt:
         metadata["mystnb"] = {"image": {"alt": cell.alt}}
@@ -68,6 +78,6 @@ def _cell(
         cell.source,
         id=cell_id,
         metadata=metadata,
-        outputs=result.outputs if result else [],
+        outputs=[*map(readable, result.outputs)] if result else [],
         execution_count=result.execution_count if result else None,
     )

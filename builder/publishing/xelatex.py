@@ -1,12 +1,16 @@
 """XeLaTeX typesets the LaTeX that Sphinx wrote; errors name their place in a chapter."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nbformat import NotebookNode
+
+from builder import files
 from builder.errors import BookError
 
 PROGRAMS = ("latexmk", "xelatex", "rsvg-convert")
@@ -14,6 +18,11 @@ REMEDY = (
     "install TeX; on Debian and Ubuntu, apt-get install latexmk texlive-xetex "
     "texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended tex-gyre "
     "fonts-texgyre fonts-dejavu-core librsvg2-bin"
+)
+FONTS = (
+    "install a font that has it; on Debian and Ubuntu, apt-get install "
+    "fonts-droid-fallback for Chinese and Japanese, fonts-nanum for Korean, "
+    "fonts-symbola for emoji"
 )
 TIMEOUT_S = 300
 SPLIT = r"\\(begin|end)\{split\}"  # what Sphinx puts around a formula
@@ -28,8 +37,13 @@ def check_programs() -> None:
         )
 
 
-def print_book(source: Path, run: Path, root: Path) -> Path:
-    """Typeset book.tex from `source` in the folder `run`; return the PDF's path."""
+def print_book(
+    source: Path, run: Path, root: Path, pages: Mapping[str, NotebookNode]
+) -> Path:
+    """Typeset book.tex from `source` in the folder `run`; return the PDF's path.
+
+    `pages` are the notebooks that it was made from.
+    """
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(parents=True)
     command = ["latexmk", "-norc", "-xelatex", "-interaction=nonstopmode"]
@@ -54,7 +68,7 @@ def print_book(source: Path, run: Path, root: Path) -> Path:
     except subprocess.CalledProcessError as error:
         log = _log(run) or error.stderr.decode(errors="replace")
         raise BookError(_failure(log, source / "book.tex", root, run)) from error
-    _check_glyphs(_log(run))
+    _check_glyphs(_log(run), root, pages)
     return run / "book.pdf"
 
 
@@ -73,7 +87,7 @@ def _failure(log: str, tex: Path, root: Path, run: Path) -> str:
     # TeX quotes the line up to what it could not read.
     quoted = re.search(r"^l\.\d+ (.*)$", match[3], re.MULTILINE)
     where = f" at {quoted[1].strip()!r}" if quoted else ""
-    place = _place(tex.read_text(encoding="utf-8").splitlines(), int(match[1]), root)
+    place = _place(tex.read_text(encoding="utf-8").split("\n"), int(match[1]), root)
     return f"{place}: LaTeX cannot print this: {match[2].rstrip('.')}{where}"
 
 
@@ -85,7 +99,7 @@ def _place(lines: Sequence[str], number: int, root: Path) -> str:
             break
     else:
         return "chapters"
-    chapter = (root / path).read_text(encoding="utf-8").splitlines()
+    chapter = files.read(root / path, path).split("\n")
     # TeX reports an error inside a formula where the formula ends.
     for line in reversed(lines[max(at, number - 12) : number]):
         formulas = re.findall(r"\\\((.+?)\\\)", line) or [line]
@@ -96,14 +110,34 @@ def _place(lines: Sequence[str], number: int, root: Path) -> str:
     return str(path)
 
 
-def _check_glyphs(log: str) -> None:
+def _check_glyphs(log: str, root: Path, pages: Mapping[str, NotebookNode]) -> None:
     """Raise BookError if a character was dropped because the fonts lack it."""
-    missing = sorted(set(re.findall(r"Missing character: There is no (\S+)", log)))
+    missing = sorted(set(re.findall(r"Missing character: There is no (\S)", log)))
     if missing:
-        raise BookError(
-            f"the PDF's fonts have no {_list(missing)}: write it differently in the "
-            "chapter, or record the notebook without it"
-        )
+        lines = [
+            f"{_character_place(character, root, pages)}: no font on this machine has "
+            f"{character} (U+{ord(character):04X})"
+            for character in missing
+        ]
+        lines.append(f"Write it differently, as \\alpha in a formula, or {FONTS}")
+        raise BookError("\n".join(lines))
+
+
+def _character_place(
+    character: str, root: Path, pages: Mapping[str, NotebookNode]
+) -> str:
+    """The first place of the character in a chapter, or in what its cells show."""
+    for name, page in pages.items():
+        path = Path("chapters") / f"{name}.md"
+        text = files.read(root / path, path)
+        if character in text:
+            return f"{path}:{text.count(chr(10), 0, text.index(character)) + 1}"
+        for cell in page.cells:
+            shown = json.dumps(cell.get("outputs", []), ensure_ascii=False)
+            if character in shown and cell.source in text:
+                line = text.count("\n", 0, text.index(cell.source)) + 1
+                return f"{path}:{line}: the output"
+    return "chapters"
 
 
 def _list(names: Sequence[str]) -> str:

@@ -1,11 +1,11 @@
 """A chapter and its cells, as their author wrote them."""
 
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from builder.errors import BookError, chapter_error
+from builder.source.prose import Prose
 from d2lext.core import frameworks
 
 TAGS = {
@@ -19,6 +19,7 @@ TAGS = {
 OPTIONS = {
     "tags": "a list of tags",
     "expect": "the output that the cell must show: one text, or one per framework",
+    "tolerance": "how far numbers of an answer may be from `expect`: 0.5, or 1%",
     "alt": "a description of the cell's plot for those who cannot see it",
     "lines": "which lines a slide shows, such as 3-9; all by default",
 }
@@ -33,6 +34,7 @@ class Cell:
     line: int
     tags: tuple[str, ...] = ()
     expect: dict[str, str] = field(default_factory=dict)  # by backend
+    tolerance: str = ""  # of numbers in students' answers: "0.5", "1%"
     alt: str = ""
     lines: tuple[int, int] | None = None  # on a slide: the first and the last
 
@@ -51,9 +53,10 @@ class Cell:
         """Whether the cell is for every framework."""
         return self.backends == frameworks.IDS
 
-    def line_at(self, position: int) -> int:
-        """The line of the chapter at a `position` of the source."""
-        return self.line + self.source.count("\n", 0, position)
+    @cached_property
+    def prose(self) -> Prose:
+        """The source of a cell of text, as the site's parser reads it."""
+        return Prose(self.source, self.line)
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,16 @@ class Chapter:
         """What the chapter is called on the command line, such as `densenet`."""
         return self.stem.partition("-")[2]
 
-    @property
-    def number(self) -> int:
-        """Its number in the book, from the file's name."""
-        return int(self.stem.partition("-")[0])
-
     @cached_property
     def title(self) -> str:
-        """The text of its first heading."""
-        heading = re.search(r"^# (.+)$", self.text, re.MULTILINE)
-        return heading[1].strip() if heading else ""
+        """Its title in MyST, as its author wrote it; empty without one."""
+        titles = (
+            element.content
+            for cell in self.prose
+            for element in cell.prose.elements
+            if element.level == 1
+        )
+        return next(titles, "")
 
     @property
     def is_shared(self) -> bool:

@@ -1,21 +1,19 @@
-"""What the labels in chapters refer to, and their numbers.
+"""What the labels in chapters refer to, and all numbers in the book.
 
-Numbers follow Sphinx's rules, so that a notebook and the page agree: figures, tables
-and equations count within a chapter, sections within theirs.
+Figures, tables and equations count within a chapter, sections within theirs. Notebooks
+read their numbers here, and `sphinxext.numbers` gives the same ones to Sphinx.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from builder.source.chapter import Chapter
-from builder.source.markup import (
-    DIRECTIVE,
-    EQUATION,
-    HEADING,
-    directive_options,
-    without_code,
-)
+from docutils.nodes import make_id
+
+from builder.source.chapter import Cell, Chapter
+from builder.source.prose import Element
+
+NUMBERED = ("figure", "table", "equation")
 
 
 @dataclass(frozen=True)
@@ -24,52 +22,72 @@ class Label:
 
     kind: str
     number: str
-    title: str
+    title: str  # in MyST, as its author wrote it
     chapter: str
     line: int
+    cell: Cell  # that it is in, which not all readers have
 
 
 def collect(chapters: Iterable[Chapter]) -> dict[str, Label]:
     """The labels of the book by name; raises BookError if a name is used twice."""
     labels: dict[str, Label] = {}
-    for chapter in chapters:
-        for name, label in _labels(chapter):
-            if name in labels:
-                first = labels[name]
-                raise chapter.error(
-                    label.line,
-                    f"the label {name!r} is already used at chapters/{first.chapter}.md:"
-                    f"{first.line}: choose another",
-                )
-            labels[name] = label
+    known: dict[str, Label] = {}  # by what Sphinx makes of a name
+    for place, chapter in enumerate(chapters, 1):
+        for cell, element, number in numbered(chapter, place):
+            element.number = number
+            title, kind = _title(element), kind_of(element)
+            for name in element.labels:
+                if " " in name or not make_id(name):
+                    raise chapter.error(
+                        element.line,
+                        f"a label is one word in Latin letters, got {name!r}: rename it, "
+                        "or begin a new line after the formula if it is no label",
+                    )
+                label = Label(kind, number, title, chapter.stem, element.line, cell)
+                first = known.setdefault(make_id(name), label)
+                if first is not label:
+                    raise chapter.error(
+                        element.line,
+                        f"the label {name!r} is already used at chapters/{first.chapter}"
+                        f".md:{first.line}: choose another, which differs by more than "
+                        "case and punctuation",
+                    )
+                labels[name] = label
     return labels
 
 
-def _labels(chapter: Chapter) -> Iterator[tuple[str, Label]]:
+def numbered(chapter: Chapter, place: int) -> Iterator[tuple[Cell, Element, str]]:
+    """What has a number in the chapter at this `place`, with its cell and that number."""
     counts: Counter[str] = Counter()
+    sections = [place]
     for cell in chapter.prose:
-        for position, kind, name, title in sorted(_targets(without_code(cell.source))):
-            if kind == "chapter":
-                kind, number = "section", str(chapter.number)
-            else:
+        for element in cell.prose.walk():
+            kind = kind_of(element)
+            if kind == "section":
+                if (depth := element.level - 1) > 0:
+                    sections[depth:] = [1 + sum(sections[depth : depth + 1])]
+                yield cell, element, ".".join(map(str, sections))
+            elif kind:
                 counts[kind] += 1
-                number = f"{chapter.number}.{counts[kind]}"
-            if name:
-                line = cell.line_at(position)
-                yield name, Label(kind, number, title, chapter.stem, line)
+                yield cell, element, f"{place}.{counts[kind]}"
 
 
-def _targets(text: str) -> Iterator[tuple[int, str, str, str]]:
-    """What is numbered: (position, kind, label or "", title)."""
-    for match in DIRECTIVE.finditer(text):
-        if match["name"] in ("figure", "table"):
-            options, _ = directive_options(match["body"])
-            title = match["argument"] if match["name"] == "table" else ""
-            yield match.start(), match["name"], options.get("name", ""), title
-    for match in EQUATION.finditer(text):
-        if match["label"]:
-            yield match.start(), "equation", match["label"], ""
-    for match in HEADING.finditer(text):
-        kind = {1: "chapter", 2: "section"}.get(len(match["marks"]))
-        if kind:
-            yield match.start(), kind, match["label"] or "", match["text"]
+def kind_of(element: Element) -> str:
+    """The kind of a numbered `element`, empty if it has no number."""
+    if element.kind == "heading" and element.level:
+        return "section"
+    if element.kind == "equation":
+        return "equation"
+    if element.kind == "directive" and element.name == "figure":
+        return "figure"
+    if element.kind == "directive" and element.name == "table" and element.caption:
+        return "table"
+    return ""
+
+
+def _title(element: Element) -> str:
+    if element.kind == "heading":
+        return element.content
+    if element.name == "figure" and element.body:
+        return element.body.paragraph
+    return element.caption.text if element.caption else ""

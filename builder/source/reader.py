@@ -4,24 +4,26 @@ Errors within one chapter are raised here, so that the rest of the builder can r
 those that need the whole book are raised in `book`.
 """
 
+import ast
 import re
+from functools import lru_cache
 from pathlib import Path
 
-from jupytext import myst
-from nbformat import NotebookNode
-
+from builder import files
 from builder.errors import chapter_error
-from builder.source import prose, python, syntax
+from builder.source import front, python, rules, syntax
 from builder.source.chapter import Cell, Chapter
 
 
 def read(path: Path, root: Path) -> Chapter:
     """The chapter in the file `path`; raises BookError where it breaks a rule."""
-    chapter = parse(path.read_text(encoding="utf-8"), path.relative_to(root))
-    prose.check(chapter, path.parent)
+    shown = path.relative_to(root)
+    chapter = parse(files.read(path, shown), shown)
+    rules.check(chapter, path.parent)
     return chapter
 
 
+@lru_cache(maxsize=128)  # `serve` reads the whole book after each edit of a chapter
 def parse(text: str, shown_path: Path) -> Chapter:
     """The chapter with this `text`, called `shown_path` in messages; raises BookError.
 
@@ -31,43 +33,40 @@ def parse(text: str, shown_path: Path) -> Chapter:
         raise chapter_error(
             shown_path, 1, "a chapter must be named NN-name.md, such as 01-densenet.md"
         )
-    syntax.check(shown_path, text)
-    notebook = myst.myst_to_notebook(text, add_source_map=True)
-    lines = text.splitlines()
+    files.check_text(text, shown_path)
+    front.check(text, shown_path)
     cells = []
-    starts = notebook.metadata["source_map"]
-    for node, start in zip(notebook.cells, starts, strict=True):
-        cells.append(_cell(node, _first_line(node, lines, start), shown_path))
+    for part in syntax.parts(shown_path, text):
+        cells.append(_cell(part, shown_path))
         _check_code(cells[-1], shown_path)
-    if not re.search(r"^# \S", text, re.MULTILINE):
+    in_book = tuple(cell for cell in cells if not cell.is_for_lectures)
+    chapter = Chapter(shown_path, text, in_book, tuple(cells))
+    if not chapter.title:
         raise chapter_error(
             shown_path, 1, "a chapter must begin with a title: `# Title`"
         )
-    in_book = tuple(cell for cell in cells if not cell.is_for_lectures)
-    return Chapter(shown_path, text, in_book, tuple(cells))
+    return chapter
 
 
-def _first_line(node: NotebookNode, lines: list[str], start: int) -> int:
-    """The line number (from 1) of a cell's first line of source."""
-    wanted = node.source.splitlines()[0] if node.source else ""
-    if node.cell_type == "code" and lines[start : start + 1] == ["---"]:
-        start = lines.index("---", start + 1) + 1
-    while start < len(lines) and lines[start] != wanted:
-        start += 1
-    return start + 1
-
-
-def _cell(node: NotebookNode, line: int, path: Path) -> Cell:
-    options = node.metadata
+def _cell(part: syntax.Part, path: Path) -> Cell:
+    options, line = part.options, part.line
     tags, alt = tuple(options.get("tags", ())), options.get("alt", "")
     lines = None
     if "lines" in options:
         first, last = map(int, options["lines"].split("-"))
         lines = first, last
-        if not first <= last <= len(node.source.splitlines()):
+        if not first <= last <= len(part.source.splitlines()):
             message = f"lines: the cell has no lines {options['lines']}"
             raise chapter_error(path, line, message)
-    cell = Cell(node.cell_type, node.source, line, tags, alt=alt, lines=lines)
+    cell = Cell(
+        part.kind,
+        part.source,
+        line,
+        tags,
+        tolerance=str(options.get("tolerance", "")),
+        alt=alt,
+        lines=lines,
+    )
     cell.expect.update(_expect(options.get("expect"), cell, path))
     return cell
 
@@ -91,8 +90,14 @@ def _expect(value: object, cell: Cell, path: Path) -> dict[str, str]:
 def _check_code(cell: Cell, path: Path) -> None:
     if cell.kind != "code":
         return
+    is_exported = "export" in cell.tags
     try:
-        python.parse(cell.source)
+        (ast.parse if is_exported else python.parse)(cell.source)
     except SyntaxError as error:
-        line = cell.line + (error.lineno or 1) - 1
-        raise chapter_error(path, line, f"not valid Python: {error.msg}") from error
+        line, message = cell.line + (error.lineno or 1) - 1, "not valid Python"
+        if is_exported:
+            message = (
+                "an exported cell must be plain Python: move IPython's magics and "
+            )
+            message += "shell commands to a cell without the tag export"
+        raise chapter_error(path, line, f"{message} ({error.msg})") from error

@@ -6,12 +6,20 @@ anything, and whole pages contain text that nobody sees, such as the source of f
 
 import json
 import re
+from pathlib import Path
 
-from bs4 import BeautifulSoup, Tag
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-HIDDEN = ".katex-mathml, .headerlink, .sd-tab-label, script, style"
+from builder import files
+
+# What pages hide or nobody reads; none of these elements contains another of its kind.
+HIDDEN = re.compile(
+    r'<span class="katex-mathml">.*?</math></span>|<a class="headerlink".*?</a>'
+    r'|<label\b[^>]*"sd-tab-label".*?</label>|<(script|style)\b.*?</\1>',
+    re.DOTALL,
+)
+TAG = re.compile(r"<!--.*?-->|<(?!/?section\b)[^>]*>", re.DOTALL)
 # Sphinx asks for a page as `./name.html`.
 SCRIPT = """// Generated: the text of each page, by section, in the form the search expects.
 const PAGES = {pages};
@@ -20,25 +28,12 @@ window.fetch = async (page) => new Response(PAGES[page.split("/").pop()]);
 
 
 def text(body: str) -> str:
-    """The visible text of a page with this HTML; of its tags, only sections remain."""
-    page = BeautifulSoup(f'<article role="main">{body}</article>', "html.parser")
-    for element in page.select(HIDDEN):
-        element.decompose()
-    for article in page.find_all("article", recursive=False):
-        _flatten(article)
-    return re.sub(r"\s+", " ", str(page))
+    """The visible text of a page with this HTML; of its tags, only sections remain.
 
-
-def _flatten(parent: Tag) -> None:
-    """Replace the elements in `parent` by their text, except sections."""
-    for child in parent.find_all(recursive=False):
-        if child.name == "section":
-            _flatten(child)
-        elif child.find("section"):
-            _flatten(child)
-            child.unwrap()
-        else:  # much faster than unwrapping thousands of elements
-            child.replace_with(child.get_text())
+    Not by an HTML parser, which would take longer than all else that a page needs.
+    """
+    visible = TAG.sub("", HIDDEN.sub("", body))
+    return re.sub(r"\s+", " ", f'<article role="main">{visible}</article>')
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -51,10 +46,20 @@ def setup(app: Sphinx) -> ExtensionMetadata:
 
     def write(app, exception):
         if not exception:
-            pages = json.dumps(texts, ensure_ascii=False, indent=0)
-            script = SCRIPT.replace("{pages}", pages)
-            (app.outdir / "searchpages.js").write_text(script, encoding="utf-8")
+            path = Path(app.outdir, "searchpages.js")
+            pages = _pages(path) | texts  # a build writes only pages that changed
+            content = json.dumps(pages, ensure_ascii=False, indent=0, sort_keys=True)
+            files.write(path, SCRIPT.replace("{pages}", content))
 
     app.connect("html-page-context", collect)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
+
+
+def _pages(script: Path) -> dict[str, str]:
+    """The texts in a `script` that was written before, by page."""
+    if not script.is_file():
+        return {}
+    before, after = (re.escape(part) for part in SCRIPT.split("{pages}"))
+    found = re.fullmatch(f"{before}(.*){after}", script.read_text("utf-8"), re.DOTALL)
+    return json.loads(found[1]) if found else {}

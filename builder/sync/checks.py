@@ -10,7 +10,7 @@ from pathlib import Path
 
 from builder.errors import BookError
 from builder.source.chapter import Cell, Chapter
-from builder.source.markup import LITERAL
+from builder.source.prose import Prose
 
 Problems = Iterator[tuple[int, str]]
 
@@ -68,7 +68,7 @@ def pasted_references(
 ) -> Problems:
     """References that were cut from one cell and pasted, as text, into another one."""
     roles, left = (
-        Counter(match[0] for match in LITERAL.finditer(text) if match["role"])
+        Counter(role.written for role in Prose(text).of("role"))
         for text in (old.text, edited)
     )
     for role in roles - left:

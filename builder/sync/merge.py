@@ -12,9 +12,9 @@ from os.path import commonprefix
 from pathlib import Path
 
 from builder.errors import BookError
-from builder.notebooks.markdown import IMAGES
+from builder.notebooks.markdown import as_in_chapter
 from builder.notebooks.store import trimmed
-from builder.source.markup import HEADING, LITERAL
+from builder.source.prose import Prose
 
 LINES = re.compile(r".*\n")
 # Words, spaces, signs, and in one piece: a heading's marks with its label, the target
@@ -75,7 +75,7 @@ def unrendered(source: str, base: str, text: str, render: Callable[[str], str]) 
     now = trimmed(render(source))
     text = merged(base, now, text, WORDS)
     wanted = trimmed(render(text))  # the author may have typed MyST
-    base, edited = (t.replace(f"]({IMAGES}", "](") for t in (now, text))
+    base, edited = map(as_in_chapter, (now, text))
     for role, pattern in _references(source, render):
         # If there are more than before, the author typed one and may mean another thing.
         if len(pattern.findall(edited)) <= len(pattern.findall(base)):
@@ -142,15 +142,21 @@ def _labelled(source, result):
 
     Labels are not rendered, so that an edit before a heading may part the two.
     """
-    titles = [match["text"] for match in HEADING.finditer(result)]
-    now = {match["label"]: match["text"] for match in HEADING.finditer(result)}
-    for match in HEADING.finditer(source):
-        label, title = match["label"], match["text"]
-        if label and titles.count(title) == 1 and now.get(label) != title:
-            result = re.sub(rf"^\({label}\)=\n+", "", result, flags=re.MULTILINE)
-            heading = re.compile(rf"^#+ {re.escape(title)}$", re.MULTILINE)
-            place = next(heading.finditer(result)).start()
-            result = f"{result[:place]}({label})=\n{result[place:]}"
+    for heading in Prose(source).of("heading"):
+        for label in heading.labels:
+            same = [
+                other
+                for other in Prose(result).of("heading")
+                if other.content == heading.content
+            ]
+            if len(same) == 1 and label not in same[0].labels:
+                place = same[0].start
+                pattern = rf"^\({re.escape(label)}\)=\n+"
+                before, after = (
+                    re.sub(pattern, "", text, flags=re.MULTILINE)
+                    for text in (result[:place], result[place:])
+                )
+                result = f"{before}({label})=\n{after}"
     return result
 
 
@@ -171,7 +177,7 @@ def _changes(base, new):
 
 def _references(source, render):
     """The roles in `source` and patterns that match what each alone renders as."""
-    roles = {match[0] for match in LITERAL.finditer(source) if match["role"]}
+    roles = {role.written for role in Prose(source).of("role")}
     shown = {role: render(role) for role in sorted(roles)}
     return [
         (role, re.compile(rf"(?<!\w){re.escape(text)}(?!\B\w)"))  # whole words

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations, takewhile
 
-from builder.notebooks.markdown import IMAGES
+from builder.notebooks.markdown import as_in_chapter
 from builder.notebooks.split import without_frameworks
 from builder.notebooks.store import Content
 from builder.source.chapter import Cell, Chapter
@@ -29,7 +29,7 @@ class New:
         assert not isinstance(self.content, int)
         kind, text, tags = self.content
         if kind == "markdown":
-            text = text.replace(f"]({IMAGES}", "](")
+            text = as_in_chapter(text)
         # In a chapter whose code is for all frameworks, so is a new cell.
         for_all = chapter.is_shared or self.backends == {*IDS}
         named = {*tags} | (set() if for_all else self.backends)

@@ -13,7 +13,7 @@ from builder.command.options import (
     backends,
     frameworks,
     option,
-    positive,
+    port,
 )
 from builder.command.registry import verb
 from builder.errors import BookError
@@ -24,12 +24,12 @@ from d2lext.core.frameworks import TITLES
 def html(args: Namespace, root: Path) -> None:
     """Write the site from the recorded notebooks."""
     from builder.command import check
-    from builder.publishing import site
+    from builder.publishing.site import Site
     from builder.source.book import Book
 
-    book = Book(root)
-    check.report_stale(book)
-    print(f"site: {site.write(book, last_build.site(root).parent)}")
+    site = Site(Book(root), last_build.site(root).parent)
+    check.report(site.stale)
+    print(f"site: {site.write()}")
 
 
 @verb("pdf --no-solutions", [BACKEND, SOLUTIONS])
@@ -50,10 +50,12 @@ def epub(args: Namespace, root: Path) -> None:
 @verb("slides --backend torch", [BACKEND])
 def slides(args: Namespace, root: Path) -> None:
     """Write slides: a deck for each framework and chapter."""
+    from builder.command import check
     from builder.publishing import slides
     from builder.source.book import Book
 
     book = Book(root)
+    check.report_stale(book, backends(args))
     for backend in backends(args):
         out = root / "_build" / "slides" / backend
         print(f"slides: {slides.build(book, out, backend)}")
@@ -62,10 +64,13 @@ def slides(args: Namespace, root: Path) -> None:
 @verb("student --backend torch", [BACKEND])
 def student(args: Namespace, root: Path) -> None:
     """Write the students' notebooks and the instructor's."""
+    from builder.command import check
     from builder.publishing import student
     from builder.source.book import Book
 
-    for folder in student.build(Book(root), root / "_build", backends(args)):
+    book = Book(root)
+    check.report_stale(book, backends(args))
+    for folder in student.build(book, root / "_build", backends(args)):
         print(f"notebooks: {folder}")
 
 
@@ -74,7 +79,7 @@ def student(args: Namespace, root: Path) -> None:
     [
         option(
             "--port",
-            type=positive,
+            type=port,
             metavar="N",
             help="the port to listen on (default: the first free one from 8000)",
         ),
@@ -88,22 +93,26 @@ def student(args: Namespace, root: Path) -> None:
 def serve(args: Namespace, root: Path) -> None:
     """Build and serve the site, and rebuild it when a chapter changes."""
     from builder.command import check
-    from builder.publishing import serve, site
+    from builder.publishing import serve
+    from builder.publishing.site import Site
     from builder.source.book import Book
 
     out = last_build.site(root).parent
 
     def build() -> None:
-        book = Book(root)
-        stale = {
+        site = Site(Book(root), out)
+        check.report(edition for edition in site.stale if edition.changed)
+        names = {
             f"{edition.chapter.name} ({TITLES[edition.backend]})"
-            for edition in check.stale_editions(book)
+            for edition in site.stale
+            if not edition.changed
         }
-        if stale:
-            print(f"stale, shown with old outputs: {', '.join(sorted(stale))}")
-        site.write(book, out)
+        if names:
+            print(f"stale, shown with old outputs: {', '.join(sorted(names))}")
+        site.write()
 
-    watched = [root / "chapters", root / "notebooks"]
+    names = ("chapters", "notebooks", *last_build.BOOKS)
+    watched = [root / name for name in names]
     serve.serve(root, out, build, args.host, args.port, watched=watched)
 
 

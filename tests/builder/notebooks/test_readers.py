@@ -172,7 +172,7 @@ def written(tiny, backend="torch"):
 def test_comments_stay_with_their_author():
     text = "% only for us\nYou read this.\n\n$$\n% of the formula\na\n$$\n\n"
     text += "```\n%time f()\n```\n\n% last"
-    shown = markdown.plain(text, None, None)
+    shown = markdown.plain(text, None, None, "torch")
     assert "only for us" not in shown
     assert "last" not in shown
     assert shown.startswith("You read")

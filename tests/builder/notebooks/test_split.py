@@ -5,7 +5,7 @@ import re
 import pytest
 
 from builder.errors import BookError
-from builder.notebooks import split
+from builder.notebooks import markdown, split
 from d2lext.core import frameworks
 from d2lext.core.frameworks import IDS
 
@@ -17,6 +17,46 @@ def test_prose_is_plain_markdown(tiny):
     assert "*Figure 1.1.* See (1.1)." in prose
     assert "$$a + b \\qquad (1.1)\n$$" in prose
     assert not re.search(r":::|\{(eq|ref|numref|cite:.)\}|\)=", prose)
+
+
+PLAIN = {
+    "prices": ("It costs $5 and $10.", r"It costs \$5 and \$10."),
+    "prices in two dollars": ("$$5 or $$10", r"\$\$5 or \$\$10"),
+    "formula": ("Of $x$, and $$y$$.", "Of $x$, and $$y$$."),
+    "dollars in code": ("Write `$$`, ``{eq}`x` ``.", "Write `$$`, ``{eq}`x` ``."),
+    "escaped": (r"\{eq}`x` for \$5", r"\{eq}`x` for \$5"),
+    "quote": (
+        "> See {eq}`eq-sum`:\n>\n> $$\n> a\n> $$ (eq-sum)",
+        "> See (1.1):\n>\n> $$\n> a \\qquad (1.1)\n> $$",
+    ),
+    "list": (
+        "- a\n\n  :::{note}\n  b\n\n  c\n  :::\n- d",
+        "- a\n\n  > **Note.**\n  >\n  > b\n  >\n  > c\n- d",
+    ),
+    "note on its line": (":::{note} At once.\n:::", "> **Note.**\n>\n> At once."),
+    "fences": ("~~~\n$$x$$ (eq-sum)\n~~~", "~~~\n$$x$$ (eq-sum)\n~~~"),
+    "indented": ("a\n\n    % {eq}`x`", "a\n\n    % {eq}`x`"),
+    "comments": ("a\n\n% b\n\nc<!-- d -->\n% e\nf", "a\n\nc\n\nf"),
+    "comment of HTML": ("a\n\n<!--\n## b\n-->\n\nc", "a\n\nc"),
+    "attributes": ("{.x}\n[a]{.y} `b`{.z}", "a `b`"),
+    "addresses": (
+        "![a][1] and [b][2]\n\n[1]: img/box.svg\n[2]: https://a.org 'B'",
+        '![a](../../chapters/img/box.svg) and [b](https://a.org "B")',
+    ),
+    "image": (
+        "![a](img/box.svg){width=3em}",
+        "![a](../../chapters/img/box.svg)",
+    ),
+    "own words": ("{numref}`Fig. %s <fig-box>`", "Fig. 1.1"),
+    "table": ("| a \\| {eq}`eq-sum` |\n|---|", "| a \\| (1.1) |\n|---|"),
+}
+
+
+@pytest.mark.parametrize("case", PLAIN)
+def test_plain(tiny, case):
+    text, plain = PLAIN[case]
+    book = tiny.book
+    assert markdown.plain(text, book.chapters[0], book, "torch") == plain
 
 
 def test_each_framework_has_its_own_cells(tiny):

@@ -384,8 +384,13 @@ def test_nothing_is_wider_than_the_screen(open_page, width):
         assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_download_is_the_notebook_of_the_chosen_framework(open_page):
+@pytest.mark.parametrize("server", [True, False])
+def test_download_is_the_notebook_of_the_chosen_framework(
+    open_page, built_site, server
+):
     page = open_page()
+    if not server:
+        page.goto(f"{built_site.as_uri()}/{CHAPTER}")
     for title, name in (("PyTorch", "torch"), ("JAX", "jax")):
         page.locator(".frameworks label", has_text=title).click()
         with page.expect_download() as download:

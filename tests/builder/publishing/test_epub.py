@@ -7,12 +7,14 @@ from xml.etree import ElementTree
 
 import pytest
 from bs4 import BeautifulSoup
+from nbformat.v4 import new_output
 from shared import sample_book
 from shared.parsed import text_of
 from shared.selected import SELECTED
 
 from builder.errors import BookError
 from builder.publishing import epub, single
+from builder.source import reader
 from builder.source.book import Book
 
 java = pytest.mark.skipif(
@@ -141,6 +143,71 @@ def test_invalid_formula_names_its_line(tmp_path):
     pages = {"01-dense": sample_book.numbered([sample_book.prose(text)])}
     with pytest.raises(BookError, match=r"chapters/01-dense\.md:3: KaTeX parse error"):
         epub.build(tmp_path, tmp_path / "epub" / "torch.epub", pages, "torch")
+
+
+HTML = r"""# HTML <sub>n</sub>
+
+One<br>two<BR/>three, H<sub>2</sub>O, x<sup>*n*</sup>, <b>bold *too*</b>, <kbd>C</kbd>,
+<code>a &amp; b</code>, <u>u</u>, AT&T, 1 < 2, a &lt; b. <!-- not this -->
+
+<hr>
+
+<!-- nor
+this -->
+
+| a<br>b | c |
+|---|---|
+| x<sub>1</sub> | AT&T |
+
+:::{note}
+Inside <i>too</i><br>here, with $$a < b$$ in a sentence.
+:::
+
+- one <em>item</em><br>of two lines
+"""
+COLOURED = "\x1b[31mred\x1b[0m \0\x08\x0c\x1b[2K\x1b]0;title\x07\ufffe end"
+
+
+def shown(root, text, outputs=()):
+    """A book of one chapter with this text, and a cell with outputs; its file."""
+    sample_book.write(root)
+    (root / "chapters" / "01-dense.md").write_text(text)
+    cells = [sample_book.prose(text)]
+    if outputs:
+        streams = [new_output("stream", name="stdout", text=each) for each in outputs]
+        cells.append(sample_book.code("show()", outputs=streams))
+    out = root / "_build" / "epub" / "torch.epub"
+    pages = {"01-dense": sample_book.numbered(cells)}
+    assert epub.build(root, out, pages, "torch")
+    return out
+
+
+@pytest.fixture(scope="module")
+def markup(tmp_path_factory):
+    """A book with all HTML that a chapter may have, and an output that is no XML."""
+    root = tmp_path_factory.mktemp("markup")
+    path = root / "chapters" / "01-dense.md"
+    out = shown(root, HTML, [COLOURED])
+    reader.read(path, root)  # it is allowed
+    return out
+
+
+def test_all_html_becomes_xml(markup):
+    with zipfile.ZipFile(markup) as archive:
+        page = ElementTree.fromstring(archive.read("01-dense.xhtml"))
+    tags = [element.tag.rpartition("}")[2] for element in page.iter()]
+    wanted = {"br": 5, "hr": 1, "sub": 3, "sup": 1, "b": 1, "kbd": 1, "u": 1, "i": 1}
+    assert {tag: tags.count(tag) for tag in wanted} == wanted
+    text = " ".join("".join(page.itertext()).split())
+    for part in ("a & b", "AT&T", "1 < 2, a < b.", "red", "end"):
+        assert part in text
+    assert "this" not in text
+
+
+@java
+@pytest.mark.slow
+def test_epubcheck_finds_no_error_in_all_html(markup):
+    assert_valid(markup)
 
 
 @java

@@ -172,10 +172,41 @@ def test_error_of_latex_names_the_line_of_the_chapter(tmp_path, wrong):
 @tex
 @pytest.mark.slow
 def test_character_that_no_font_has_is_an_error(tmp_path):
-    face = new_output("stream", name="stdout", text="\N{SLIGHTLY SMILING FACE}")
-    cells = [sample_book.code("print(face)", outputs=[face])]
-    with pytest.raises(BookError, match="\N{SLIGHTLY SMILING FACE}"):
-        pdf.build(*small(tmp_path, "# Dense", cells), "torch")
+    """It is told where it is, in the text or in an output."""
+    letter = new_output("stream", name="stdout", text="\U00016800")  # of Bamum
+    cells = [sample_book.code("print(letter)", outputs=[letter])]
+    text = "# Dense\n\nA \U00010330.\n\n```{code-cell}\nprint(letter)\n```"
+    arguments = small(tmp_path, text.partition("\n\n```")[0], cells)
+    (tmp_path / "chapters" / "01-dense.md").write_text(text)
+    with pytest.raises(BookError) as caught:
+        pdf.build(*arguments, "torch")
+    first, second, remedy = str(caught.value).splitlines()
+    assert first.startswith("chapters/01-dense.md:3: ")
+    assert "\U00010330 (U+10330)" in first
+    assert second.startswith("chapters/01-dense.md:6: the output: ")
+    assert "\U00016800 (U+16800)" in second
+    assert "apt-get install" in remedy
+
+
+@tex
+@pytest.mark.slow
+def test_letters_of_other_scripts_and_plain_signs_are_printed(tmp_path):
+    wanted = ["αβγ Ω Привет", "α = β", "<<>>", "a << b >> c", "``x'' --no"]
+    if "Droid" in shell("fc-list", ":lang=ja", "family"):
+        wanted.append("中文日本")
+    printed = "\n".join(wanted)
+    text = "# Dense αβ\n\n" + "\n\n".join(f"{w} and ``` {w} ```" for w in wanted[:4])
+    text += "\n\nWith $α ≤ β$."
+    output = new_output("stream", name="stdout", text=printed)
+    arguments = small(
+        tmp_path, text, [sample_book.code(f"# {wanted[-1]}", outputs=[output])]
+    )
+    assert pdf.build(*arguments, "torch")
+    found = re.sub(r"\s", "", text_of(arguments[1]))
+    for part in wanted:
+        assert found.count(re.sub(r"\s", "", part)) >= (
+            3 if part in wanted[:4] else 1
+        ), part
 
 
 def test_missing_tex_names_the_packages(tmp_path, monkeypatch):

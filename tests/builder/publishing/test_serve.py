@@ -1,5 +1,6 @@
 """`serve`: what an author sees after an edit, after a mistake, and at the end."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,15 +9,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from builder.command import arguments
 from builder.errors import BookError
-from builder.publishing import serve
+from builder.publishing import serve, server
 
 PAGE = "<!DOCTYPE html><html><head></head><body><p id='text'>{}</p></body></html>"
 DRIVER = f"""
@@ -165,26 +168,107 @@ def test_ctrl_c_ends_it(start):
 
 
 def test_a_port_that_is_taken(tmp_path):
-    state = serve.State()
-    with serve.open_server("127.0.0.1", None, tmp_path, state) as first:
+    state = server.State()
+    with server.open_server("127.0.0.1", None, tmp_path, state) as first:
         port = first.server_port
-        with serve.open_server("127.0.0.1", None, tmp_path, state) as second:
-            assert port < second.server_port < 8000 + serve.PORTS
+        with server.open_server("127.0.0.1", None, tmp_path, state) as second:
+            assert port < second.server_port < 8000 + server.PORTS
         with pytest.raises(BookError, match=f"port {port} .*in use.*--port"):
-            serve.open_server("127.0.0.1", port, tmp_path, state)
+            server.open_server("127.0.0.1", port, tmp_path, state)
     with pytest.raises(BookError, match="cannot listen on 192.0.2.1 .*--host"):
-        serve.open_server("192.0.2.1", None, tmp_path, state)
+        server.open_server("192.0.2.1", None, tmp_path, state)
 
 
 def test_only_this_computer_is_answered(tmp_path):
     args = arguments.parse(["serve"])
     assert args.port is None
-    server = serve.open_server(args.host, 0, tmp_path, serve.State())
-    with server, socket.socket() as other:
-        assert server.server_address[0] == "127.0.0.1"
+    opened = server.open_server(args.host, 0, tmp_path, server.State())
+    with opened, socket.socket() as other:
+        assert opened.server_address[0] == "127.0.0.1"
         other.settimeout(5)
         with pytest.raises(OSError, match="refused|timed out|unreachable"):
-            other.connect(("127.0.0.2", server.server_port))
+            other.connect(("127.0.0.2", opened.server_port))
+
+
+@contextlib.contextmanager
+def answering(folder, host="127.0.0.1"):
+    """A server of `folder` in a thread of this process."""
+    (folder / "index.html").write_text(PAGE.format("one"))
+    with server.open_server(host, 0, folder, server.State()) as opened:
+        thread = threading.Thread(target=opened.serve_forever)
+        thread.start()
+        yield opened
+        opened.stopping = True
+        opened.shutdown()
+        thread.join()
+
+
+def status(opened, host):
+    """The status of an answer to a request with this header Host, 0 for none."""
+    with socket.create_connection(
+        ("127.0.0.1", opened.server_port), timeout=10
+    ) as link:
+        line = f"Host: {host}\r\n" if host else ""
+        link.sendall(f"GET / HTTP/1.1\r\n{line}\r\n".encode())
+        answer = link.makefile("rb").readline().split()
+    return int(answer[1]) if answer else 0
+
+
+def test_a_foreign_name_gets_nothing(tmp_path):
+    """A website's own name may lead here (DNS rebinding)."""
+    with answering(tmp_path) as opened:
+        ours = [
+            "localhost",
+            "127.0.0.1:8000",
+            "192.168.1.7",
+            "[::1]:8000",
+            "a.localhost",
+        ]
+        for host in [*ours, socket.gethostname(), None]:
+            assert status(opened, host) == 200, host
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example:80",
+            "localhost.evil",
+            "[x",
+        ]:
+            assert status(opened, host) == 421, host
+
+
+def test_connections_are_limited_and_given_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "CONNECTIONS", 2)
+    monkeypatch.setattr(server.Handler, "timeout", 1)
+    with answering(tmp_path) as opened:
+        place = "127.0.0.1", opened.server_port
+        silent = [socket.create_connection(place, timeout=10) for _ in range(2)]
+        time.sleep(0.2)
+        with contextlib.suppress(ConnectionError):
+            assert status(opened, "localhost") == 0
+        for link in silent:
+            assert link.recv(1) == b""  # nothing was asked for in time
+            link.close()
+        assert status(opened, "localhost") == 200
+
+
+def test_other_computers_are_told_an_address_and_the_author_the_risk(tmp_path):
+    said = []
+
+    def build():
+        raise KeyboardInterrupt
+
+    with server.open_server("0.0.0.0", 0, tmp_path, server.State()) as opened:
+        assert not opened.is_private
+        host = urlsplit(opened.address).hostname
+        assert host not in ("0.0.0.0", "")
+    with pytest.raises(BookError, match="--port must be at most 65535, got 80000"):
+        server.open_server("127.0.0.1", 80000, tmp_path, server.State())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serve.time, "sleep", lambda seconds: build())
+        for host, count in (("0.0.0.0", 1), ("127.0.0.1", 0)):
+            serve.serve(tmp_path, tmp_path, lambda: None, host, None, [], said.append)
+            warnings = [line for line in said if line.startswith("warning")]
+            assert len(warnings) == count
+            said.clear()
 
 
 def test_the_browser_reloads_by_itself(start, tmp_path, browser):

@@ -96,6 +96,18 @@ BROKEN = {
     "unclosed directive": ("A box.\n:::", "A box.\n", 6, "never closed"),
     "options no YAML": ("tags: [torch]", "tags: [torch", 17, "options are not valid"),
     "options no mapping": ("tags: [torch]", "- torch", 17, "options are not valid"),
+    "tolerance of what": (
+        "tags: [torch]",
+        "tolerance: 0.5",
+        17,
+        "tolerance is for the numbers in expect",
+    ),
+    "tolerance no number": (
+        "tags: [torch]",
+        "expect: 3\ntolerance: -1",
+        17,
+        "tolerance must be a number such as 0.5 or 1%, got '-1'",
+    ),
     "unknown option": (
         "tags: [torch]",
         "tag: [torch]",
@@ -113,7 +125,7 @@ BROKEN = {
         '{"tags": ["jax"]}',
         '["jax"]',
         24,
-        r"not valid \(is not a dict\): write them as JSON",
+        r"not valid \(\[.jax.\] is not a mapping\): write them as JSON",
     ),
     "cell in a directive": (
         "\nA box.\n:::",
@@ -161,6 +173,87 @@ BROKEN = {
         4,
         "there is no image chapters/img/bax.svg",
     ),
+    "second title": ("Text about", "# More", 4, "a chapter has one title: make this a"),
+    "level skipped": ("Text about", "#### More", 4, "cannot follow one of level 1"),
+    "heading for one": ("Text for JAX.", "## For JAX", 26, "has no heading: move it"),
+    "before the title": (
+        "(chap-tiny)=",
+        "$$\na\n$$ (eq-a)\n\n(chap-tiny)=",
+        1,
+        "below",
+    ),
+    "footnote": ("Text about", "Text[^1] about", 4, "notebooks show no footnotes"),
+    "definition list": ("Text about", "Term\n: x", 4, "show no definition lists"),
+    "image in HTML": ("Text about", '<img src="img/box.svg">', 4, "do not show <img>"),
+    "label in attributes": ("Text about", "{#sec-x}\n## X\n", 4, "is no label here"),
+    "link within": (
+        "Text about",
+        "[Text](#chap-tiny)",
+        4,
+        "leads nowhere in notebooks",
+    ),
+    "far address": (
+        "Text for JAX.",
+        "See [x][far].\n\n+++\n\n[far]: https://example.org",
+        26,
+        r"the address of \[x\]\[far\] is in another cell",
+    ),
+    "address given twice": (
+        "Text for JAX.",
+        "[x][x]\n\n[x]: https://a.org\n\n[x]: https://b.org",
+        30,
+        "already given on line 28",
+    ),
+    "unknown figure's option": (":alt:", ":atl:", 6, r"in :::\{figure\}: .*atl"),
+    "table without caption": (
+        "Text about",
+        ":::{table}\n:name: tab-x\n| a |\n|---|\n:::\n\nText",
+        4,
+        "a table without a caption has no number",
+    ),
+    "remark behind a formula": (
+        "Text for JAX.",
+        "$$ x $$ (see there)",
+        26,
+        "a label is one word in Latin letters, got 'see there'",
+    ),
+    "label that Sphinx confuses": (
+        "(chap-tiny)=",
+        "(Eq.Sum)=",
+        13,
+        "already used at chapters/01-tiny.md:2: .*differs by more than case",
+    ),
+    "wrong kind of reference": (
+        "{eq}`eq-sum`",
+        "{eq}`fig-box`",
+        4,
+        "which is of the kind figure: write {numref}`fig-box`",
+    ),
+    "reference to one framework": (
+        "Text for JAX.",
+        "$$\na\n$$ (eq-jax)\n\n+++\n\n{eq}`eq-jax`",
+        32,
+        "chapters/01-tiny.md:26, which readers of torch, mxnet, tensorflow do not have",
+    ),
+    "title with a reference": (
+        "Text for JAX.",
+        "{ref}`sec-x`\n\n+++\n\n(sec-x)=\n## As {eq}`eq-sum`",
+        26,
+        "the title of 'sec-x' has references",
+    ),
+    "code cell in a list": (
+        "Text for JAX.",
+        "- ```{code-cell}\n  x\n  ```",
+        26,
+        "a code cell is a block by itself",
+    ),
+    "cell in a list": ("Text for JAX.", "- +++", 26, "begins inside a list or quote"),
+    "directive in one as short": (
+        "Text for JAX.",
+        ":::{note}\n:::{tip}\nx\n:::\n:::",
+        26,
+        "or make it longer than the one inside it, on line 27",
+    ),
     "no title": ("# Tiny", "Tiny", 1, "begin with a title"),
     "no Python": ("x = 1", "x = = 1", 21, "not valid Python"),
 }
@@ -178,6 +271,16 @@ def test_a_broken_chapter(write, case):
 
 def test_code_in_prose_is_no_reference(write):
     write(GOOD.replace("Text about", "Write ``{eq}`x` `` or `![](y)`:"))
+
+
+def test_two_chapters_of_one_number(tmp_path):
+    (tmp_path / "chapters").mkdir()
+    for name in ("04-a", "04-b"):
+        (tmp_path / "chapters" / f"{name}.md").write_text("# T\n")
+    with pytest.raises(
+        BookError, match=r"number 04, chapters/04-a.md and chapters/04-b"
+    ):
+        Book(tmp_path)
 
 
 def test_no_chapter(tmp_path):
