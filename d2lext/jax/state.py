@@ -96,8 +96,8 @@ class State(trainer.Trainer):
         return identity.optimizer(self.optim)
 
     def owners(self):
-        """None: JAX runs Python code when it traces a step, and keeps all else."""
-        return []
+        """The model: the trainer keeps all else."""
+        return [("model", self.model)]
 
     def get_state(self):
         """The whole state of training; parameters and statistics as model/..."""

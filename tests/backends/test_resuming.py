@@ -85,6 +85,20 @@ def test_numbers_of_a_readers_trainer(d2l, framework, tmp_path):
     assert trainer.epochs == 3
 
 
+def test_numbers_that_an_epoch_changes(d2l, framework, tmp_path):
+    """In the model: a step that is compiled reads them anew."""
+
+    class Annealing(d2l.Trainer):
+        def fit_epoch(self):
+            super().fit_epoch()
+            self.model.rate = 0.5 * getattr(self.model, "rate", 1.0)
+
+    for max_epochs in (1, 3):
+        trainer = Annealing(max_epochs, checkpoint=tmp_path / "one.npz")
+        trainer.fit(framework.Linear(), Data(d2l))
+    assert trainer.model.rate == 0.125
+
+
 def test_a_generator_that_data_hold(d2l, framework, fit):
     class Shuffled(Data):
         def __init__(self):

@@ -1,11 +1,12 @@
 """What data hold: their arrays, lists and options, but not what reading them changes."""
 
 import collections
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from d2lext.core.training.fingerprint import Fingerprints, is_plain
-from d2lext.core.training.own import is_written
+from d2lext.core.training.own import code, is_written
 
 # They decide where data go, and how fast they are read.
 _NO_EFFECT = (
@@ -16,8 +17,8 @@ _NO_EFFECT = (
     "prefetch_factor",
     "timeout",
 )
-# "Class.attribute" of what reading has changed in this process, or in that of a checkpoint:
-# the next training may begin with a full cache.
+# The places of what reading has changed in this process, or in that of a checkpoint: the
+# next training may begin with a full cache.
 _changing: set[str] = set()
 
 
@@ -40,7 +41,7 @@ class Contents:
 
     @property
     def changing(self) -> list[str]:
-        """The attributes that are known not to count, as "Class.attribute"."""
+        """The places of attributes that are known not to count."""
         return sorted(_changing)
 
     def settle(self) -> bool:
@@ -78,7 +79,7 @@ class Reading:
         self._before = self._now()
 
     def changed(self) -> set[str]:
-        """As "Class.attribute"."""
+        """Their places."""
         return {place for place, _ in self._before.items() ^ self._now().items()}
 
     def _now(self) -> dict[str, int]:
@@ -105,7 +106,13 @@ def counts(owner: Any, name: str, value: Any) -> bool:
 
 
 def _place(owner: Any, name: str) -> str:
-    return f"{type(owner).__qualname__}.{name}"
+    return f"{_name(type(owner))}.{name}"
+
+
+@functools.cache
+def _name(kind: type) -> str:
+    """A class as each process names it, and no other class: its name and its code."""
+    return f"{kind.__qualname__} {Fingerprints()([kind.__module__, *code(kind)])[:8]}"
 
 
 def _shown(value: Any, depth: int) -> Any:
