@@ -7,7 +7,7 @@ longer than all else, and most chapters are as they were when the site was last 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -100,7 +100,7 @@ def _shared(book: Book) -> str:
     names = ("book.toml", "references.bib", "img")
     paths = [book.root / "d2lext", *(chapters / name for name in names)]
     paths.append(requirements.ROOT / "pyproject.toml")
-    labels = {k: repr(replace(label, line=0)) for k, label in book.labels.items()}
+    labels = {k: (x.kind, x.number, x.title, x.chapter) for k, x in book.labels.items()}
     order = [chapter.stem for chapter in book.chapters]
     existing = filter(Path.exists, paths)
     return f"{sphinx_build.fingerprint(*existing)} {order} {sorted(labels.items())}"
