@@ -27,8 +27,12 @@ class Book:
         _check_order(paths)
         self.chapters = [reader.read(path, self.root) for path in paths]
         self.labels = labels.collect(self.chapters)
+        cited: set[str] = set()
         for chapter in self.chapters:
-            self._check_references(chapter)
+            self._check_references(chapter, cited)
+        references.check(
+            {key: self.references[key] for key in sorted(cited)}, self.root
+        )
 
     def find(self, name: str) -> Chapter:
         """The chapter called `name` (`densenet`, `01-densenet` or its file)."""
@@ -47,7 +51,8 @@ class Book:
         """The entries of chapters/references.bib, by key."""
         return references.read(self.root)
 
-    def _check_references(self, chapter: Chapter) -> None:
+    def _check_references(self, chapter: Chapter, cited: set[str]) -> None:
+        """Raise BookError at an unknown name; add the works that are `cited`."""
         for cell in chapter.prose:
             for role in cell.prose.of("role"):
                 if role.name.startswith("cite"):
@@ -58,7 +63,7 @@ class Book:
                                 f"unknown citation {key!r}: add it to "
                                 "chapters/references.bib or correct the key",
                             )
-                        references.check({key: self.references[key]}, self.root)
+                        cited.add(key)
                 else:
                     self._check_label(chapter, cell, role)
 

@@ -89,11 +89,14 @@ def _differences(saved: Identity, now: Identity, trainer: Any) -> Iterator[str]:
             equal = before[0] == value[0]  # as far as they are shown
             which = "of other content" if equal else f"where it is {value[0]} now"
             yield f"{key} = {before[0]} {which}"
+    others = []
     if parts := _unequal(saved["data"].items(), now["data"].items()):
-        yield f"other data than now ({', '.join(parts)})"
+        others.append(f"other data than now ({', '.join(parts)})")
     (version, before), (current, code) = saved["code"], now["code"]
     if version == current and (names := _unequal(map(tuple, before), map(tuple, code))):
-        yield f"other code than now ({', '.join(names)})"
+        others.append(f"other code than now ({', '.join(names)})")
+    if others:
+        yield " and ".join(others)
     if _is_other_batch(saved, now, trainer):
         yield "other data than now (first batch)"
     if unequal := saved["network"].items() ^ now["network"].items():

@@ -245,6 +245,20 @@ def test_what_reading_leaves_behind(path, capsys):
     assert "got other data than now (order)" in said
 
 
+def test_what_reading_leaves_behind_in_another_class_of_the_same_name(path):
+    """A notebook's cell that counts, and one that does not, as both have a `count`."""
+    begin = (
+        "def __init__(self, count=0):\n    super().__init__()\n    self.count = count\n"
+    )
+    count = "    self.count += 1\n    return super().get_dataloader(train)\n"
+    counting = f"{begin}def get_dataloader(self, train):\n{count}"
+    fit(checkpoint=path, data=other(counting, Data)(), max_epochs=1)
+    path = path.with_name("two.npz")
+    fit(checkpoint=path, data=other(begin, Data)(), max_epochs=1)
+    said = refusal(path, data=other(begin, Data)(1))
+    assert "got other data than now (count)" in said
+
+
 def test_a_number_within_the_data(path):
     fit(checkpoint=path, data=ReadInTurn(), max_epochs=1)
     other = ReadInTurn(functools.partial(Read, threshold=0.25))
