@@ -8,7 +8,7 @@ from builder.errors import BookError
 from builder.source import html, images, syntax
 from builder.source.chapter import Cell, Chapter
 from builder.source.labels import kind_of
-from builder.source.prose import DIRECTIVES, Element, Prose
+from builder.source.prose import ADMONITIONS, DIRECTIVES, Element, Prose
 
 ROLES = ("ref", "numref", "eq", "cite:p", "cite:t")
 # What notebooks, the PDF or the EPUB cannot show, and what to write.
@@ -163,7 +163,8 @@ class _Rules:
                 f"unknown directive {name!r}: choose from {', '.join(DIRECTIVES)}",
             )
         if element.fault:
-            raise self._error(element, f"in :::{{{name}}}: {element.fault}")
+            below = f": write {file} below that line" if name in ADMONITIONS else ""
+            raise self._error(element, f"in :::{{{name}}}: {element.fault}{below}")
         if name == "table" and element.labels and not element.caption:
             raise self._error(
                 element,
