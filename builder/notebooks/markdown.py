@@ -27,6 +27,18 @@ def plain(prose: Prose | str, chapter: Chapter, book: Book, backend: str) -> str
     return _Plain(chapter, book, backend).text(prose).strip("\n")
 
 
+def with_references(prose: Prose, chapter: Chapter, book: Book, backend: str) -> str:
+    """The MyST of `prose` with references as plain Markdown, for slides."""
+    write = _Plain(chapter, book, backend).role
+    roles = [
+        element
+        for element in prose.elements
+        if element.kind == "role"
+        and (element.content in book.labels or element.name.startswith("cite"))
+    ]  # others refer to what only slides have
+    return _edited(prose.text, [(e.start, e.end, write(e)) for e in roles])
+
+
 def as_in_chapter(text: str) -> str:
     """A notebook's `text` with the addresses of images that a chapter has."""
     return re.sub(rf"(\]\(<?){re.escape(IMAGES)}", r"\1", text)
@@ -70,7 +82,7 @@ class _Plain:
                 is_block = token.block and token.type != "heading_open"
                 yield _removed(prose.text, element) if is_block else (start, end, "")
             case "role":
-                yield start, end, self._role(element)
+                yield start, end, self.role(element)
             case "dollar":
                 yield start, end, "\\$"
             case "span":
@@ -123,7 +135,8 @@ class _Plain:
         number = self.book.labels[names[0]].number if names else element.number
         return f"*{element.name.capitalize()} {number}".rstrip() + ".* "
 
-    def _role(self, element: Element) -> str:
+    def role(self, element: Element) -> str:
+        """The text of a reference or citation."""
         role, target = element.name, element.content
         if role.startswith("cite:"):
             keys = dict.fromkeys(map(str.strip, target.split(",")))

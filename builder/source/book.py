@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,23 +53,31 @@ class Book:
 
     def _check_references(self, chapter: Chapter, cited: set[str]) -> None:
         """Raise BookError at an unknown name; add the works that are `cited`."""
-        for cell in chapter.prose:
-            for role in cell.prose.of("role"):
-                if role.name.startswith("cite"):
-                    for key in map(str.strip, role.content.split(",")):
-                        if key not in self.references:
-                            raise chapter.error(
-                                role.line,
-                                f"unknown citation {key!r}: add it to "
-                                "chapters/references.bib or correct the key",
-                            )
-                        cited.add(key)
-                else:
-                    self._check_label(chapter, cell, role)
+        roles = [
+            (cell, role)
+            for cell in chapter.lecture
+            if cell.kind == "markdown"
+            for role in cell.prose.of("role")
+        ]
+        for cell, role in roles:
+            if role.name.startswith("cite"):
+                for key in map(str.strip, role.content.split(",")):
+                    if key not in self.references:
+                        raise chapter.error(
+                            role.line,
+                            f"unknown citation {key!r}: add it to "
+                            "chapters/references.bib or correct the key",
+                        )
+                    cited.add(key)
+            else:
+                self._check_label(chapter, cell, role)
 
     def _check_label(self, chapter: Chapter, cell: Cell, role: Element) -> None:
         name, role_name = role.content, role.name
         if name not in self.labels:
+            slides = [c.prose.walk() for c in chapter.lecture if c.is_for_lectures]
+            if cell.is_for_lectures and any(name in e.labels for e in chain(*slides)):
+                return
             raise chapter.error(
                 role.line,
                 f"unknown label {name!r}: define it with ({name})= right before a heading "

@@ -41,6 +41,7 @@ _BLOCKS = {
     "fence": "fence",
     "footnote_reference_open": "footnote",
     "heading_open": "heading",
+    "hr": "rule",
     "html_block": "html",
     "math_block": "formula",
     "math_block_label": "equation",

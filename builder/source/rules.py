@@ -8,7 +8,7 @@ from builder.errors import BookError
 from builder.source import html, images, syntax
 from builder.source.chapter import Cell, Chapter
 from builder.source.labels import kind_of
-from builder.source.prose import DIRECTIVES, Element, Prose
+from builder.source.prose import ADMONITIONS, DIRECTIVES, Element, Prose
 
 ROLES = ("ref", "numref", "eq", "cite:p", "cite:t")
 # What notebooks, the PDF or the EPUB cannot show, and what to write.
@@ -36,8 +36,9 @@ class _Rules:
 
     def check(self) -> None:
         """Raise BookError at the first rule that is broken."""
-        for cell in self._chapter.prose:
-            self._check(cell, cell.prose, None)
+        for cell in self._chapter.lecture:
+            if cell.kind == "markdown":
+                self._check(cell, cell.prose, None)
         if self._definitions:
             self._check_far_links()
 
@@ -78,8 +79,14 @@ class _Rules:
                 self._check_fence(element)
             elif kind == "directive":
                 self._check_closed(element)
-            elif element.level:
+            elif element.level and not cell.is_for_lectures:
                 self._check_heading(cell, element)
+            elif kind == "rule" and (parent or element.token.level or _is_apart(cell)):
+                raise self._error(
+                    element,
+                    "a line across the page is for a cell for all, not inside of a list, "
+                    "a quote or a directive: remove it",
+                )
             elif kind == "role" and element.name not in ROLES:
                 raise self._error(
                     element,
@@ -104,7 +111,7 @@ class _Rules:
                     self._check(cell, part, element)
             if kind == "directive":
                 self._check_directive(element)
-            if kind_of(element) and not self._level:
+            if kind_of(element) and not (self._level or cell.is_for_lectures):
                 raise self._error(
                     element,
                     "what has a number goes below the chapter's title: move it there",
@@ -122,7 +129,7 @@ class _Rules:
                 f"a heading of level {element.level} cannot follow one of level "
                 f"{self._level}: write {'#' * (self._level + 1)} {element.content}",
             )
-        if not cell.for_all or "solution" in cell.tags:
+        if _is_apart(cell):
             raise self._error(
                 element,
                 "sections are numbered for all readers, so a cell for one framework "
@@ -156,7 +163,8 @@ class _Rules:
                 f"unknown directive {name!r}: choose from {', '.join(DIRECTIVES)}",
             )
         if element.fault:
-            raise self._error(element, f"in :::{{{name}}}: {element.fault}")
+            below = f": write {file} below that line" if name in ADMONITIONS else ""
+            raise self._error(element, f"in :::{{{name}}}: {element.fault}{below}")
         if name == "table" and element.labels and not element.caption:
             raise self._error(
                 element,
@@ -218,6 +226,11 @@ class _Rules:
 
     def _error(self, element: Element, message: str) -> BookError:
         return self._chapter.error(element.line, message)
+
+
+def _is_apart(cell: Cell) -> bool:
+    """Whether pages show the `cell` inside of tabs or a solution."""
+    return not cell.for_all or "solution" in cell.tags
 
 
 def _in_directive(parent: Element | None) -> str:

@@ -106,7 +106,7 @@ def counts(owner: Any, name: str, value: Any) -> bool:
 
 
 def _place(owner: Any, name: str) -> str:
-    return f"{_name(type(owner))}.{name}"
+    return f"{_name(type(owner))}.{name}"  # type: ignore[arg-type]
 
 
 @functools.cache

@@ -59,6 +59,19 @@ def test_plain(tiny, case):
     assert markdown.plain(text, book.chapters[0], book, "torch") == plain
 
 
+def test_slides_have_the_numbers_of_the_book(tiny):
+    tiny.edit(
+        "$$a + b$$ (eq-sum)",
+        '$$a + b$$ (eq-sum)\n\n+++ {"tags": ["slide"]}\n\n'
+        "$$ c $$ (eq-c)\n\nSee {eq}`eq-sum` of {cite:t}`lin2014network`, and {eq}`eq-c`.",
+    )
+    book = tiny.book
+    [chapter] = book.chapters
+    [slide] = [cell for cell in chapter.lecture if cell.is_for_lectures]
+    shown = markdown.with_references(slide.prose, chapter, book, "torch")
+    assert shown.endswith("See (1.1) of Lin *et al.* (2014), and {eq}`eq-c`.")
+
+
 def test_each_framework_has_its_own_cells(tiny):
     sources = {
         b: [c.source for c in tiny.notebook(b).cells if c.cell_type == "code"]

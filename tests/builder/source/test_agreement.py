@@ -86,6 +86,7 @@ RARE_BLOCKS = (
     ":::\n{words}\n:::",
     ":::{{note}}\n:::{{tip}}\n{words}\n:::\n:::",
     "- +++\n",
+    "some words\n\n***\n\nwords",
     ":::{{figure}} img/a.svg\n:alt: A.\n:::",
     ":::{{figure}} img/missing.svg\n:alt: A.\n\n{words}\n:::",
 )

@@ -247,6 +247,18 @@ BROKEN = {
         26,
         "a code cell is a block by itself",
     ),
+    "line across a quote": (
+        "Text about",
+        "> a\n>\n> ***\n",
+        6,
+        "a line across the page",
+    ),
+    "unknown label on a slide": (
+        "Text for JAX.",
+        'x\n\n+++ {"tags": ["slide"]}\n\n{eq}`eq-sun`',
+        30,
+        "unknown label 'eq-sun'",
+    ),
     "cell in a list": ("Text for JAX.", "- +++", 26, "begins inside a list or quote"),
     "directive in one as short": (
         "Text for JAX.",
