@@ -33,9 +33,13 @@ Show, with results in place of …:
 {form}
 ```
 
-What counts: the last lines shown above *{end}* have these values, in this order, and no \
-others. {precision} Labels, spaces, figures, earlier lines and how you write a number \
-(`1,000`, `1e3`, `np.float64(1000)`) do not matter. You may add cells."""
+What counts: the last lines shown above *{end}* have these {what}, in this order, and no \
+others. {rules} do not matter. You may add cells."""
+ANYHOW = (
+    "Labels, spaces, figures, earlier lines and how you write a number "
+    "(`1,000`, `1e3`, `np.float64(1000)`)"
+)
+WORDED = "Labels before a colon, capitals, punctuation, figures and earlier lines"
 EXACT = f"Whole numbers must be exact, others agree to {DIGITS} digits."
 WITHIN = "Numbers may differ by {tolerance}."
 BEGIN = """\
@@ -134,9 +138,14 @@ def blanked(expected: str) -> str:
     Labels stay, and with values lines of words alone, such as a table's head.
     """
     lines = labelled(expected.strip().splitlines())
-    if not any(values(rest) for _, rest in lines):
+    if _is_text(expected):
         return "\n".join(f"{label} …".strip() for label, _ in lines)
     return "\n".join(label + VALUE.sub(_blank, rest) for label, rest in lines)
+
+
+def _is_text(expected: str) -> bool:
+    """Whether words count, as there are no values but in labels."""
+    return not any(values(rest) for _, rest in labelled(expected.strip().splitlines()))
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -145,9 +154,13 @@ def _blank(match: re.Match[str]) -> str:
 
 def _form(name: str, expected: str, tolerance: str) -> str:
     """What students read about the values to show as their answer called `name`."""
-    precision = WITHIN.format(tolerance=tolerance) if tolerance else EXACT
     end = f'grading.show("{name}")'
-    return FORM.format(form=blanked(expected), end=end, precision=precision)
+    if _is_text(expected):
+        what, rules = "words", WORDED
+    else:
+        precision = WITHIN.format(tolerance=tolerance) if tolerance else EXACT
+        what, rules = "values", f"{precision} {ANYHOW}"
+    return FORM.format(form=blanked(expected), end=end, what=what, rules=rules)
 
 
 def _divided(pairs: Iterable[Pair], backend: str) -> Iterator[list[Pair]]:
@@ -168,10 +181,10 @@ def _divided(pairs: Iterable[Pair], backend: str) -> Iterator[list[Pair]]:
 def _hidden_test(name: str, expected: str, tolerance: str) -> str:
     """Code that compares what an answer shows with what is `expected`."""
     lines = "".join(f"    {line!r},\n" for line in expected.strip().splitlines())
-    return (
+    return (  # without a variable: the student may have one of that name
         "### BEGIN HIDDEN TESTS\n"
-        f"expected = [\n{lines}]\n"
-        f'grading.check("{name}", "\\n".join(expected), tolerance="{tolerance}")\n'
+        f'grading.check("{name}", tolerance="{tolerance}", expected="\\n".join([\n'
+        f"{lines}]))\n"
         "### END HIDDEN TESTS"
     )
 

@@ -33,7 +33,10 @@ def show(answer: str) -> None:
     if found:
         print("Values above, of which the last count:", *found[-_LISTED:])
     else:
-        print("Nothing to check: run the cells of the answer, the first one included.")
+        print(
+            "Nothing to check: run the cells of the answer, the first one included, and "
+            "show values with `print` or as the last line of a cell."
+        )
 
 
 def check(answer: str, expected: str, tolerance: str = "") -> None:

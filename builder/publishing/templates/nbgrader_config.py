@@ -8,14 +8,15 @@ from nbgrader import preprocessors
 class KeepLast(preprocessors.DeduplicateIds):
     """Grade the last of several cells with one id, which splitting or copying makes.
 
-    nbgrader itself leaves the others without an id, and then refuses the notebook as of
-    "an old version", and grades nobody's after it. Here they become ordinary cells.
+    nbgrader itself empties the metadata of the others, and then refuses the notebook as
+    of "an old version", and grades nobody's after it: as of any cell whose metadata are
+    empty or of another version. Here they become ordinary cells.
     """
 
     def preprocess_cell(self, cell, resources, cell_index):  # noqa: ANN201
         cell, resources = super().preprocess_cell(cell, resources, cell_index)
-        if cell.metadata.get("nbgrader") == {}:
-            del cell.metadata["nbgrader"]
+        if cell.metadata.get("nbgrader", {}).get("schema_version") != 3:
+            cell.metadata.pop("nbgrader", None)
         return cell, resources
 
 

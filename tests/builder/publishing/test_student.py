@@ -363,13 +363,19 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
 
     solved, wrong, empty = (handed_out(tmp_path, "01-sums") for _ in range(3))
     answers = graded(solved)
-    code = 'print("mean:  2.0, whole True")\nprint("bits of 3.5: 1")'
+    # A variable of the student's outlives the hidden tests.
+    code = 'expected = 3; print("mean:  2.0, whole True")\nprint("bits of 3.5: 1")'
     answers["01-sums-exercise-1-code"].source = code
     split(solved, answers["01-sums-exercise-1-code"])
-    answers["01-sums-exercise-3-code-2"].source = "import sys\nsys.stderr.write('w')\n3"
+    answers[
+        "01-sums-exercise-3-code-2"
+    ].source = "import sys\nsys.stderr.write('w')\nexpected"
     for grade_id in ("01-sums-exercise-1-text", "01-sums-exercise-5-text"):
         answers[grade_id].source = "Sum over count."
     graded(wrong)["01-sums-exercise-1-code"].source = code.replace("2.0", "2.5")
+    # Neither keeps nbgrader from grading those after it.
+    graded(empty)["01-sums-exercise-1-code"].metadata.nbgrader.schema_version = 1
+    graded(empty)["01-sums-exercise-1-code-begin"].metadata.nbgrader = {}
     submit(course, "solved", solved, answered(tmp_path, 1))
     submit(course, "wrong", wrong, answered(tmp_path, 2))
     submit(course, "empty", empty, handed_out(tmp_path, "02-values"))
@@ -502,6 +508,22 @@ def test_every_chapter_of_the_book_has_both_notebooks():
 )
 def test_results_are_blanked_and_labels_stay(expected, form):
     assert answers.blanked(expected) == form
+
+
+@pytest.mark.parametrize(
+    ("expected", "counts", "does_not"),
+    [
+        ("with: 163840", "have these values", "np.float64"),
+        ("norm1", "have these words", "capitals"),
+        ("layer 1: relu", "have these words", "capitals"),
+    ],
+)
+def test_students_read_what_counts(tmp_path, expected, counts, does_not):
+    exercise = EXERCISE.format(number=1, expected=expected, tolerance=1)
+    book = write(tmp_path, f"# Values\n\n## Exercises\n{exercise}")
+    text = nbformat.writes(edition(book, "student"))
+    assert counts in text
+    assert does_not in text
 
 
 @pytest.mark.parametrize("name", ["student", "instructor"])
