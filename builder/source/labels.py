@@ -6,7 +6,7 @@ read their numbers here, and `sphinxext.numbers` gives the same ones to Sphinx.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from docutils.nodes import make_id
 
@@ -25,7 +25,7 @@ class Label:
     title: str  # in MyST, as its author wrote it
     chapter: str
     line: int
-    cell: Cell  # that it is in, which not all readers have
+    cell: Cell = field(repr=False)  # that it is in, which not all readers have
 
 
 def collect(chapters: Iterable[Chapter]) -> dict[str, Label]:
