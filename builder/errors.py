@@ -8,5 +8,5 @@ class BookError(Exception):
 
 
 def chapter_error(path: Path, line: int, message: str) -> BookError:
-    """A BookError at a line of a chapter, such as `chapters/01-densenet.md:41`."""
+    """A BookError at a line of a file, such as `chapters/01-densenet.md:41`."""
     return BookError(f"{path}:{line}: {message}")

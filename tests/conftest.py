@@ -5,6 +5,7 @@
 
 import contextlib
 import fcntl
+import gc
 import os
 import re
 import signal
@@ -90,6 +91,12 @@ def pytest_collection_modifyitems(items):
             if (item.path, backend) in asked:
                 item.add_marker("slow")
             asked.add((item.path, backend))
+
+
+def pytest_collection_finish():
+    """Leave what is imported by now out of each collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def _backend(item):

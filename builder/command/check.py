@@ -1,15 +1,22 @@
 """What is out of date or breaks a rule, found without running a notebook."""
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from builder import files
+from builder.errors import BookError
 from builder.notebooks import outputs, store
 from builder.notebooks.edition import Edition, editions
+from builder.notebooks.strays import strays
 from builder.source import export
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
+
+BOUND = re.compile(r"%%capture(?: --?\S+)* (\w+)|%%\w+ .*?--(?:out|err|proc) (\w+)")
 
 
 def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
@@ -22,26 +29,38 @@ def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
 
 
 def stale_editions(book: Book, backends: Iterable[str] = IDS) -> list[Edition]:
-    """The editions recorded from different code, or never recorded."""
+    """The editions whose notebooks must run again."""
     return [
         edition for edition in editions(book, backends=backends) if edition.is_stale
     ]
 
 
 def report_stale(book: Book, backends: Iterable[str] = IDS) -> None:
-    """Print a line for each stale edition, with the command that runs it."""
+    """Print a line for each stale edition: why it is stale, and what to do."""
     report(stale_editions(book, backends))
 
 
 def report(stale: Iterable[Edition]) -> None:
-    """Print a line for each of these stale editions, with the command that runs it."""
+    """Print a line for each of these `stale` editions."""
     for edition in stale:
-        print(f"{edition.title} is stale: {_rerun(edition)}")
+        print(f"{edition.title} is stale, as it {_stale(edition)}")
+
+
+def _stale(edition: Edition) -> str:
+    """Why the `edition` is stale, and what to do."""
+    remedy = _rerun(edition)
+    if edition.changed and edition.is_edited:
+        remedy = f"python build.py sync {edition.chapter.name}, or undo the edits"
+    elif edition.changed:
+        remedy = f"restore it from the repository, or record it again: {remedy}"
+    return f"{edition.stale}: {remedy}"
 
 
 def _rerun(edition: Edition) -> str:
     name, backend = edition.chapter.name, edition.backend
-    return f"python build.py run {name} --backend {backend}"
+    # One recording of a shared chapter serves every framework.
+    own = "" if edition.chapter.is_shared else f" --backend {backend}"
+    return f"python build.py run {name}{own}"
 
 
 def _findings(root: Path) -> list[str]:
@@ -50,12 +69,14 @@ def _findings(root: Path) -> list[str]:
     # A notebook imports where it needs to, and may have to import d2lext first.
     cells = ["--select=E,F,W", "--ignore=E402,E741"]
     cells += ["--config=lint.pycodestyle.max-line-length=79"]
+    cells += [f"--config=builtins={json.dumps(_bound_by_magics(root))}"]
     commands = [
         [*lint, "."],
         ["ruff", "format", "--check", "--output-format=concise", "--quiet", "."],
-        [*lint, *cells, *map(str, root.glob("notebooks/*/*.ipynb"))],
         ["mypy", "--no-error-summary"],
     ]
+    if notebooks := [*map(str, root.glob("notebooks/*/*.ipynb"))]:  # not all of "."
+        commands.insert(2, [*lint, *cells, *notebooks])
     lines = []
     for command in commands:
         result = subprocess.run(
@@ -66,20 +87,63 @@ def _findings(root: Path) -> list[str]:
     return [line for line in lines if line.strip() and ": note: " not in line]
 
 
+def _bound_by_magics(root: Path) -> list[str]:
+    """The names that cell magics in notebooks bind, of which ruff knows nothing."""
+    texts = [files.read_bytes(path) for path in root.glob("notebooks/*/*.ipynb")]
+    found = [BOUND.findall(text.decode(errors="replace")) for text in texts]
+    return sorted({name for names in found for pair in names for name in pair if name})
+
+
 def _exports(book: Book, backends: Iterable[str]) -> Iterator[str]:
     for path in export.outdated(book, backends):
         yield f"{path} differs from its chapter: python build.py export"
 
 
 def _notebooks(book: Book, backends: Iterable[str]) -> Iterator[str]:
-    for edition in editions(book, backends=backends):
-        path = edition.shown_path
-        if edition.is_stale:
-            yield f"{path} was recorded from different code: {_rerun(edition)}"
+    chosen = list(editions(book, backends=backends))
+    files = {edition.file for edition in chosen}
+    if not any(file.exists() for file in files):
+        yield "there are no notebooks: python build.py writes and runs them"
+        return
+    for edition in chosen:
+        try:
+            store.read(edition.file)
+        except BookError as error:  # damaged
+            yield str(error)
             continue
-        if edition.path.read_text(encoding="utf-8") != edition.text():
-            yield f"{path} differs from its chapter: python build.py notebooks"
-        yield from map(str, outputs.differences(edition))
-        for mode in ("fast", "synthetic"):
-            if edition.notebook.metadata[store.KEY]["recorded"].get(mode):
-                yield f"{path} was recorded in {mode} mode: {_rerun(edition)}"
+        yield from _notebook(edition)
+    for path in strays(book, {edition.path.parent for edition in chosen}):
+        if path not in files:
+            yield (
+                f"{path.relative_to(book.root).as_posix()} has no chapter: restore "
+                f"chapters/{path.stem.partition('.')[0]}.md, or move the notebook elsewhere"
+            )
+
+
+def _notebook(edition: Edition) -> Iterator[str]:
+    path = edition.shown_path
+    is_moved = edition.file != edition.path
+    if is_moved:
+        new = edition.chapter.path
+        yield f"{path} is the notebook of {new} now: python build.py notebooks"
+    if edition.is_stale:
+        yield f"{path} {_stale(edition)}"
+        return
+    if edition.is_edited:
+        name = edition.chapter.name
+        yield f"{path} was edited: python build.py sync {name}, or undo the edits"
+    elif not is_moved and (
+        not edition.file.exists() or _text(edition) != edition.text()
+    ):
+        yield f"{path} differs from its chapter: python build.py notebooks"
+    yield from map(str, outputs.differences(edition))
+    recorded = edition.notebook.metadata[store.KEY].get("recorded", {})
+    for mode in ("fast", "synthetic"):
+        if recorded.get(mode):
+            yield f"{path} was recorded in {mode} mode: {_rerun(edition)}"
+    if recorded.get("epochs"):
+        yield f"{path} was recorded with --epochs {recorded['epochs']}: {_rerun(edition)}"
+
+
+def _text(edition: Edition) -> str:
+    return edition.file.read_text(encoding="utf-8")

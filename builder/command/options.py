@@ -30,6 +30,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """The type of an option: the number of a port."""
+    if not (text.isdecimal() and 1 <= int(text) <= 65535):
+        raise ArgumentTypeError(f"must be a port from 1 to 65535, got {text!r}")
+    return int(text)
+
+
 def _backend(name: str) -> str:
     try:
         return backend_id(name)
@@ -53,7 +60,7 @@ EPOCHS = option(
     "--epochs",
     type=positive,
     metavar="N",
-    help="train for at most N epochs; the outputs say so",
+    help="train for at most N epochs; the outputs say so, and `check` rejects them",
 )
 CHAPTERS = option("chapter", nargs="*", help="a name such as densenet (default: all)")
 SOLUTIONS = option(

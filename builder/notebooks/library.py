@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from builder.errors import chapter_error
 from builder.source.definitions import PACKAGE, Definition, Module, read
 from d2lext.core.names.exports import EXPORTED, variants
 
@@ -100,4 +101,9 @@ def _name(path):
 
 @cache
 def _read(name, text):
-    return read(name, ast.parse(text))
+    try:
+        return read(name, ast.parse(text))
+    except SyntaxError as error:
+        line = error.lineno or 1
+        path = Path(*name.split(".")).with_suffix(".py")
+        raise chapter_error(path, line, f"not valid Python: {error.msg}") from error

@@ -7,8 +7,8 @@ with captions, and equations end with their numbers. All else stays as its autho
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
+from builder.source import references
 from builder.source.book import Book
 from builder.source.chapter import Chapter
 from builder.source.prose import ADMONITIONS, Element, Prose, plain_text
@@ -140,8 +140,10 @@ class _Plain:
         role, target = element.name, element.content
         if role.startswith("cite:"):
             keys = dict.fromkeys(map(str.strip, target.split(",")))
-            entries = _style().sort([self.book.references[key] for key in keys])
-            cited = [_author_year(entry) for entry in entries]
+            entries = references.style().sort(
+                [self.book.references[key] for key in keys]
+            )
+            cited = [references.author_year(entry) for entry in entries]
             if role == "cite:p":
                 return f"({'; '.join(f'{authors}, {year}' for authors, year in cited)})"
             return ", ".join(f"{authors} ({year})" for authors, year in cited)
@@ -157,8 +159,6 @@ class _Plain:
 
     def _bibliography(self) -> str:
         """The references that the chapter cites for its readers, sorted by author."""
-        from pybtex.backends.plaintext import Backend
-
         keys = {
             key.strip()
             for cell in self.chapter.cells_for(self.backend)
@@ -167,9 +167,8 @@ class _Plain:
             if role.name.startswith("cite")
             for key in role.content.split(",")
         }
-        entries = {key: self.book.references[key] for key in sorted(keys)}
-        formatted = _style().format_entries(entries.values())
-        return "\n".join(f"- {entry.text.render(Backend())}" for entry in formatted)
+        entries = [self.book.references[key] for key in sorted(keys)]
+        return "\n".join(f"- {entry}" for entry in references.listed(entries))
 
 
 def _removed(text: str, element: Element) -> Edit:
@@ -205,18 +204,3 @@ def _description(text: str) -> str:
 
 def _address(file: str) -> str:
     return file if re.fullmatch(r"[^\s()<>]+", file) else f"<{file}>"
-
-
-def _author_year(entry):
-    names = [" ".join(person.last_names) for person in entry.persons["author"]]
-    if len(names) > 2:
-        names = [f"{names[0]} *et al.*"]
-    return " and ".join(names), entry.fields["year"]
-
-
-@cache
-def _style():
-    # Imported directly: pybtex's own lookup scans all installed packages.
-    from pybtex.style.formatting.plain import Style
-
-    return Style()

@@ -16,12 +16,14 @@ _WORD = re.compile(r"(?:attr|value)='(\w+)'")
 class Reach:
     """What the cells `sources` of a notebook for `backend` reach, themselves included.
 
+    Without a `backend`, they are the same for every framework, and import what they need.
+
     `reached` numbers definitions and modules in the order in which code names them, which
     moving code between files does not change. `texts` is the code of each, empty for a
     module, with these numbers in place of names.
     """
 
-    def __init__(self, root: Path, backend: str, sources: list[str]) -> None:
+    def __init__(self, root: Path, backend: str | None, sources: list[str]) -> None:
         self.reached: dict[Definition | Module, int] = {}
         self.texts: list[str] = []
         self._library = Library(root)
@@ -42,7 +44,7 @@ class Reach:
         cells = read("", tree)
         self._run(cells.imports)
         backends = [module for module in self._running if is_backend(module)]
-        if not backends:
+        if backend and not backends:
             own = self._library.module(f"{PACKAGE}.{backend}")
             self._run([own.name])
             cells.imported["d2l"] = [own.name]

@@ -6,25 +6,27 @@ is replaced at the end, all at once; until then the earlier recording stays.
 
 import asyncio
 import contextlib
-import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 from builder.errors import BookError
-from builder.notebooks import outputs, store
+from builder.notebooks import fallback, kernel, outputs, recording, store
 from builder.notebooks.edition import Edition, check_unedited, editions
+from builder.source import python
 from d2lext.core.data import fashion_mnist
 from d2lext.core.data.download import DataError
-from d2lext.core.frameworks import FRAMEWORKS
+from d2lext.core.frameworks import FRAMEWORKS, IDS
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -44,21 +46,32 @@ def record(
     `expect:`; the earlier recording is then unchanged.
     """
     chapter = edition.chapter
-    owners = list(editions(edition.book, [chapter], edition.backends))
+    backends = IDS if chapter.is_shared else [edition.backend]
+    owners = list(editions(edition.book, [chapter], backends))
     check_unedited(owners)
-    recorded = _origin(edition, fast)
     name = f"{chapter.stem} ({'all' if chapter.is_shared else edition.backend})"
+    if not edition.has_code:
+        for owner in owners:
+            owner.write()
+        progress(f"{name} has no code to run")
+        return
+    recorded = _origin(edition, fast, epochs)
     progress(f"running {name}")
     start = time.perf_counter()
     checkpoints = None if fast else _checkpoints(edition, recorded, epochs)
-    execute(edition, _environment(fast, epochs, checkpoints))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
+        environment = kernel.environment(
+            Path(empty), FAST=int(fast), EPOCHS=epochs, CHECKPOINTS=checkpoints
+        )
+        execute(edition, environment, progress)
+    recorded["outputs"] = recording.digests(edition.notebook.cells)
     for owner in owners:
         if owner.is_edited:  # during the run
             kept = owner.path.with_suffix(".edited.ipynb")
             progress(
                 f"{owner.path.name} was edited during the run: edits kept in {kept}"
             )
-            owner.path.replace(kept)
+            owner.file.replace(kept)
         for cell, executed in zip(
             owner.notebook.cells, edition.notebook.cells, strict=True
         ):
@@ -72,16 +85,27 @@ def record(
     progress(f"recorded {name} in {time.perf_counter() - start:.0f} s")
 
 
-def execute(edition: Edition, environment: Mapping[str, str]) -> None:
-    """Run the cells in a kernel with this `environment`, checking each output."""
+def execute(
+    edition: Edition,
+    environment: Mapping[str, str],
+    progress: Callable[[str], object] = print,
+) -> None:
+    """Run the cells in a kernel with this `environment`, checking each output.
+
+    Outputs that not every reader will see are told to `progress`.
+    """
     pairs, folder = edition.pairs(), edition.path.parent
     folder.mkdir(parents=True, exist_ok=True)
 
     def check(cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
         if execute_reply["content"]["status"] == "ok":
-            error = outputs.check(edition, *pairs[cell_index])
+            source, _ = pairs[cell_index]
+            error = outputs.check(edition, source, cell)
             if error:
                 raise error
+            for problem in filter(None, map(fallback.problem, cell.outputs)):
+                message = f"the {edition.backend} cell shows {problem}"
+                progress(str(edition.chapter.error(source.line, message)))
 
     for _, cell in pairs:
         if cell.cell_type == "code":
@@ -91,6 +115,7 @@ def execute(edition: Edition, environment: Mapping[str, str]) -> None:
         edition.notebook,
         timeout=None,
         kernel_name="python3",
+        kernel_manager_class=kernel.Manager,
         resources={"metadata": {"path": str(folder)}},
         on_cell_executed=check,
         record_timing=False,
@@ -109,13 +134,13 @@ def execute(edition: Edition, environment: Mapping[str, str]) -> None:
     edition.notebook.metadata = metadata  # without the kernel's own language_info
 
 
-def _origin(edition: Edition, fast: bool) -> dict[str, str | bool]:
+def _origin(edition: Edition, fast: bool, epochs: int | None) -> dict[str, Any]:
     """How the outputs were produced, for the notebook's metadata."""
-    origin: dict[str, str | bool] = {
-        "code": edition.notebook.metadata[store.KEY]["code"]
-    }
+    origin: dict[str, Any] = {"code": edition.notebook.metadata[store.KEY]["code"]}
     if fast:
         origin["fast"] = True
+    if epochs:
+        origin["epochs"] = epochs
     if "FashionMNIST" in edition.chapter.text and not _has_real_images():
         origin["synthetic"] = True
     return origin
@@ -135,19 +160,6 @@ def _checkpoints(edition: Edition, recorded: Mapping, epochs: int | None) -> Pat
     if recorded.get("synthetic"):
         name += "-synthetic"
     return edition.book.root / "_build" / "checkpoints" / name
-
-
-def _environment(
-    fast: bool, epochs: int | None, checkpoints: Path | None
-) -> dict[str, str]:
-    """The kernel's environment: only the modes asked for, and no progress bars."""
-    return {
-        **os.environ,
-        "D2LEXT_FAST": "1" if fast else "",
-        "D2LEXT_EPOCHS": str(epochs or ""),
-        "D2LEXT_CHECKPOINTS": str(checkpoints or ""),
-        "TQDM_DISABLE": "1",
-    }
 
 
 def _run_to_end(client: NotebookClient, environment: Mapping[str, str]) -> None:
@@ -177,7 +189,8 @@ def _cell_error(edition: Edition, error: CellExecutionError) -> BookError:
     frames = re.findall(
         r"(?:Cell In\s?\[\d+\]|<ipython-input[^>]*>),? line (\d+)", traceback
     )
-    line = failed.line + (int(frames[0]) if frames else 1) - 1
+    number = python.line_of(failed.source, int(frames[0])) if frames else 1
+    line = failed.line + number - 1
     missing = re.match(r"No module named '(\w+)", error.evalue)
     if missing and missing[1] in ("d2lext", *FRAMEWORKS[backend].modules):
         remedy = f"Install it: python build.py setup --backend {backend}"

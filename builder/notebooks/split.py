@@ -21,13 +21,14 @@ def split(book: Book, chapter: Chapter, backend: str) -> NotebookNode:
     """The notebook of `chapter` for `backend`, without outputs.
 
     In `metadata.d2lext`, `code` is the hash of its current code; `recorded` says how its
-    outputs were produced, including the hash of the code at the time; `split_from` is
-    what `sync` compares an edited notebook with.
+    outputs were produced, with hashes of the code at the time and of each code cell's
+    output; `split_from` is what `sync` compares an edited notebook with.
     """
     own = cells(book, chapter, backend)
     sources = [cell.source for cell in own if cell.cell_type == "code"]
     try:
-        code = stale.code_hash(book.root, backend, sources)
+        of = None if chapter.is_shared else backend
+        code = stale.code_hash(book.root, of, sources)
     except FileNotFoundError as error:
         raise _missing(book.root, chapter, backend, error.filename) from error
     return nbformat.v4.new_notebook(

@@ -19,9 +19,10 @@ from builder.notebooks.reach import Reach
 from builder.source.python import dump, parse
 
 
-def code_hash(root: Path, backend: str, sources: list[str]) -> str:
+def code_hash(root: Path, backend: str | None, sources: list[str]) -> str:
     """The hash of the cells `sources` of a notebook for `backend`, and of the library.
 
+    Without a `backend`, the cells are the same for every framework, and so is the hash.
     Raises FileNotFoundError if the cells need a module that the library lacks.
     """
     digest = hashlib.sha256()

@@ -2,12 +2,15 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
+from builder import files
 from builder.errors import BookError
 from builder.notebooks import colab
 from builder.source import python
@@ -31,8 +34,9 @@ def read(path: Path) -> NotebookNode | None:
     except Exception as error:  # nbformat raises many kinds
         found["ValidationError"] = error
     if not found:
+        _drop_damaged(notebook.metadata)
         for cell in notebook.cells:  # as some editors on Windows write them
-            cell.source = cell.source.replace("\r\n", "\n")
+            cell.source = files.unix(cell.source)
         return notebook
     [reason, *_] = str(found["ValidationError"]).splitlines() or [""]
     raise BookError(
@@ -42,21 +46,60 @@ def read(path: Path) -> NotebookNode | None:
     ) from found["ValidationError"]
 
 
+def _drop_damaged(metadata: NotebookNode) -> None:
+    """Drop what a bad merge, for instance, has made of our part of the `metadata`."""
+    own = metadata.get(KEY)
+    if not isinstance(own, dict):
+        metadata.pop(KEY, None)
+    elif not isinstance(own.get("recorded"), dict):
+        own.pop("recorded", None)
+
+
 def keep_outputs(notebook: NotebookNode, old: NotebookNode | None) -> None:
     """Give each cell the outputs that the same code had in the notebook `old`."""
     if old is None:
         return
-    recorded = defaultdict(list)
-    for cell in old.cells:
-        if cell.cell_type == "code":
-            recorded[python.dump_source(cell.source)].append(cell)
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and recorded[python.dump_source(cell.source)]:
-            old_cell = recorded[python.dump_source(cell.source)].pop(0)
-            cell.outputs = old_cell.outputs
-            cell.execution_count = old_cell.execution_count
-    if KEY in old.metadata and "recorded" in old.metadata[KEY]:
-        notebook.metadata[KEY]["recorded"] = old.metadata[KEY]["recorded"]
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell, old_cell in _pairs(cells, _as_split(old)):
+        cell.outputs = old_cell.outputs
+        cell.execution_count = old_cell.execution_count
+    recorded = _ours(old).get("recorded")
+    if cells and isinstance(recorded, dict):
+        notebook.metadata[KEY]["recorded"] = recorded
+
+
+def _as_split(notebook: NotebookNode) -> list[NotebookNode]:
+    """The notebook's code cells, in the order in which they were split from a chapter.
+
+    That is the order of their recording, wherever an author has moved them since.
+    """
+    base = split_from(notebook)
+    places = {cell_id(cell): i for i, cell in enumerate(base.cells)} if base else {}
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return sorted(cells, key=lambda cell: places.get(cell_id(cell), len(places)))
+
+
+def _pairs(
+    new: Sequence[NotebookNode], old: Sequence[NotebookNode]
+) -> Iterator[tuple[NotebookNode, NotebookNode]]:
+    """Cells with the same code: first those in the same order, then moved ones."""
+    now, before = (
+        [python.dump_source(cell.source) for cell in cells] for cells in (new, old)
+    )
+    blocks = SequenceMatcher(None, now, before, False).get_matching_blocks()
+    same = {b.a + i: b.b + i for b in blocks for i in range(b.size)}
+    moved = defaultdict(list)
+    for place in sorted({*range(len(old))} - {*same.values()}):
+        moved[before[place]].append(place)
+    for place, source in enumerate(now):
+        if place not in same and moved[source]:
+            same[place] = moved[source].pop(0)
+    return ((new[place], old[same[place]]) for place in same)
+
+
+def cell_id(cell: NotebookNode) -> str | None:
+    """A cell's id, which Google Colab keeps in its metadata."""
+    return cell.get("id") or cell.metadata.get("id")
 
 
 def differs(notebook: NotebookNode | None) -> bool:
@@ -75,12 +118,22 @@ def split_from(notebook: NotebookNode) -> NotebookNode | None:
 
     None where a bad merge, for instance, has damaged them.
     """
-    found = notebook.metadata.get(KEY, {}).get(SPLIT_FROM)
+    found: Any = _ours(notebook).get(SPLIT_FROM)
     try:
-        good = isinstance("\n".join(found.chapter), str) and contents(found.cells)
+        for cell in found.cells:
+            cell.source = files.unix(cell.source)
+        has_ids = all(isinstance(cell.id, str) for cell in found.cells)
+        text = "\n".join(found.chapter)
+        good = has_ids and isinstance(text, str) and contents(found.cells)
     except (AttributeError, KeyError, TypeError):
         return None
     return found if good else None
+
+
+def _ours(notebook: NotebookNode) -> NotebookNode:
+    """Our part of the notebook's metadata, empty if that is damaged."""
+    found = notebook.metadata.get(KEY)
+    return found if isinstance(found, NotebookNode) else NotebookNode()
 
 
 def contents(cells: Iterable[NotebookNode]) -> list[Content]:

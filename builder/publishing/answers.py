@@ -2,9 +2,10 @@
 
 A solution in prose becomes an answer that is graded by hand; so does an exercise without
 a solution. Code cells, up to one with `expect:`, become one answer that nbgrader grades:
-`%%capture` keeps what it prints, and a locked cell after it compares that with `expect:`,
-line by line, ignoring white space. To tell students what to print, the expected lines
-precede the answer, with values blanked out. Code without `expect:` is graded by hand.
+`d2lext.core.grading` compares the values that it shows last with those of `expect:`. Two
+locked cells are its bounds, so that students may answer in several cells. A cell before
+them tells what to show, which is `expect:` with its results blanked out, and what counts.
+Code without `expect:` is graded by hand.
 """
 
 import copy
@@ -17,16 +18,34 @@ from nbformat import NotebookNode
 from builder.notebooks.edition import Edition
 from builder.publishing.exercises import Exercise
 from builder.source.chapter import Cell
+from d2lext.core.values import DIGITS, VALUE, labelled, values
 
 POINTS = 1
 TEXT_STUB = "YOUR ANSWER HERE"  # these two are nbgrader's own
 CODE_STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 NO_SOLUTION = "*This exercise has no model solution: it is graded by hand.*"
-# Library warnings are not part of an answer, but would make nbgrader fail the test.
-CAPTURE = "%%capture {name} --no-stderr"
-PROMPT = "Make the next cell print exactly this, with results in place of …"
-SHOWS = "# what the cell above prints, for nbgrader to check"
-_RESULT = re.compile(r"True|False|(?<![\w.-])[-+]?\d[\d.,]*(?:e[-+]?\d+)?\b")
+# nbgrader replaces what it marks, so that no copy for students has it.
+SECRET = "Solution: not to hand out."
+FORM = """\
+Show, with results in place of …:
+
+```text
+{form}
+```
+
+What counts: the last lines shown above *{end}* have these values, in this order, and no \
+others. {precision} Labels, spaces, figures, earlier lines and how you write a number \
+(`1,000`, `1e3`, `np.float64(1000)`) do not matter. You may add cells."""
+EXACT = f"Whole numbers must be exact, others agree to {DIGITS} digits."
+WITHIN = "Numbers may differ by {tolerance}."
+BEGIN = """\
+from d2lext.core import grading
+
+grading.begin("{name}")  # your answer goes below"""
+END = """\
+from d2lext.core import grading
+
+grading.show("{name}")  # your answer goes above"""
 
 Pair = tuple[Cell, NotebookNode]  # the chapter's cell and the notebook's
 
@@ -53,7 +72,8 @@ class Answers:
         for answer in _divided(pairs, self._backend):
             cell, recorded = answer[0]
             if cell.kind == "markdown":
-                cells.append(self._text(recorded.source, stem))
+                solution = f"*{SECRET}*\n\n{recorded.source}"
+                cells.append(self._text(solution, stem))
             else:
                 cells += self._code(answer, stem)
         return cells
@@ -69,30 +89,30 @@ class Answers:
         return _graded(cell, self._unique(f"{stem}-text"), solution=True, grade=True)
 
     def _code(self, answer: Sequence[Pair], stem: str) -> list[NotebookNode]:
-        """A cell for an answer in code and, if its output is known, one that tests it."""
+        """A cell for an answer in code and, if its output is known, those around it."""
         cell_id = self._unique(f"{stem}-code")
         cell = nbformat.v4.new_code_cell(CODE_STUB)
         if not self._for_students:
             sources = "\n\n".join(recorded.source for _, recorded in answer)
-            cell.source = f"### BEGIN SOLUTION\n{sources}\n### END SOLUTION"
-        expected = answer[-1][0].expect.get(self._backend)
+            cell.source = f"### BEGIN SOLUTION\n# {SECRET}\n{sources}\n### END SOLUTION"
+            for _, recorded in answer:
+                cell.outputs += copy.deepcopy(recorded.outputs)
+        author_s = answer[-1][0]
+        expected = author_s.expect.get(self._backend)
         if expected is None:
             return [_graded(cell, cell_id, solution=True, grade=True)]
         test_id = self._unique(f"{stem}-test")
-        # Unique, so that no answer passes because an earlier one was captured.
-        name = "answer_" + test_id.partition("-exercise-")[2].replace("-test", "")
-        name = name.replace("-", "_")
-        cell.source = f"{CAPTURE.format(name=name)}\n{cell.source}"
-        test = nbformat.v4.new_code_cell(f"{name}.show()  {SHOWS}")
+        name = "exercise " + test_id.partition("-exercise-")[2].replace("-test", "")
+        begin = nbformat.v4.new_code_cell(BEGIN.format(name=name))
+        end = nbformat.v4.new_code_cell(END.format(name=name))
         if not self._for_students:
-            test.source += "\n" + _hidden_test(expected, name)
-            for _, recorded in answer:
-                test.outputs += copy.deepcopy(recorded.outputs)
-        prompt = f"{PROMPT}\n\n```text\n{blanked(expected)}\n```"
+            end.source += f"\n{_hidden_test(name, expected, author_s.tolerance)}"
+        form = _form(name, expected, author_s.tolerance)
         return [
-            nbformat.v4.new_markdown_cell(prompt, id=f"{cell_id}-form"),
+            nbformat.v4.new_markdown_cell(form, id=f"{cell_id}-form"),
+            _graded(begin, f"{cell_id}-begin", solution=False, grade=False),
             _graded(cell, cell_id, solution=True, grade=False),
-            _graded(test, test_id, solution=False, grade=True),
+            _graded(end, test_id, solution=False, grade=True),
         ]
 
     def _stem(self, exercise: Exercise) -> str:
@@ -109,22 +129,25 @@ class Answers:
 
 
 def blanked(expected: str) -> str:
-    """The lines of `expected` without results: labels before a colon, or first words."""
+    """The lines of `expected` without results: their values or, if there are none, words.
 
-    def blank(line: str) -> str:
-        label, colon, rest = line.partition(":")
-        if not colon:
-            label, _, rest = line.partition(" ")
-            if not rest:
-                label, rest = "", line
-        space = "" if colon or not label else " "
-        return f"{label}{colon}{space}{_RESULT.sub(_blank, rest)}"
-
-    return "\n".join(map(blank, expected.strip().splitlines()))
+    Labels stay, and with values lines of words alone, such as a table's head.
+    """
+    lines = labelled(expected.strip().splitlines())
+    if not any(values(rest) for _, rest in lines):
+        return "\n".join(f"{label} …".strip() for label, _ in lines)
+    return "\n".join(label + VALUE.sub(_blank, rest) for label, rest in lines)
 
 
 def _blank(match: re.Match[str]) -> str:
     return "True/False" if match[0] in ("True", "False") else "…"
+
+
+def _form(name: str, expected: str, tolerance: str) -> str:
+    """What students read about the values to show as their answer called `name`."""
+    precision = WITHIN.format(tolerance=tolerance) if tolerance else EXACT
+    end = f'grading.show("{name}")'
+    return FORM.format(form=blanked(expected), end=end, precision=precision)
 
 
 def _divided(pairs: Iterable[Pair], backend: str) -> Iterator[list[Pair]]:
@@ -142,17 +165,13 @@ def _divided(pairs: Iterable[Pair], backend: str) -> Iterator[list[Pair]]:
         yield answer
 
 
-def _hidden_test(expected: str, name: str) -> str:
-    """Code that compares what an answer printed with what is `expected`."""
-    lines = [" ".join(line.split()) for line in expected.strip().splitlines()]
-    stated = "".join(f"    {line!r},\n" for line in lines)
+def _hidden_test(name: str, expected: str, tolerance: str) -> str:
+    """Code that compares what an answer shows with what is `expected`."""
+    lines = "".join(f"    {line!r},\n" for line in expected.strip().splitlines())
     return (
         "### BEGIN HIDDEN TESTS\n"
-        f"_texts = [{name}.stdout]\n"
-        f'_texts += [o.data.get("text/plain", "") for o in {name}.outputs]\n'
-        '_shown = [" ".join(x.split()) for x in "\\n".join(_texts).splitlines()]\n'
-        f"_expected = [\n{stated}]\n"
-        "assert [x for x in _shown if x] == _expected, (_shown, _expected)\n"
+        f"expected = [\n{lines}]\n"
+        f'grading.check("{name}", "\\n".join(expected), tolerance="{tolerance}")\n'
         "### END HIDDEN TESTS"
     )
 

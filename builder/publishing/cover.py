@@ -1,11 +1,14 @@
 """The cover of an e-book: its title over the dense connections of five layers."""
 
+import io
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc, FancyBboxPatch
+
+from builder import files
 
 SIZE, DPI = (8, 12), 200  # 1600 x 2400 pixels, as shops require
 PAPER, INK, LINE = "#17406d", "#ffffff", "#8dbbea"
@@ -51,4 +54,6 @@ def draw(path: Path, title: str, edition: str, author: str) -> None:
                 zorder=3,
             )
         )
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=DPI, metadata={"Software": None})
+    files.write(path, picture.getvalue())

@@ -26,18 +26,17 @@ def build(
     out, settings = out.resolve(), read_settings(root)
     edition = f"{TITLES[backend]} edition"
     work = out.parent.with_name("work") / f"epub-{out.stem}"
-    picture = work / "cover.png"
-    work.mkdir(parents=True, exist_ok=True)
-    cover.draw(picture, settings["title"], edition, settings["author"])
+    picture, folder = work / "cover.png", work / "epub"
     configuration = _configuration(settings, edition, out.stem, picture)
     source = Source(root, pages, configuration, kinds=images.READERS)
-    folder = work / "epub"
-    sphinx_build.build(source, folder, work, builder="epub")
 
     def copied() -> Path:
         return shutil.copyfile(folder / "book.epub", work / "book.epub")
 
-    return sphinx_build.publish(folder, out, copied)
+    with sphinx_build.alone(out, work):
+        cover.draw(picture, settings["title"], edition, settings["author"])
+        sphinx_build.build(source, folder, work, builder="epub")
+        return sphinx_build.publish(folder, out, copied)
 
 
 def _configuration(

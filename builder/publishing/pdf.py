@@ -37,10 +37,11 @@ def build(
     source = Source(root, _with_one_list(pages), configuration, kinds=images.PRINTED)
     work = out.parent.with_name("work") / f"pdf-{out.stem}"
     folder = work / "tex"
-    sphinx_build.build(source, folder, work, builder="latex")
-    return sphinx_build.publish(
-        folder, out, lambda: xelatex.print_book(folder, work / "run", root, pages)
-    )
+    with sphinx_build.alone(out, work):
+        sphinx_build.build(source, folder, work, builder="latex")
+        return sphinx_build.publish(
+            folder, out, lambda: xelatex.print_book(folder, work / "run", root, pages)
+        )
 
 
 def _with_one_list(pages: Mapping[str, NotebookNode]) -> dict[str, NotebookNode]:
@@ -49,9 +50,15 @@ def _with_one_list(pages: Mapping[str, NotebookNode]) -> dict[str, NotebookNode]
     last = None
     for page in copied.values():
         for cell in page.cells:
-            if cell.cell_type == "markdown" and REFERENCES.search(cell.source):
+            match = cell.cell_type == "markdown" and REFERENCES.search(cell.source)
+            if match:
                 cell.source = REFERENCES.sub("", cell.source)
                 last = cell
+                numbers = cell.metadata.get("numbers", [])
+                if match[0].startswith("#"):  # a section that the chapter now lacks
+                    sections = [pair for pair in numbers if pair[0] == "section"]
+                    if sections:
+                        numbers.remove(sections[-1])
     if last is not None:
         last.source += "\n\n:::{bibliography}\n:::"
     return copied

@@ -90,7 +90,8 @@ def _write(root: Path, out: Path, made: Mapping[str, Part]) -> Path:
     copied |= {name: path.read_bytes() for name, path in books.items()}
     configuration = _configuration(read_settings(root), made, list(books))
     source = Source(root, pages, configuration, copied, added=["authors"])
-    sphinx_build.build(source, out, _work(out))
+    with sphinx_build.alone(out, _work(out)):
+        sphinx_build.build(source, out, _work(out))
     return out / "index.html"
 
 

@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from builder.errors import BookError
 from builder.notebooks import markdown
 from builder.notebooks.edition import Edition, editions
+from builder.notebooks.fallback import readable
 from builder.publishing import sphinx_build, sphinx_source
 from builder.publishing.sphinx_source import Source
 from builder.source.book import Book
@@ -57,7 +58,8 @@ def build(book: Book, out: Path, backend: str) -> Path:
     pages = {**decks, "index": _front(title, list(decks), backend)}
     source = Source(book.root, pages, _configuration())
     work = out.parent.with_name("work") / f"slides-{backend}"
-    sphinx_build.build(source, out, work, builder="revealjs")
+    with sphinx_build.alone(out, work):
+        sphinx_build.build(source, out, work, builder="revealjs")
     return out / "index.html"
 
 
@@ -65,7 +67,8 @@ def deck(edition: Edition) -> NotebookNode:
     """The slides of a chapter as a notebook in MyST, one section per slide."""
     chapter = edition.chapter
     outputs = {
-        cell.line: recorded.get("outputs", []) for cell, recorded in edition.pairs()
+        cell.line: [*map(readable, recorded.get("outputs", []))]
+        for cell, recorded in edition.pairs()
     }
     title = f"# {chapter.title}\n\n{TITLES[edition.backend]}"
     cells = [_markdown("title", title)]

@@ -3,12 +3,13 @@
 A build that fails leaves the last good output in place.
 """
 
+import contextlib
 import io
 import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from builder.errors import BookError
 from builder.publishing.sphinx_source import Source
 
 BUILDER = Path(__file__).parents[1]  # with PACKAGES, the tools behind an output
+WAITING = "waiting for another build to finish"
 PACKAGES = (
     "sphinx",
     "furo",
@@ -26,6 +28,18 @@ PACKAGES = (
     "sphinxcontrib-bibtex",
 )
 PAGED = "html"  # the builder that writes only pages that changed
+
+
+@contextlib.contextmanager
+def alone(out: Path, work: Path) -> Iterator[None]:
+    """Let one build at a time use the folder `work`, to write `out` in the end.
+
+    Raises BookError, and leaves `out` as it is, if the disk is full or not writable.
+    """
+    with files.explained(out):
+        work.mkdir(parents=True, exist_ok=True)
+        with files.locked(work / "lock", lambda: print(WAITING, flush=True)):
+            yield
 
 
 def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
@@ -51,7 +65,7 @@ def build(source: Source, out: Path, work: Path, builder: str = "html") -> bool:
         shutil.rmtree(written, ignore_errors=True)
     kept.mkdir(parents=True, exist_ok=True)
     warned = _run(folder, kept, builder)
-    (kept / ".tools").write_text(tools)
+    files.write(kept / ".tools", tools)
     if warned:
         raise BookError(_located(warned, folder, form))
     _publish(written, out, inputs)
@@ -70,8 +84,10 @@ def publish(folder: Path, out: Path, make: Callable[[], Path]) -> bool:
     made = make()
     stamp.unlink(missing_ok=True)
     out.parent.mkdir(parents=True, exist_ok=True)
+    if out.exists():
+        shutil.copymode(out, made)
     os.replace(made, out)
-    stamp.write_text(inputs)
+    files.write(stamp, inputs)
     return True
 
 
@@ -135,8 +151,9 @@ def _publish(new: Path, out: Path, inputs: str) -> None:
     for path in (ready, old):
         shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(new, ready)
-    (ready / ".inputs").write_text(inputs)
+    files.write(ready / ".inputs", inputs)
     if out.exists():
+        shutil.copymode(out, ready)
         os.replace(out, old)
     os.replace(ready, out)
     shutil.rmtree(old, ignore_errors=True)

@@ -65,7 +65,9 @@ class Source:
             contents[f"{name}.ipynb"] = page
         names = ["index.md", "references.bib", *(f"{name}.md" for name in self.added)]
         paths = filter(Path.is_file, [chapters / name for name in names])
-        texts = {path.name: path.read_text("utf-8") for path in paths}
+        texts = {
+            path.name: files.read(path, path.relative_to(self.root)) for path in paths
+        }
         for name in self.added:
             if f"{name}.md" in texts:
                 texts["index.md"] += f"\n```{{toctree}}\n{name}\n```\n"
@@ -130,19 +132,23 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
         # References
         "bibtex_bibfiles": ["references.bib"],
         "bibtex_reference_style": "round_author_year",
-        "suppress_warnings": ONE_LIST_A_CHAPTER,
+        # What a cell magic such as %%writefile writes is in no language that we know.
+        "suppress_warnings": [*ONE_LIST_A_CHAPTER, "misc.highlighting_failure"],
     }
 
 
 def text(notebook: NotebookNode, chapter: Path) -> str:
     """A page's notebook as Sphinx reads it, with the lines of its cells in the chapter."""
     notebook = copy.deepcopy(notebook)
+    notebook.metadata["language_info"] = {
+        "name": "python",
+        "pygments_lexer": "ipython3",
+    }
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             _drop_controls(output)
-    notebook.metadata.setdefault("language_info", {"name": "python"})
     if chapter.is_file():
-        lines = chapter.read_text(encoding="utf-8").splitlines()
+        lines = files.read(chapter, chapter).split("\n")
         notebook.metadata["source_map"] = _source_map(notebook.cells, lines)
     return nbformat.writes(notebook)
 

@@ -24,27 +24,19 @@ from builder.source.book import Book
 from builder.source.prose import Element, Prose
 from d2lext.core.frameworks import TITLES
 
-KINDS = {
-    "student": f"**To hand in.** Answer where a cell says *{TEXT_STUB}* or *YOUR CODE "
-    "HERE*.",
-    "instructor": "**With solutions: do not hand out.** `nbgrader generate_assignment` "
-    "removes them, and the hidden tests with them.",
-}
+KINDS = ("student", "instructor")
+# One text for both: nbgrader releases the first cell of the instructor's notebook, too.
+OPENING = (
+    f"**To hand in.** Answer where a cell says *{TEXT_STUB}* or *YOUR CODE HERE*. Keep "
+    "those cells whole: add cells instead of splitting, copying or deleting them."
+)
 NEEDED = (
     "The code needs the package `d2lext` with {needed}. {where} run "
     "`python build.py {setup}`, and choose the environment `.venv` there as this "
     "notebook's kernel; or start `.venv/bin/jupyter lab` from the folder where you keep "
     "this notebook, not from the book's."
 )
-# For the course's folder: nbgrader gives a cell 30 s, and training takes longer.
-NBGRADER = '''"""For nbgrader, in the folder of the course."""
-
-import os
-
-c = get_config()  # noqa: F821  nbgrader defines it
-c.ExecutePreprocessor.timeout = 1200  # seconds for a cell
-os.environ.setdefault("D2LEXT_FAST", "1")  # training is cut to a few steps
-'''
+CONFIG = Path(__file__).parent / "templates" / "nbgrader_config.py"
 
 
 def build(book: Book, out: Path, backends: Sequence[str]) -> list[Path]:
@@ -64,14 +56,14 @@ def build(book: Book, out: Path, backends: Sequence[str]) -> list[Path]:
         for path in set(folder.glob("*.ipynb")) - {folder / name for name in notebooks}:
             path.unlink()  # of a chapter that no longer exists
         _copy_images(book.root / "chapters" / "img", folder / "img", notebooks.values())
-    files.write(out / "instructor" / "nbgrader_config.py", NBGRADER)
+    files.write(out / "instructor" / CONFIG.name, CONFIG.read_bytes())
     return list(prepared)
 
 
 def notebook(edition: Edition, kind: str) -> NotebookNode:
     """The notebook of `edition` for its `kind` of readers, "student" or "instructor"."""
     answers = Answers(edition, kind)
-    cells = [_opening(edition, kind)]
+    cells = [_opening(edition)]
     items = exercises.divided(edition.pairs())
     for exercise, group in groupby(items, lambda item: item[0]):
         is_solved = False
@@ -97,7 +89,7 @@ def notebook(edition: Edition, kind: str) -> NotebookNode:
     return colab.with_cell(result, edition.book.root, edition.backends)
 
 
-def _opening(edition: Edition, kind: str) -> NotebookNode:
+def _opening(edition: Edition) -> NotebookNode:
     """The first cell: who this notebook is for, and what its code needs."""
     needed = TITLES[edition.backend]
     setup = f"setup --backend {edition.backend}"
@@ -107,7 +99,7 @@ def _opening(edition: Edition, kind: str) -> NotebookNode:
     if repo := repository.of_book(edition.book.root):
         where = f"In a clone of [the book]({repo.address})"
     text = NEEDED.format(needed=needed, where=where, setup=setup)
-    return nbformat.v4.new_markdown_cell(f"{KINDS[kind]}\n\n{text}", id="edition")
+    return nbformat.v4.new_markdown_cell(f"{OPENING}\n\n{text}", id="edition")
 
 
 def _beside(image: Element) -> str:

@@ -12,6 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder.notebooks.edition import Edition
+from builder.notebooks.fallback import readable
 from builder.publishing import sphinx_source
 from builder.source.chapter import Cell
 from builder.source.labels import kind_of
@@ -77,6 +78,6 @@ def _cell(
         cell.source,
         id=cell_id,
         metadata=metadata,
-        outputs=result.outputs if result else [],
+        outputs=[*map(readable, result.outputs)] if result else [],
         execution_count=result.execution_count if result else None,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from builder import files
 from builder.errors import BookError
 
 PROGRAMS = ("latexmk", "xelatex", "rsvg-convert")
@@ -86,7 +87,7 @@ def _failure(log: str, tex: Path, root: Path, run: Path) -> str:
     # TeX quotes the line up to what it could not read.
     quoted = re.search(r"^l\.\d+ (.*)$", match[3], re.MULTILINE)
     where = f" at {quoted[1].strip()!r}" if quoted else ""
-    place = _place(tex.read_text(encoding="utf-8").splitlines(), int(match[1]), root)
+    place = _place(tex.read_text(encoding="utf-8").split("\n"), int(match[1]), root)
     return f"{place}: LaTeX cannot print this: {match[2].rstrip('.')}{where}"
 
 
@@ -98,7 +99,7 @@ def _place(lines: Sequence[str], number: int, root: Path) -> str:
             break
     else:
         return "chapters"
-    chapter = (root / path).read_text(encoding="utf-8").splitlines()
+    chapter = files.read(root / path, path).split("\n")
     # TeX reports an error inside a formula where the formula ends.
     for line in reversed(lines[max(at, number - 12) : number]):
         formulas = re.findall(r"\\\((.+?)\\\)", line) or [line]
@@ -128,7 +129,7 @@ def _character_place(
     """The first place of the character in a chapter, or in what its cells show."""
     for name, page in pages.items():
         path = Path("chapters") / f"{name}.md"
-        text = (root / path).read_text(encoding="utf-8")
+        text = files.read(root / path, path)
         if character in text:
             return f"{path}:{text.count(chr(10), 0, text.index(character)) + 1}"
         for cell in page.cells:

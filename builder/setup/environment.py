@@ -4,13 +4,14 @@
 and installer.py installs it. Standard library only.
 """
 
-import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from builder import files
 from builder.errors import BookError
 from builder.setup import installer, requirements
 from builder.setup.requirements import ROOT
@@ -140,7 +141,7 @@ def _write_stamps(extras: Sequence[str]) -> None:
         if extra == "base":
             names.add("d2lext")
         lines = [_fingerprint(), *(f"{name} {have[name]}" for name in sorted(names))]
-        _stamp(extra).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        files.write(_stamp(extra), "".join(f"{line}\n" for line in lines))
 
 
 def _extend(extras: Sequence[str]) -> None:
@@ -230,18 +231,9 @@ def _is_complete(info: Path) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def _lock() -> Iterator[None]:
-    """Let one set-up at a time change `.venv`; the lock ends with its process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(ROOT / "pyproject.toml", "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            installer.say("waiting for another set-up to finish")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _lock() -> AbstractContextManager[None]:
+    """Let one set-up at a time change `.venv`."""
+    return files.locked(
+        ROOT / "pyproject.toml",
+        lambda: installer.say("waiting for another set-up to finish"),
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.errors import BookError
-from builder.source import labels, reader
+from builder.source import labels, reader, references
 from builder.source.chapter import Cell, Chapter
 from builder.source.prose import Element, Prose
 
@@ -45,11 +45,7 @@ class Book:
     @cached_property
     def references(self) -> dict[str, "Entry"]:
         """The entries of chapters/references.bib, by key."""
-        # Not pybtex's own lookup of the parser, which scans all installed packages.
-        from pybtex.database.input.bibtex import Parser
-
-        path = self.root / "chapters" / "references.bib"
-        return dict(Parser().parse_file(str(path)).entries) if path.exists() else {}
+        return references.read(self.root)
 
     def _check_references(self, chapter: Chapter) -> None:
         roles = [
@@ -67,6 +63,7 @@ class Book:
                             f"unknown citation {key!r}: add it to "
                             "chapters/references.bib or correct the key",
                         )
+                    references.check({key: self.references[key]}, self.root)
             else:
                 self._check_label(chapter, cell, role)
 

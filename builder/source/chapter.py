@@ -19,6 +19,7 @@ TAGS = {
 OPTIONS = {
     "tags": "a list of tags",
     "expect": "the output that the cell must show: one text, or one per framework",
+    "tolerance": "how far numbers of an answer may be from `expect`: 0.5, or 1%",
     "alt": "a description of the cell's plot for those who cannot see it",
     "lines": "which lines a slide shows, such as 3-9; all by default",
 }
@@ -33,6 +34,7 @@ class Cell:
     line: int
     tags: tuple[str, ...] = ()
     expect: dict[str, str] = field(default_factory=dict)  # by backend
+    tolerance: str = ""  # of numbers in students' answers: "0.5", "1%"
     alt: str = ""
     lines: tuple[int, int] | None = None  # on a slide: the first and the last
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from builder import files
+from builder.source import python
 from builder.source.book import Book
 from builder.source.chapter import Cell, Chapter
 from d2lext.core.frameworks import IDS
@@ -37,7 +38,7 @@ def exported(chapter: Chapter, backend: str) -> str | None:
             for element in cell.prose.of("heading"):
                 heading = element.content
             continue
-        tree = ast.parse(cell.source)
+        tree = python.parse(cell.source)
         for node in tree.body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 imports |= _imports(node)
@@ -80,7 +81,7 @@ def outdated(book: Book, backends: Iterable[str] = IDS) -> list[Path]:
     """The exported modules that are missing or differ from their chapter."""
     paths = []
     for path, text in _modules(book, backends):
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not files.holds(path, text):
             paths.append(path.relative_to(book.root))
     return paths
 

@@ -96,9 +96,10 @@ def write(root: Path, title: str) -> Path:
     """Write the skeleton of a chapter called `title`; return its path."""
     title = " ".join(title.split())
     slug = _slug(title)
-    if not slug:
+    if not slug or files.UNSEEN.search(title):
         raise BookError(
-            f"a title must have a letter from a to z, or a digit, got {title!r}"
+            "a title must have a letter from a to z, or a digit, and no invisible "
+            f"characters, got {title!r}"
         )
     folder = root / "chapters"
     paths = sorted(folder.glob("[0-9][0-9]-*.md"))

@@ -4,18 +4,21 @@ Errors within one chapter are raised here, so that the rest of the builder can r
 those that need the whole book are raised in `book`.
 """
 
+import ast
 import re
 from functools import lru_cache
 from pathlib import Path
 
+from builder import files
 from builder.errors import chapter_error
-from builder.source import python, rules, syntax
+from builder.source import front, python, rules, syntax
 from builder.source.chapter import Cell, Chapter
 
 
 def read(path: Path, root: Path) -> Chapter:
     """The chapter in the file `path`; raises BookError where it breaks a rule."""
-    chapter = parse(path.read_text(encoding="utf-8"), path.relative_to(root))
+    shown = path.relative_to(root)
+    chapter = parse(files.read(path, shown), shown)
     rules.check(chapter, path.parent)
     return chapter
 
@@ -30,6 +33,8 @@ def parse(text: str, shown_path: Path) -> Chapter:
         raise chapter_error(
             shown_path, 1, "a chapter must be named NN-name.md, such as 01-densenet.md"
         )
+    files.check_text(text, shown_path)
+    front.check(text, shown_path)
     cells = []
     for part in syntax.parts(shown_path, text):
         cells.append(_cell(part, shown_path))
@@ -53,7 +58,15 @@ def _cell(part: syntax.Part, path: Path) -> Cell:
         if not first <= last <= len(part.source.splitlines()):
             message = f"lines: the cell has no lines {options['lines']}"
             raise chapter_error(path, line, message)
-    cell = Cell(part.kind, part.source, line, tags, alt=alt, lines=lines)
+    cell = Cell(
+        part.kind,
+        part.source,
+        line,
+        tags,
+        tolerance=str(options.get("tolerance", "")),
+        alt=alt,
+        lines=lines,
+    )
     cell.expect.update(_expect(options.get("expect"), cell, path))
     return cell
 
@@ -77,8 +90,14 @@ def _expect(value: object, cell: Cell, path: Path) -> dict[str, str]:
 def _check_code(cell: Cell, path: Path) -> None:
     if cell.kind != "code":
         return
+    is_exported = "export" in cell.tags
     try:
-        python.parse(cell.source)
+        (ast.parse if is_exported else python.parse)(cell.source)
     except SyntaxError as error:
-        line = cell.line + (error.lineno or 1) - 1
-        raise chapter_error(path, line, f"not valid Python: {error.msg}") from error
+        line, message = cell.line + (error.lineno or 1) - 1, "not valid Python"
+        if is_exported:
+            message = (
+                "an exported cell must be plain Python: move IPython's magics and "
+            )
+            message += "shell commands to a cell without the tag export"
+        raise chapter_error(path, line, f"{message} ({error.msg})") from error

@@ -1,29 +1,83 @@
 """The book's settings, chapters/book.toml: title, author, year, optional repository."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from builder.errors import BookError
+from builder import files
+from builder.errors import BookError, chapter_error
 
 FILE = Path("chapters", "book.toml")
+# How each may be written.
+SETTINGS = {
+    "title": '"Wide Networks"',
+    "author": '"Ada Lovelace and Alan Turing"',
+    "year": "2026",
+    "repository": '"https://github.com/owner/name"',
+    "branch": '"main"',
+}
+NEEDED = ("title", "author", "year")
 
 
 def read_settings(root: Path) -> dict[str, Any]:
     """The book's title, author and year, and its repository if it has one.
 
-    Raises BookError where chapters/book.toml is missing, damaged or incomplete.
+    Raises BookError, with the line, where chapters/book.toml is missing, damaged or wrong.
     """
     path = root / FILE
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise BookError(
             f"{path} is missing: it names the book's title, author and year"
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise BookError(f"{path}: {error}") from error
-    for name in ("title", "author", "year"):
+        )
+    text = files.read(path, FILE)
+    try:
+        settings = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # numbers, brackets without end
+        message, _, place = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", place)
+        raise chapter_error(
+            FILE,
+            int(line[1]) if line else text.rstrip().count("\n") + 1,
+            f"not valid TOML ({message}): each line is a name, =, and a text in quotes or "
+            "a number, and each name occurs once",
+        ) from error
+    for name, value in settings.items():
+        _check(name, value, text)
+    for name in NEEDED:
         if name not in settings:
-            raise BookError(f'{path} has no {name}: add a line such as {name} = "…"')
+            raise BookError(
+                f"{FILE} has no {name}: add a line such as {name} = {SETTINGS[name]}"
+            )
     return settings
+
+
+def _check(name: str, value: object, text: str) -> None:
+    """Raise BookError, at its line of `text`, unless it is a setting with its type."""
+    line = _line(name, text)
+    if name not in SETTINGS:
+        raise chapter_error(
+            FILE,
+            line,
+            f"unknown setting {name!r}: choose from {', '.join(SETTINGS)}, or delete it",
+        )
+    is_year = name == "year" and type(value) is int
+    if not is_year and not (isinstance(value, str) and value.strip()):
+        kind = "a number or a text" if name == "year" else "a text"
+        raise chapter_error(
+            FILE,
+            line,
+            f"{name} must be {kind}, got {value!r}: write it as in "
+            f"{name} = {SETTINGS[name]}",
+        )
+    if isinstance(value, str) and re.search(f"[\r\n]|{files.UNSEEN.pattern}", value):
+        raise chapter_error(
+            FILE, line, f"{name} must be one line of visible text, got {value!r}"
+        )
+
+
+def _line(name: str, text: str) -> int:
+    """The line of `text` that sets `name`, or 1."""
+    key = rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}\b"
+    match = re.search(key, text, re.MULTILINE)
+    return text.count("\n", 0, match.start()) + 1 if match else 1

@@ -13,6 +13,7 @@ from markdown_it.token import Token
 from builder.errors import BookError, chapter_error
 from builder.source import parser
 from builder.source.chapter import OPTIONS, TAGS
+from builder.source.front import YAML_ERRORS
 from d2lext.core import frameworks
 
 CODE_CELL = "{code-cell}"
@@ -99,7 +100,7 @@ def _code(path: Path, token: Token) -> Part:
     try:
         options = yaml.safe_load("\n".join([*written, ""])) or {}
         detail = "" if isinstance(options, dict) else f"{options!r} is not a mapping"
-    except (yaml.YAMLError, ValueError) as error:
+    except YAML_ERRORS as error:
         detail = " ".join(str(error).split())
     if detail:
         remedy = "as YAML between two lines --- or each after a colon, such as "
@@ -168,8 +169,23 @@ def _check_options(path: Path, line: int, options: dict[str, Any]) -> None:
             raise chapter_error(
                 path, line, f"unknown tag {tag!r}: choose from {', '.join(known)}"
             )
+    if len({*tags}) < len(tags):
+        raise chapter_error(
+            path, line, f"tags must differ, got {tags!r}: write each of them once"
+        )
     if not isinstance(alt, str):
         raise chapter_error(path, line, f"alt must be text, got {alt!r}")
+    tolerance = str(options.get("tolerance", "0"))
+    if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[-+]?\d+)?%?", tolerance):
+        raise chapter_error(
+            path,
+            line,
+            f"tolerance must be a number such as 0.5 or 1%, got {tolerance!r}",
+        )
+    if "tolerance" in options and "expect" not in options:
+        raise chapter_error(
+            path, line, "tolerance is for the numbers in expect: add that, or remove it"
+        )
     lines = str(options.get("lines", "1-1"))
     if not re.fullmatch(r"[1-9]\d*-[1-9]\d*", lines):
         raise chapter_error(

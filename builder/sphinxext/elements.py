@@ -39,8 +39,10 @@ class ShowEverywhere(SphinxTransform):
                 return _raw("<br />", "\\leavevmode\\newline{}")
             if match and name in html.AROUND and not match["rest"]:
                 before, after = html.AROUND[name]
-                latex = after if match["close"] else before
-                return _raw(f"<{match['close']}{name}>", latex)
+                if match["close"]:
+                    return _raw(f"</{name}>", after)
+                kind = ' class="literal"' if name == "code" else ""  # as of `code`
+                return _raw(f"<{name}{kind}>", before)
         elif html.is_block(text):
             return [nodes.transition()] if f"<{html.RULE}" in text.lower() else []
         getLogger(__name__).warning("not every form shows %s", text, location=node)

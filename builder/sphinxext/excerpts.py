@@ -11,6 +11,8 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
+from builder import files
+
 # What pages hide or nobody reads; none of these elements contains another of its kind.
 HIDDEN = re.compile(
     r'<span class="katex-mathml">.*?</math></span>|<a class="headerlink".*?</a>'
@@ -44,10 +46,10 @@ def setup(app: Sphinx) -> ExtensionMetadata:
 
     def write(app, exception):
         if not exception:
-            path = app.outdir / "searchpages.js"
+            path = Path(app.outdir, "searchpages.js")
             pages = _pages(path) | texts  # a build writes only pages that changed
             content = json.dumps(pages, ensure_ascii=False, indent=0, sort_keys=True)
-            path.write_text(SCRIPT.replace("{pages}", content), encoding="utf-8")
+            files.write(path, SCRIPT.replace("{pages}", content))
 
     app.connect("html-page-context", collect)
     app.connect("build-finished", write)

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from contextlib import suppress
 from html import escape
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -15,6 +16,7 @@ from sphinx.builders.epub3 import Epub3Builder
 from sphinx.util.math import get_node_equation_number
 from sphinx.util.typing import ExtensionMetadata
 
+from builder import files
 from builder.sphinxext.formulas import Renderer, block_start
 from builder.sphinxext.katex import Katex
 
@@ -59,12 +61,12 @@ class MathmlEpubBuilder(Epub3Builder):
         for page in self.outdir.glob(f"*{self.out_suffix}"):
             if "<math" in page.read_text(encoding="utf-8"):
                 properties[page.name] = "mathml"
-        path = self.outdir / "content.opf"
+        path = Path(self.outdir, "content.opf")
         content = path.read_text(encoding="utf-8")
         for name, value in properties.items():
             item = f' href="{name}" media-type'
             content = content.replace(item, f' properties="{value}"{item}')
-        path.write_text(content, encoding="utf-8")
+        files.write(path, content)
 
 
 def _drop_late_styles(app, pagename, templatename, context, doctree):

@@ -4,8 +4,8 @@ import json
 import re
 
 from builder.source.chapter import Cell, Chapter
+from builder.source.front import FRONT
 
-FRONT = re.compile(r"---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 BREAK = re.compile(r"^\+\+\+(.*)\n", re.MULTILINE)
 FENCE = re.compile(r"^[`~]{3,}\{code-cell\}.*\n", re.MULTILINE)
 TAGS = re.compile(r"^(:?tags:)([ \n:]*\[[^]]*\]|.*(\n:? *- .*)*)", re.MULTILINE)
@@ -38,13 +38,22 @@ def _cut(chapter):
     """The text before all cells, that before and after each, and that after all."""
     lines = [f"{line}\n" for line in chapter.text.split("\n")]
     front = FRONT.match(chapter.text)
-    place = first = front[0].count("\n") if front else 0
+    place = first = front[0].count("\n") + 1 if front else 0
     around = []
     for cell in chapter.lecture:
         start = cell.line - 1
+        if cell.kind == "code" and not cell.source:
+            start = _first_inside(lines, place)
         end = after = start + cell.source.count("\n") + 1
         if "".join(lines[start:end]) != f"{cell.source}\n":
-            raise chapter.error(cell.line, "this cell is empty: delete it")
+            problem = (
+                "this cell differs from what was read: save the file and try again"
+            )
+            if not cell.source:
+                problem = (
+                    "the code cell that ends here is empty: write code, or delete it"
+                )
+            raise chapter.error(start + 1, problem)
         if cell.kind == "code":
             while not re.fullmatch(r"(`{3,}|~{3,})\s*", lines[after]):
                 after += 1
@@ -52,6 +61,18 @@ def _cut(chapter):
         around.append(("".join(lines[place:start]), "".join(lines[end:after])))
         place = after
     return "".join(lines[:first]), around, "".join(lines[place:])
+
+
+def _first_inside(lines, place):
+    """The place of the first line in the code cell after `place`, below its options."""
+    while not FENCE.match(lines[place]):
+        place += 1
+    place += 1
+    if lines[place] == "---\n":
+        return lines.index("---\n", place + 1) + 1
+    while lines[place].startswith(":"):
+        place += 1
+    return place
 
 
 def _tagged_prose(lead, tags):

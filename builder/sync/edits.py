@@ -31,7 +31,7 @@ class Edits:
         self.is_moved = False
         self.problems: list[tuple[int, str]] = []
         self.old = edition.chapter
-        notebook = store.read(edition.path)
+        notebook = store.read(edition.file)
         if notebook is None or not store.differs(notebook):
             return
         self._now = contents(split.cells(edition.book, self.old, edition.backend))
@@ -115,7 +115,7 @@ class Edits:
     def _numbers(self, cells: list[NotebookNode]) -> list[int | None]:
         """The number of each of the `cells`, by its id or its text; None if it is new."""
         lost = {cell.id: number for number, cell in self._base.items()}
-        ids = [cell.get("id") or cell.metadata.get("id") for cell in cells]
+        ids = [store.cell_id(cell) for cell in cells]
         if not {*ids} & {*lost}:
             raise BookError(
                 f"{self.path}: its cells have lost their ids, so its edits cannot be "

@@ -40,12 +40,12 @@ def sync(book: Book, chapters: Iterable[Chapter], backends: Iterable[str]) -> li
     for merge in merges:
         if merge.done:
             path = book.root / merge.chapter.path
-            texts[path] = _with_line_ends(path, merge.text)
+            texts[path] = files.as_in(path, merge.text)
     new = _with_texts(book, texts)
     for merge in merges:
         for edition in editions(new, [new.find(merge.chapter.name)], backends):
-            if edition.path.exists() and (merge.done or edition.is_edited):
-                texts[edition.path] = edition.text()
+            if edition.file.exists() and (merge.done or edition.is_edited):
+                texts[edition.file] = edition.text()
     _write(texts)
     return [line for merge in merges for line in merge.done]
 
@@ -231,16 +231,6 @@ def _with_texts(book: Book, texts: dict[Path, str]) -> Book:
 
 def _not_valid(error: BookError) -> BookError:
     return BookError(f"with the notebooks' edits: {error}\nnothing was changed")
-
-
-def _with_line_ends(path: Path, text: str) -> str:
-    """The `text` with the line ends that the file at `path` has."""
-    old = path.read_bytes()
-    if b"\r\n" not in old:
-        return text
-    if old.count(b"\r\n") != old.count(b"\n"):
-        raise BookError(f"{path} has two kinds of line ends: save it with one of them")
-    return text.replace("\n", "\r\n")
 
 
 def _write(texts: dict[Path, str]) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,12 +53,13 @@ def replacing(
 ) -> Iterator[IO]:
     """A new file that takes the name `path` once the block has written all of it.
 
-    A missing folder is made. If anything fails before that, the file at `path` stays as it
+    A missing folder is made, a link leads to the new file, and a file that was there keeps
+    its mode. If anything fails before that, the file at `path` stays as it
     was and nothing is left beside it. A killed process leaves a partial file, which a later
     call removes once it is older than `abandoned_after_s`. `mode` and `options` are those
     of `open`. Raises OSError if the disk is full or the folder is not writable.
     """
-    path = Path(path)
+    shown, path = path, Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path, abandoned_after_s)
     # In the same folder: renaming is atomic only within a file system.
@@ -67,13 +69,15 @@ def replacing(
             yield file
             file.flush()
             os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copymode(path, part)
         os.replace(part, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink()
         if isinstance(error, OSError) and error.filename == str(part):
             # About the file that the caller knows.
-            raise OSError(error.errno, error.strerror, str(path)) from None
+            raise OSError(error.errno, error.strerror, str(shown)) from None
         raise
 
 

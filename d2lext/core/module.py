@@ -46,7 +46,9 @@ class Module(HyperParameters):
 
     def training_step(self, batch: Sequence[Tensor]) -> Tensor:
         """The mean loss of a minibatch, to be differentiated."""
-        l = self.loss(self(*batch[:-1]), batch[-1])
+        Y_hat, Y = self(*batch[:-1]), batch[-1]
+        self.trainer.pairs.check(lambda Y: self.loss(Y_hat, Y), Y_hat, Y)
+        l = self.loss(Y_hat, Y)
         self.plot("loss", l, train=True)
         return l
 

@@ -13,7 +13,7 @@ def layers(model, inputs):
 
     def note(call, args, kwargs, context):
         layer = context.module
-        found["layers." + ".".join(layer.path)] = type(layer).__name__, fields(layer)
+        found["layers." + ".".join(layer.path)] = type(layer), fields(layer)
         return call(*args, **kwargs)
 
     trace(model, inputs, note)

@@ -10,6 +10,7 @@ from jax import numpy as jnp
 from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
+from d2lext.core.turns import turn
 from d2lext.jax.module import in_channels
 from d2lext.jax.weights import check_built, named_tensors, set_weights, to_numpy
 
@@ -42,7 +43,8 @@ def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
     Other floats are converted, and so are lists and tensors; uint8 is divided by 255, with
-    a warning. The model runs in evaluation mode and does not change. The first call for
+    a warning. The model runs in evaluation mode and does not change; several threads may
+    predict with it, also between the steps of one that trains it. The first call for
     each shape of X is slower, because it compiles the network, with the methods that it
     then has.
     """
@@ -54,7 +56,8 @@ def predict(model, X, batch_size=128):
     def logits(part):
         return apply(model.variables, part.transpose(0, 2, 3, 1))
 
-    return images.in_batches(logits, X, batch_size)
+    with turn(model, shared=True):
+        return images.in_batches(logits, X, batch_size)
 
 
 def examine(model, X, y):
@@ -84,9 +87,10 @@ def examine(model, X, y):
         )
         return logits, grad(params, (X,), y, state)
 
-    logits, ((loss, updates), grads) = step(
-        model.variables["params"], model.variables["batch_stats"]
-    )
+    with turn(model, shared=True):
+        logits, ((loss, updates), grads) = step(
+            model.variables["params"], model.variables["batch_stats"]
+        )
     gradients = named_tensors(model, {"params": grads})
     statistics = named_tensors(model, updates)
     return Step(

@@ -89,7 +89,7 @@ class Module(core.Module, nn.Module):
 
     def training_step(self, params, batch, state):
         """The mean loss of a minibatch and its gradients."""
-        grad = _value_and_grad(self.loss)
+        grad = _value_and_grad(self)
         l, grads = grad(params, batch[:-1], batch[-1], state)
         self.plot("loss", l, train=True)
         return l, grads
@@ -122,7 +122,7 @@ class Classifier(Module):
 
     def training_step(self, params, batch, state):
         """The mean loss of a minibatch, BatchNorm's statistics, and the gradients."""
-        grad = _value_and_grad(self.loss, has_aux=True)
+        grad = _value_and_grad(self, has_aux=True)
         (l, updates), grads = grad(params, batch[:-1], batch[-1], state)
         self.plot("loss", l, train=True)
         return (l, updates), grads
@@ -220,12 +220,23 @@ def get_key():
     return jax.random.key(random.randrange(2**32))
 
 
-def _value_and_grad(loss, has_aux=False):
-    """JAX's `value_and_grad` of a loss, which must be one number."""
+def _value_and_grad(model, has_aux=False):
+    """JAX's `value_and_grad` of a model's loss, which must be one number."""
 
-    @functools.wraps(loss)
-    def checked(*args):
-        found = loss(*args)
+    @functools.wraps(model.loss)
+    def checked(params, X, y, state):
+        outputs = []
+
+        def apply(*args, **kwargs):
+            found = state.apply_fn(*args, **kwargs)
+            outputs.append(found[0] if kwargs.get("mutable") else found)
+            return found
+
+        found = model.loss(params, X, y, state.replace(apply_fn=apply))
+        for Y_hat in outputs[:1]:
+            model.trainer.pairs.check(
+                lambda y: model.loss(params, X, y, state), Y_hat, y
+            )
         check_mean(loss=found[0] if isinstance(found, tuple) else found)
         return found
 

@@ -3,43 +3,41 @@
 import contextlib
 import functools
 from collections import OrderedDict
-from typing import Any
 
 import jax
 import numpy as np
 import optax
 from flax import linen as nn
-from flax.training import train_state
 from jax import numpy as jnp
 
 from d2lext.core.densenet.initializers import seeded
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
-from d2lext.core.training import trainer
-from d2lext.jax import device, identity, variables
+from d2lext.core.training.traced import Traced
+from d2lext.jax import device, variables
 from d2lext.jax.batchnorm import values_per_channel
 from d2lext.jax.speed.programs import faster
-from d2lext.jax.weights import check_built
+from d2lext.jax.state import State
 
 
-class TrainState(train_state.TrainState):
-    """What a step changes: parameters, optimiser, BatchNorm's statistics, dropout.
-
-    `others` has the model's other collections. They stay as they are, unless a loss makes
-    one mutable and returns it among the updates.
-    """
-
-    batch_stats: Any
-    others: Any
-    dropout_rng: jax.Array
-
-
-class Trainer(trainer.Trainer):
+class Trainer(State):
     """Fit a model on one GPU or on the CPU.
 
     With `optax.contrib.schedule_free` the model has the averaged weights that it is to be
     evaluated with, after the last epoch.
+
+    A step makes the collection batch_stats mutable alone. What a layer guards by
+    `is_mutable_collection` of another one does not run, unless the model's `loss` makes
+    that one mutable and returns it among the updates.
+
+    A checkpoint has the trainer's keys, not one that the data split and keep: resumed, they
+    would begin with it again. Let the data hold a NumPy generator, whose state is kept, and
+    make keys by `jax.random.key(rng.integers(2**32))`.
+
+    A step is compiled again when numbers, flags or words have changed that a reader's model
+    reads in its methods: attributes of its own or the trainer's. Whatever else Python reads
+    stays as in the first step, such as global variables.
     """
 
     distributions = FRAMEWORKS["jax"].modules
@@ -83,66 +81,16 @@ class Trainer(trainer.Trainer):
         self._eval_apply = faster(variables.with_others(model.evaluating().apply))
         # One compiled function per step; the new state reuses the old one's memory.
         # `lax.scan` over steps took five times as long per step on a CPU.
-        self._run_train_step, self._run_eval_step = self._train_step, self._eval_step
-        if self.compiled:
-            self._run_train_step = jax.jit(self._train_step, donate_argnums=0)
-            self._run_eval_step = jax.jit(self._eval_step)
+        compiled = functools.partial(jax.jit, static_argnames="values")
+        self._compiled_train_step = compiled(self._train_step, donate_argnums=0)
+        self._compiled_eval_step = compiled(self._eval_step)
+        self._traced = Traced(self, [("model", model)])
         self._make_state(optax.identity())  # to evaluate; training makes another one
 
     def prepare_optimizer(self):
         """Make the optimiser, and the state of model and optimiser on the device."""
         super().prepare_optimizer()
         self._make_state(self.optim)
-
-    def _make_state(self, optim):
-        state = TrainState.create(
-            apply_fn=self._apply,
-            **self._take_variables(),
-            dropout_rng=self._dropout_key,
-            tx=optim,
-        )
-        # The optimiser that d2l writes from scratch has a class as its state, not an array.
-        opt_state = jax.tree.map(
-            lambda leaf: leaf() if isinstance(leaf, type) else leaf, state.opt_state
-        )
-        state = state.replace(opt_state=opt_state)
-        # A copy: the first step donates the memory of its arrays.
-        self._state = jax.device_put(state, self.device, may_alias=False)
-
-    @property
-    def state(self):
-        """What a step changes, with the variables that the model has now.
-
-        These may have been set since the last step, as by `load_weights`.
-        """
-        check_built(self.model)
-        if not variables.same(self.model.variables, self._taken):
-            fields = self._take_variables()
-            fields = jax.device_put(fields, self.device, may_alias=False)
-            self._state = self._state.replace(**fields)
-        return self._state
-
-    @state.setter
-    def state(self, state):
-        self._state = state
-        self._taken = {
-            "params": state.params,
-            "batch_stats": state.batch_stats,
-            **state.others,
-        }
-        self.model.variables = dict(self._taken)
-
-    def _take_variables(self):
-        """The model's variables as fields of a state, without half precision."""
-        # A FrozenDict would return another object each time.
-        self.model.variables = dict(self.model.variables)
-        self._taken = dict(self.model.variables)
-        others = jax.tree.map(variables.in_float32, self._taken)
-        return {
-            "params": others.pop("params"),
-            "batch_stats": others.pop("batch_stats", {}),
-            "others": others,
-        }
 
     def prepare_batch(self, batch):
         """The batch on the device."""
@@ -155,13 +103,20 @@ class Trainer(trainer.Trainer):
         """Forward, backward, one step of the optimiser."""
         # JAX never forgets a function in the arguments of a compiled one. That of the state
         # would keep the model, this trainer and its data.
-        state, logged = self._run_train_step(self.state.replace(apply_fn=None), batch)
+        state = self.state.replace(apply_fn=None)
+        steps = self._train_step, self._compiled_train_step
+        state, logged = self._run(*steps, state, batch)
         self.state = state.replace(apply_fn=self._apply)
         return logged
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
-        return self._run_eval_step(self.state.replace(apply_fn=None), batch)
+        steps = self._eval_step, self._compiled_eval_step
+        return self._run(*steps, self.state.replace(apply_fn=None), batch)
+
+    def try_out(self, function):
+        """Call a function of the step only for its exception; nothing of it stays."""
+        jax.eval_shape(function)
 
     def finish(self):
         """Take the averages that `optax.contrib.schedule_free` keeps, for evaluation."""
@@ -202,52 +157,22 @@ class Trainer(trainer.Trainer):
         """The GPU's name in XLA."""
         return self.device.device_kind
 
-    def seeds(self):
-        """The seed and, if one is given, the key."""
-        key = {} if self._key is None else {"key": jax.random.key_data(self._key)}
-        return super().seeds() | key
-
-    def network_options(self):
-        """The model's fields, without those that Flax gives every module."""
-        return identity.fields(self.model)
-
-    def network_layers(self):
-        """The fields of each layer."""
-        return identity.layers(self.model, self.sample[:-1])
-
-    def optimizer_options(self):
-        """The options of the optimiser."""
-        return identity.optimizer(self.optim)
-
-    def owners(self):
-        """None: JAX runs Python code when it traces a step, and keeps all else."""
-        return []
-
-    def get_state(self):
-        """The whole state of training; parameters and statistics as model/..."""
-        return {
-            name: np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-            for name, leaf in _named(self.state)
-        }
-
-    def set_state(self, arrays):
-        """Restore what `get_state` returned in an earlier process."""
-        leaves = [
-            jax.random.wrap_key_data(arrays[name], impl=jax.random.key_impl(leaf))
-            if _is_key(leaf)
-            else jnp.asarray(arrays[name].view(leaf.dtype))  # files have no bfloat16
-            for name, leaf in _named(self.state)
-        ]
-        state = jax.tree.unflatten(jax.tree.structure(self.state), leaves)
-        self.state = jax.device_put(state, self.device, may_alias=False)
-
     def _low_precision(self):
         return jnp.bfloat16 if self.used_precision == "bf16" else None
 
-    # Traced once for each batch shape: what the model logs is symbolic here, and becomes
-    # numbers only in the results. JAX sorts the keys of a plain dict.
+    def _run(self, step, compiled, *args):
+        if not self.compiled:
+            return step(*args)
+        values = self._traced.values()
+        result = compiled(*args, values=values)
+        self.compiled = self._traced.may_go_on(values)
+        return result
 
-    def _train_step(self, state, batch):
+    # Traced once for each batch shape, and for `values` of Python's that it reads: what the
+    # model logs is symbolic here, and becomes numbers only in the results. JAX sorts the
+    # keys of a plain dict.
+
+    def _train_step(self, state, batch, values=()):
         apply = functools.partial(self._apply, others=state.others)
         state = state.replace(apply_fn=apply)
         value, grads = self.model.training_step(state.params, batch, state)
@@ -265,7 +190,7 @@ class Trainer(trainer.Trainer):
         )
         return state, OrderedDict(self.take_logged())
 
-    def _eval_step(self, state, batch):
+    def _eval_step(self, state, batch, values=()):
         apply = functools.partial(self._eval_apply, others=state.others)
         state = state.replace(apply_fn=apply)
         self.model.validation_step(state.params, batch, state)
@@ -279,15 +204,3 @@ def _checked(logged, inputs):
         losses = {key: l for key, l in logged.items() if "loss" in key}
         logged |= {k: jnp.where(finite, l, jnp.nan) for k, l in losses.items()}
     return logged
-
-
-def _named(state):
-    """(name, leaf) of each array in a tree."""
-    names = {n: f"model/{n}" for n in ("params", "batch_stats")} | {"others": "model"}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        first, *rest = jax.tree_util.keystr(path, simple=True, separator="/").split("/")
-        yield "/".join([names.get(first, first), *rest]), leaf
-
-
-def _is_key(leaf):
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -1,6 +1,7 @@
 """Weights of DenseNets in JAX: by canonical name, to and from NumPy and files."""
 
 import contextlib
+import types
 
 import jax
 import numpy as np
@@ -8,6 +9,7 @@ from flax import linen as nn
 from flax import traverse_util
 from jax import numpy as jnp
 
+from d2lext.core.densenet import computation
 from d2lext.core.densenet import weights as core
 from d2lext.core.densenet.layouts import hwio_to_oihw, oihw_to_hwio
 
@@ -20,6 +22,7 @@ __all__ = [
 ]
 
 _KINDS = {("kernel", 4): "conv", ("scale", 1): "norm", ("kernel", 2): "linear"}
+_LAYERS = {nn.Conv: "conv", nn.BatchNorm: "norm", nn.Dense: "linear"}
 _FLAX = {  # its names: the collection, and the canonical name in it
     "kernel": ("params", "weight"),
     "scale": ("params", "weight"),
@@ -144,7 +147,44 @@ def _options(model, head):
     return {layer.name: found[path] for layer, path in layers if path in found}
 
 
-_weights = core.Weights(_architecture, _read, _write, _options)
+def _computed(model):
+    """(what it is, its name) of each layer, with weights or not, in forward order.
+
+    What is between the stem and the head is in the code of its classes, which is not seen.
+    """
+    architecture, _ = _match(model, head=False)
+    known = list(computation.expected(architecture, head=True))
+    if type(model).__module__.startswith("d2lext.jax."):
+        return known
+    net = getattr(model.evaluating().bind(model.variables), "net", None)
+    if not isinstance(net, nn.Sequential):
+        return known
+    found = []
+    for i, layer in enumerate(net.layers):
+        name, kind = f"layers_{i}", type(layer)
+        if kind in _LAYERS:
+            found.append((_LAYERS[kind], name))
+        elif name in model.variables["params"]["net"]:  # a block; the head has four
+            found += known[len(found) : -4]
+        elif kind is not nn.Dropout:
+            here = known[len(found)][0] if len(found) < len(known) else None
+            found.append((_function(layer, here), name))
+    return found
+
+
+def _function(layer, here):
+    """What a layer without weights is: a function of one's own may be a pooling."""
+    layer = getattr(layer, "func", layer)  # of a partial one
+    if layer in (nn.relu, nn.max_pool):
+        return computation.RELU if layer is nn.relu else computation.MAX
+    of_flax = getattr(layer, "__module__", "").startswith(("jax.", "flax."))
+    is_own = isinstance(layer, types.FunctionType) and not of_flax
+    if is_own and here in (computation.MAX, computation.GLOBAL):
+        return here
+    return getattr(layer, "__name__", type(layer).__name__)
+
+
+_weights = core.Weights(_architecture, _read, _write, _options, _computed)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

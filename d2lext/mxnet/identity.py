@@ -2,13 +2,12 @@
 
 from mxnet import gluon
 
-from d2lext.core.training.fingerprint import is_plain, text
-from d2lext.core.training.held import attributes
+from d2lext.core.training.fingerprint import attributes, is_plain, text
 
 
 def layers(model):
     """What each layer is, and each parameter beside its values."""
-    found = {f"layers.{path}": words for path, words in _described("", model)}
+    found = {f"layers.{path}": described for path, *described in _described("", model)}
     for i, param in enumerate(model.collect_params().values()):
         options = ("grad_req", "lr_mult", "wd_mult")
         found[f"parameter {i}"] = {n: getattr(param, n) for n in options}
@@ -26,14 +25,15 @@ def optimizer(optim, model):
     if kept.lr_scheduler is not None:
         found |= attributes("optimizer.lr_scheduler", kept.lr_scheduler)
     numbers = {id(p): i for i, p in enumerate(model.collect_params().values())}
-    return found | {"optimizer.params": [numbers.get(id(p)) for p in optim._params]}
+    # Gluon has them in the order of names, which keep counting in a process.
+    params = sorted(numbers.get(id(p), -1) for p in optim._params)
+    return found | {"optimizer.params": params}
 
 
 def _described(path, block):
-    """(path, words) of a block and of all in it."""
-    words = repr(block)
-    # That of a block with others in it shows those, too.
-    yield path, type(block).__name__ if "\n" in words else text(block)
+    """(path, class, words) of a block and of all in it."""
+    # The repr of a block with others in it shows those, too.
+    yield path, type(block), "" if "\n" in repr(block) else text(block)
     for name, child in block._children.items():
         yield from _described(f"{path}.{name}".lstrip("."), child)
 

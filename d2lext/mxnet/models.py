@@ -6,6 +6,7 @@ from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
 from d2lext.core.densenet.weights import is_statistic
+from d2lext.core.turns import turn
 from d2lext.mxnet.module import in_channels
 from d2lext.mxnet.weights import check_built, named_tensors, set_weights, to_numpy
 
@@ -33,7 +34,8 @@ def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
     Other floats are converted, and so are lists and tensors; uint8 is divided by 255, with
-    a warning. The model runs in evaluation mode and does not change.
+    a warning. The model runs in evaluation mode and does not change; several threads may
+    predict with it, also between the steps of one that trains it.
     """
     X = images.as_images(X)
     check_built(model)
@@ -43,7 +45,7 @@ def predict(model, X, batch_size=128):
     def logits(part):
         return model(np.array(part, ctx=device)).asnumpy()
 
-    with autograd.predict_mode():
+    with turn(model, shared=True), autograd.predict_mode():
         return images.in_batches(logits, X, batch_size)
 
 
@@ -59,23 +61,24 @@ def examine(model, X, y):
     device = _device(model)
     params = {name: p for name, p in tensors.items() if p.grad_req != "null"}
     statistics = {name: p for name, p in tensors.items() if is_statistic(name)}
-    before = {name: p.data().copy() for name, p in statistics.items()}
-    try:
-        with autograd.record():
-            logits = model(np.array(X, ctx=device))
-            loss = model.loss(logits, np.array(y, ctx=device))
-        arrays = [p.data() for p in params.values()]
-        # Not `backward`, which writes into the model's. All frozen, there is no graph.
-        grads = autograd.grad(loss, arrays) if params else ()
-        return Step(
-            to_numpy(logits),
-            loss.item(),
-            {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
-            {name: to_numpy(p.data()) for name, p in statistics.items()},
-        )
-    finally:
-        for name, statistic in before.items():
-            statistics[name].set_data(statistic)
+    with turn(model):
+        before = {name: p.data().copy() for name, p in statistics.items()}
+        try:
+            with autograd.record():
+                logits = model(np.array(X, ctx=device))
+                loss = model.loss(logits, np.array(y, ctx=device))
+            arrays = [p.data() for p in params.values()]
+            # Not `backward`, which writes into the model's. All frozen, there is no graph.
+            grads = autograd.grad(loss, arrays) if params else ()
+            return Step(
+                to_numpy(logits),
+                loss.item(),
+                {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
+                {name: to_numpy(p.data()) for name, p in statistics.items()},
+            )
+        finally:
+            for name, statistic in before.items():
+                statistics[name].set_data(statistic)
 
 
 def _device(model):

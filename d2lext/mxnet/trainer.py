@@ -1,6 +1,7 @@
 """The training loop's steps in MXNet."""
 
 import contextlib
+import functools
 
 import numpy
 from mxnet import autograd, gluon, np, npx
@@ -11,18 +12,20 @@ from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
-from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.mxnet import device, identity
+from d2lext.core.training.traced import Traced
+from d2lext.mxnet import device
 from d2lext.mxnet.batchnorm import values_per_channel
-from d2lext.mxnet.module import held_arrays, numbered
+from d2lext.mxnet.module import SGD, numbered
 from d2lext.mxnet.speed import graphs
+from d2lext.mxnet.state import State
 
 
-class Trainer(trainer.Trainer):
+class Trainer(State):
     """Fit a model on one GPU or on the CPU.
 
-    A step of a `gluon.Trainer` begins with gradients of 0, also where `grad_req` is "add".
+    A step begins with gradients of 0, also where `grad_req` is "add", if the optimiser is a
+    `gluon.Trainer` or what `configure_optimizers` makes for bare arrays.
     An optimiser of another class may add up those of several steps, and clears them itself.
     """
 
@@ -77,6 +80,9 @@ class Trainer(trainer.Trainer):
             first = [a[:1] for a in self.prepare_batch(self.sample)]
             with initializers.seeded(self.seed):
                 model(*first[:-1])
+        # Python in them runs only as they are compiled.
+        blocks = [b for b in numbered(model) if isinstance(b[1], gluon.HybridBlock)]
+        self._traced = Traced(self, blocks)
         self._hybridize()
 
     def _hybridize(self):
@@ -86,11 +92,22 @@ class Trainer(trainer.Trainer):
         self.model.hybridize(self.compiled, static_alloc=True)
         graphs.compile_faster(self.model, in_bf16=self.used_precision == "bf16")
 
+    def _hybridize_if_changed(self):
+        if self._traced.changed():
+            self._hybridize()
+
     def prepare_optimizer(self):
         """Make the optimiser; note the gradients that it does not clear itself."""
         super().prepare_optimizer()
-        params = self.optim._params if type(self.optim) is gluon.Trainer else []
-        self._added = [param for param in params if param.grad_req == "add"]
+        self._added = []
+        if type(self.optim) is gluon.Trainer:
+            params = self.optim._params
+            self._added = [param.grad for param in params if param.grad_req == "add"]
+        elif type(self.optim) is SGD:  # arrays do not tell how they take gradients
+            arrays = [array for array in self.optim.params if array.grad is not None]
+            self._added = [
+                functools.partial(getattr, array, "grad") for array in arrays
+            ]
 
     def prepare_batch(self, batch):
         """The batch on the device."""
@@ -102,8 +119,9 @@ class Trainer(trainer.Trainer):
             # MXNet does not expose the state of its random numbers, so a checkpoint
             # cannot hold it: we seed each step separately.
             npx.random.seed(self.seed + self.train_batch_idx + 1)
-        for param in self._added:
-            param.grad()[:] = 0
+        for gradient in self._added:
+            gradient()[:] = 0
+        self._hybridize_if_changed()
         with autograd.record():
             loss = self.model.training_step(batch)
         check_mean(loss=loss)
@@ -115,8 +133,14 @@ class Trainer(trainer.Trainer):
 
     def eval_step(self, batch):
         """Validate: outside of `record`, layers are in evaluation mode."""
+        self._hybridize_if_changed()
         self.model.validation_step(batch)
         return _checked(self.take_logged(), batch[:-1])
+
+    def try_out(self, function):
+        """Call a function of the step only for its exception; nothing of it stays."""
+        with autograd.pause():
+            function()
 
     def numpy(self, tensor):
         """A tensor of a batch as a NumPy array."""
@@ -170,78 +194,6 @@ class Trainer(trainer.Trainer):
         """The GPU's number, which is all that MXNet knows."""
         return str(self.gpus[0])
 
-    def network_layers(self):
-        """The options of each layer, and what is frozen."""
-        return identity.layers(self.model)
-
-    def optimizer_options(self):
-        """The options of the optimiser and of a schedule."""
-        return identity.optimizer(self.optim, self.model)
-
-    def owners(self):
-        """The blocks, the optimiser, and a schedule in it."""
-        optimizer = getattr(self.optim, "_optimizer", None)
-        schedule = getattr(optimizer, "lr_scheduler", None)
-        return numbered(self.model, self.optim, optimizer, schedule)
-
-    def get_state(self):
-        """Parameters and statistics as model/..., and what the optimiser keeps."""
-        arrays = {name: a.asnumpy() for name, a in self._tensors().items()}
-        for updater, i, n in self._updated():
-            arrays["learning_rate"] = numpy.array(self.optim.learning_rate)
-            if i in updater.states:
-                count = updater.optimizer._index_update_count[i]
-                arrays[f"updates/{n}"] = numpy.array(count)
-                for j, array in enumerate(_leaves(updater.states[i])):
-                    arrays[f"optimizer/{n}/{j}"] = array.asnumpy()
-        return arrays
-
-    def set_state(self, arrays):
-        """Restore what `get_state` returned in an earlier process."""
-        for name, tensor in self._tensors().items():
-            # An array that a model only keeps, such as its last output, may be new.
-            if name in arrays and arrays[name].shape == tensor.shape:
-                tensor[:] = np.array(arrays[name], ctx=tensor.ctx)
-        for updater, i, n in self._updated():
-            if f"updates/{n}" not in arrays:
-                continue
-            optimizer, count = updater.optimizer, int(arrays[f"updates/{n}"])
-            # Optimisers predate MXNet's NumPy arrays and take the older kind.
-            weight = self.optim._params[i].data(self.device).as_nd_ndarray()
-            state = optimizer.create_state_multi_precision(i, weight)
-            for j, array in enumerate(_leaves(state)):
-                array[:] = arrays[f"optimizer/{n}/{j}"]
-            updater.states[i], updater.states_synced[i] = state, True
-            optimizer._index_update_count[i] = count
-            optimizer.num_update = max(count, optimizer.num_update)
-            if (
-                optimizer.lr_scheduler is None
-            ):  # it is determined by the number of steps
-                optimizer.lr = float(arrays["learning_rate"])
-
-    def _tensors(self):
-        """All arrays that train, as model/...; those that the model keeps, as kept/..."""
-        params = self.model.collect_params().values()
-        # By number: Gluon's names keep counting in a process's second model.
-        tensors = {f"model/{i}": p.data(self.device) for i, p in enumerate(params)}
-        for name, array in held_arrays(self.model, self.optim).items():
-            kind = "kept" if array.grad is None else "model"
-            tensors[f"{kind}/{name}"] = array
-        return tensors
-
-    def _updated(self):
-        """(owner of the state, number in the optimiser, number in the model) of each.
-
-        Empty for a reader's own optimiser. Gluon's parameters are in order of name.
-        """
-        if not isinstance(self.optim, gluon.Trainer):
-            return
-        params = self.model.parameters().values()
-        numbers = {id(param): n for n, param in enumerate(params)}
-        for updater in self.optim._updaters:
-            for i, param in enumerate(self.optim._params):
-                yield updater, i, numbers[id(param)]
-
 
 def _gradients(optim, model):
     """The gradients of what an optimiser trains, in the order of the model."""
@@ -271,10 +223,3 @@ def _is_finite(X):
         X = X.reshape(len(X), -1)
         X = np.dot(X, np.zeros((X.shape[1], 1), ctx=X.ctx))
     return np.isfinite(X).min()
-
-
-def _leaves(state):
-    """The arrays in an optimiser's state for one parameter: none, one or several."""
-    if isinstance(state, (tuple, list)):
-        return [array for part in state for array in _leaves(part)]
-    return [] if state is None else [state]

@@ -5,6 +5,7 @@ from mxnet import np
 from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 
+from d2lext.core.densenet import computation
 from d2lext.core.densenet import weights as core
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
 ]
 
 _KINDS = {nn.Conv2D: "conv", nn.BatchNorm: "norm", nn.Dense: "linear"}
+_NO_EFFECT = (nn.Flatten, nn.Dropout)  # on predictions
 _GLUON = {"norm": {"weight": "gamma", "bias": "beta"}}  # its names, where different
 
 
@@ -104,7 +106,34 @@ def _options(model, head):
     return {l.name: b._kwargs[names[l.kind]] for l, b in layers if l.kind in names}
 
 
-_weights = core.Weights(_architecture, _read, _write, _options)
+def _computed(model):
+    """(what it is, its name) of each layer, with weights or not, in forward order."""
+    yield from _parts("net", model.net)
+
+
+def _parts(name, block):
+    if kind := _KINDS.get(type(block)):
+        yield kind, name
+    elif not (block._children or isinstance(block, _NO_EFFECT)):
+        yield _function(block) or type(block).__name__, name
+    for key, child in block._children.items():  # an activation of a layer, too
+        yield from _parts(f"{name}.{key}", child)
+
+
+def _function(block):
+    """What a layer without weights is, if a DenseNet has it."""
+    kind = type(block)
+    if kind is nn.Activation and block._act_type == "relu":
+        return computation.RELU
+    if kind is nn.GlobalAvgPool2D:
+        return computation.GLOBAL
+    if kind in (nn.MaxPool2D, nn.AvgPool2D):
+        name = computation.MAX if kind is nn.MaxPool2D else computation.AVERAGE
+        return computation.pooling(name, *map(block._kwargs.get, ("kernel", "stride")))
+    return None
+
+
+_weights = core.Weights(_architecture, _read, _write, _options, _computed)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

@@ -4,7 +4,8 @@ import random
 
 import keras
 
-KEY = "changed since"  # in a config: no argument has this name
+from d2lext.core.densenet.formats.keras_layers import CHANGED as KEY
+
 _OTHERWISE = ("name", "trainable")  # which a copy gets in another way
 _BEFORE_BUILDING = ("initializer", "seed")  # what these end with, a trainer may change
 

@@ -2,15 +2,14 @@
 
 import keras
 
-from d2lext.core.training.fingerprint import is_plain
-from d2lext.core.training.held import attributes
+from d2lext.core.training.fingerprint import attributes, is_plain
 from d2lext.tensorflow.module import flatten
 
 
 def layers(model):
     """What each layer is, and which variables are trained."""
     found = {
-        f"layers.{i}": (type(layer).__name__, _config(layer))
+        f"layers.{i}": (type(layer), _config(layer))
         for i, layer in enumerate(flatten(model))
     }
     trainable = [i for i, v in enumerate(model.weights) if v.trainable]

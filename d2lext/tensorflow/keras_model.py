@@ -57,6 +57,20 @@ class KerasModel(keras.Model, metaclass=_Made):
         if not self._called:  # Keras notes a call before it asks for a build
             self.build_from_config({"inputs": [[[1, *X_shape[1:]], "float32"]]})
 
+    def save(self, filepath, *args, **options):
+        """Write the model to a file, from which `keras.saving.load_model` makes it again.
+
+        Raises ValueError for HDF5, which only holds networks of Keras' own classes.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            name = type(self).__name__
+            raise ValueError(
+                f"a {name} must be saved in Keras' own format, which alone it loads again, "
+                f"got {filepath}: call save('{name}.keras'), or "
+                f"save_weights('{name}.weights.h5') for the weights"
+            )
+        super().save(filepath, *args, **options)
+
     def get_build_config(self):
         """The shapes and types of the first inputs; which layers are trainable."""
         if not self.built:

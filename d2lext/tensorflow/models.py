@@ -6,6 +6,7 @@ from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
 from d2lext.core.densenet.weights import is_statistic
+from d2lext.core.turns import turn
 from d2lext.tensorflow.module import in_channels
 from d2lext.tensorflow.settings import ours
 from d2lext.tensorflow.weights import (
@@ -42,7 +43,8 @@ def predict(model, X, batch_size=128):
     """Logits (n, classes) of images X (n, c, h, w), both NumPy float32.
 
     Other floats are converted, and so are lists and tensors; uint8 is divided by 255, with
-    a warning. The model runs in evaluation mode and does not change.
+    a warning. The model runs in evaluation mode and does not change; several threads may
+    predict with it, also between the steps of one that trains it.
     """
     X = images.as_images(X)
     check_built(model)
@@ -51,7 +53,8 @@ def predict(model, X, batch_size=128):
     def logits(part):
         return model(tf.constant(part.transpose(0, 2, 3, 1)), training=False)
 
-    return images.in_batches(logits, X, batch_size)
+    with turn(model, shared=True):
+        return images.in_batches(logits, X, batch_size)
 
 
 def examine(model, X, y):
@@ -65,19 +68,20 @@ def examine(model, X, y):
     y = images.as_labels(y, len(X), model.num_classes)
     params = {name: var for name, var in tensors.items() if var.trainable}
     statistics = {name: var for name, var in tensors.items() if is_statistic(name)}
-    # The seeds of dropout, too.
-    before = [(var, var.numpy()) for var in model.variables if not var.trainable]
-    try:
-        with tf.GradientTape() as tape:
-            logits = model(tf.constant(X.transpose(0, 2, 3, 1)), training=True)
-            loss = model.loss(logits, tf.constant(y))
-        grads = tape.gradient(loss, list(params.values()))
-        return Step(
-            logits.numpy(),
-            float(loss),
-            {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
-            {name: to_numpy(var) for name, var in statistics.items()},
-        )
-    finally:
-        for variable, value in before:
-            variable.assign(value)
+    with turn(model):
+        # The seeds of dropout, too.
+        before = [(var, var.numpy()) for var in model.variables if not var.trainable]
+        try:
+            with tf.GradientTape() as tape:
+                logits = model(tf.constant(X.transpose(0, 2, 3, 1)), training=True)
+                loss = model.loss(logits, tf.constant(y))
+            grads = tape.gradient(loss, list(params.values()))
+            return Step(
+                logits.numpy(),
+                float(loss),
+                {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
+                {name: to_numpy(var) for name, var in statistics.items()},
+            )
+        finally:
+            for variable, value in before:
+                variable.assign(value)

@@ -9,32 +9,35 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# TensorFlow and Keras have no public way back.
-from keras.src.backend.common import global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
-from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
-from tensorflow.python.eager import context
+# TensorFlow has no public way back.
 from tensorflow.python.framework import config
 
 from d2lext.core.checks import check_mean
 from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
-from d2lext.core.training import trainer
-from d2lext.core.training.held import held
-from d2lext.tensorflow import device, identity, penalties, settings
+from d2lext.core.training.traced import Traced
+from d2lext.tensorflow import device, penalties, randomness, settings, variables
 from d2lext.tensorflow.batchnorm import values_per_channel
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 from d2lext.tensorflow.speed import normalization, precision
+from d2lext.tensorflow.state import State
 
 
-class Trainer(trainer.Trainer):
+class Trainer(State):
     """Fit a model on one GPU or on the CPU.
 
     As in Keras' own `fit`, a training step minimises what layers add to the loss as well,
     by regularisers or `add_loss`, unless the model's `loss` reads it from `losses` and
     adds it itself. Like weight decay, it is not in the loss that is logged. An optimiser
     with `use_ema` leaves the model with averaged weights, after the last epoch.
+
+    A step is compiled again when numbers, flags or words have changed that a reader's model
+    reads in its methods: attributes of its own or the trainer's. Whatever else Python reads
+    stays as in the first step, such as options of Keras' layers and global variables.
+
+    Resumed from a checkpoint, Keras' random numbers go on, also those without a seed. Those
+    of `tf.random` go on in a step that is not compiled; in a compiled one they begin anew.
     """
 
     distributions = FRAMEWORKS["tensorflow"].modules
@@ -55,20 +58,9 @@ class Trainer(trainer.Trainer):
         """bf16 if the hardware multiplies it; compiled."""
         return "bf16" if self.gpus or processor.has_bfloat16() else "fp32", True
 
-    @contextlib.contextmanager
     def framework_kept(self):
         """A context after which TensorFlow's and Keras' random numbers go on as before."""
-        names = GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR
-        of_keras = {name: global_state.get_global_attribute(name) for name in names}
-        eager = context.context()
-        seed, rng = eager._seed, getattr(eager, "_rng", None)
-        try:
-            yield
-        finally:
-            tf.random.set_seed(seed)  # which also forgets what was drawn within
-            eager._rng = rng
-            for name, value in of_keras.items():
-                global_state.set_global_attribute(name, value)
+        return randomness.kept()
 
     def seed_framework(self):
         """Seed the random numbers of TensorFlow and Keras, Python's and NumPy's."""
@@ -84,13 +76,16 @@ class Trainer(trainer.Trainer):
             model(*(a[:1] for a in batch[:-1]))
             with initializers.seeded(self.seed):
                 # Not by Keras, which calls an initialiser repeatedly, in its own order.
-                for layer in drawn:
+                # Another network's layers, such as a discriminator's, may have no input.
+                for layer in filter(lambda layer: layer.built, drawn):
                     layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
-        self._function = functools.cache(self._compile)
+        # An old value of Python's may come back: a few functions are kept.
+        self._function = functools.lru_cache(32)(self._compile)
+        self._traced = Traced(self, self._layers())
 
     def prepare_optimizer(self):
         """Make the optimiser with its variables, which a compiled step cannot make."""
-        _check_variables(self.model)
+        variables.check(self.model)
         with settings.ours():  # of the type of the learning rate
             super().prepare_optimizer()
         if isinstance(self.optim, keras.optimizers.Optimizer):
@@ -106,6 +101,10 @@ class Trainer(trainer.Trainer):
         """Validate in evaluation mode, without gradients."""
         with self.device:
             return self._run(self._eval, batch)
+
+    def try_out(self, function):
+        """Call a function of the step only for its exception; nothing of it stays."""
+        tf.function(function, autograph=False).get_concrete_function()
 
     def finish(self):
         """Let Keras' optimiser give the model the averages that it has kept."""
@@ -128,10 +127,10 @@ class Trainer(trainer.Trainer):
 
     def weights_are_finite(self):
         """Whether no number that training changes is NaN or infinite; waits for them."""
-        variables = self.model.trainable_variables + [
+        weights = self.model.trainable_variables + [
             v for v in self.model.non_trainable_variables if "moving_" in v.path
         ]
-        return all(np.isfinite(v.numpy()).all() for v in variables)
+        return all(np.isfinite(v.numpy()).all() for v in weights)
 
     def clip_gradients(self, grad_clip_val, grads):
         """The gradients, scaled down to a joint norm of at most `grad_clip_val`."""
@@ -157,67 +156,11 @@ class Trainer(trainer.Trainer):
             if not before:
                 config.disable_op_determinism()
 
-    def network_layers(self):
-        """The options of each layer, and what is frozen."""
-        return identity.layers(self.model)
-
-    def optimizer_options(self):
-        """The options of the optimiser."""
-        return identity.optimizer(self.optim)
-
-    def owners(self):
-        """The layers and the optimiser; none if compiled: Python code then runs once."""
-        return [] if self.compiled else self._owners()
-
-    def get_state(self):
-        """Parameters and statistics as model/..., the optimiser, the random numbers."""
-        return {name: v.numpy() for name, v in self._variables().items()}
-
-    def set_state(self, arrays):
-        """Restore what `get_state` returned in an earlier process."""
-        variables = self._variables()
-        for name in arrays:
-            if name.startswith("optimizer/") and name not in variables:
-                raise ValueError(
-                    "the optimisers must have all variables before fit(), got a "
-                    f"checkpoint with {name}, which is not there yet: call their "
-                    "build(model.trainable_variables) in configure_optimizers"
-                )
-        for name, variable in variables.items():
-            dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
-            # A variable that a model only keeps, such as its last output, may be new.
-            if name in arrays and arrays[name].shape == variable.shape:
-                variable.assign(arrays[name].view(dtype))  # files have no bfloat16
-
     def skip_epochs(self, number):
         """Let a shuffled tf.data.Dataset go on: it counts how often it is read."""
         if isinstance(self.train_dataloader, tf.data.Dataset):
             for _ in range(number):
                 iter(self.train_dataloader)
-
-    def _variables(self):
-        """All variables: those that train as model/..., what the model keeps as kept/..."""
-        weights = self.model.weights
-        found = {f"model/{i}": v for i, v in enumerate(weights)}
-        known = {id(v) for v in weights}
-        others = [v for v in self.model.variables if id(v) not in known]
-        found |= {f"random/{i}": v for i, v in enumerate(others)}
-        optimizer = getattr(self.optim, "variables", [])  # a reader's own has none
-        found |= {f"optimizer/{i}": v for i, v in enumerate(optimizer)}
-        owners = self._owners()
-        for name, inner in held(owners, keras.optimizers.Optimizer).items():
-            known = {id(v) for v in found.values()}
-            new = [v for v in inner.variables if id(v) not in known]
-            found |= {f"optimizer/{name}/{i}": v for i, v in enumerate(new)}
-        known = {id(v) for v in found.values()}
-        for name, v in held(owners, (tf.Variable, keras.Variable)).items():
-            if id(v) not in known:
-                found[f"model/{name}" if v.trainable else f"kept/{name}"] = v
-        return found
-
-    def _owners(self):
-        layers = [(str(i), layer) for i, layer in enumerate(flatten(self.model))]
-        return [*layers, ("optimizer", self.optim)]
 
     def _precision(self):
         """The context of each call of the training step, the compiling one included."""
@@ -231,9 +174,12 @@ class Trainer(trainer.Trainer):
         if not self.compiled:
             with settings.ours():
                 return step(*batch)
-        return self._function(step, _specs(batch))(*batch)
+        values = self._traced.values()
+        logged = self._function(step, _specs(batch), values)(*batch)
+        self.compiled = self._traced.may_go_on(values)
+        return logged
 
-    def _compile(self, step, specs):
+    def _compile(self, step, specs, _):
         # Without AutoGraph, as in Keras: errors then point to the author's lines. One
         # concrete function, because TensorFlow warns about retracing after many fits.
         function = tf.function(step, input_signature=specs, autograph=False)
@@ -308,15 +254,3 @@ def _specs(batch):
     # With the number of examples, which a notebook may read as X.shape[0]; the smaller
     # last batch gets a separate step.
     return tuple(tf.TensorSpec(a.shape, a.dtype) for a in batch)
-
-
-def _check_variables(model):
-    for layer in flatten(model):
-        for name, value in vars(layer).items():
-            values = value if isinstance(value, list | tuple) else [value]
-            if any(isinstance(v, tf.Variable) and v.trainable for v in values):
-                raise ValueError(
-                    "parameters must be Keras' variables, which alone it trains, got "
-                    f"a tf.Variable as {type(layer).__name__}.{name}: make it with "
-                    "keras.Variable(value), or with trainable=False"
-                )

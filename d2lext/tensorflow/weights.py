@@ -1,9 +1,11 @@
 """Weights of DenseNets in TensorFlow: by canonical name, to and from NumPy and files."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from d2lext.core.densenet import computation
 from d2lext.core.densenet import weights as core
 from d2lext.core.densenet.layouts import hwio_to_oihw, oihw_to_hwio
 from d2lext.tensorflow.module import flatten
@@ -21,6 +23,13 @@ _KINDS = {
     layers.BatchNormalization: "norm",
     layers.Dense: "linear",
 }
+_NO_EFFECT = (  # on predictions, or what a DenseNet pads as well
+    layers.Dropout,
+    layers.Flatten,
+    layers.Identity,
+    layers.InputLayer,
+    layers.ZeroPadding2D,
+)
 _KERAS = {  # its names
     "conv": {"weight": "kernel"},
     "linear": {"weight": "kernel"},
@@ -132,7 +141,45 @@ def _options(model, head):
     return {l.name: getattr(k, names[l.kind]) for l, k in layers_of if l.kind in names}
 
 
-_weights = core.Weights(_architecture, _read, _write, _options)
+def _computed(model):
+    """(what it is, its name) of each layer, with weights or not, in forward order."""
+    within = set(map(id, flatten(model.net)))
+    for layer in list(flatten(model))[::-1]:  # Keras begins last
+        if id(layer) not in within:
+            continue
+        if kind := _KINDS.get(type(layer)):
+            yield kind, layer.name
+        elif not (flatten(layer)[1:] or isinstance(layer, _NO_EFFECT)):
+            yield _function(layer) or type(layer).__name__, layer.name
+        activation = getattr(layer, "activation", None)
+        if kind and activation not in (None, keras.activations.linear):
+            yield _activation(activation), layer.name
+
+
+def _function(layer):
+    """What a layer without weights is, if a DenseNet has it."""
+    kind = type(layer)
+    if kind is layers.ReLU:
+        options = layer.max_value, layer.negative_slope, layer.threshold
+        return None if any(options) else computation.RELU
+    if kind is layers.Activation:
+        return _activation(layer.activation)
+    if kind is layers.GlobalAveragePooling2D:
+        return computation.GLOBAL
+    if kind in (layers.MaxPooling2D, layers.AveragePooling2D):
+        is_max = kind is layers.MaxPooling2D
+        name = computation.MAX if is_max else computation.AVERAGE
+        return computation.pooling(name, layer.pool_size, layer.strides)
+    return None
+
+
+def _activation(function):
+    """What an activation is, by its name."""
+    is_relu = function is keras.activations.relu
+    return computation.RELU if is_relu else getattr(function, "__name__", str(function))
+
+
+_weights = core.Weights(_architecture, _read, _write, _options, _computed)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

@@ -2,8 +2,7 @@
 
 import torch
 
-from d2lext.core.training.fingerprint import is_plain
-from d2lext.core.training.held import attributes
+from d2lext.core.training.fingerprint import attributes, is_plain
 
 _NO_EFFECT = ("foreach", "fused", "capturable")  # they only change how fast it is
 
@@ -11,7 +10,7 @@ _NO_EFFECT = ("foreach", "fused", "capturable")  # they only change how fast it 
 def layers(model, frozen):
     """What each layer is; which parameters, and which layers, are `frozen`."""
     found = {
-        f"layers.{name}": f"{type(layer).__name__}({layer.extra_repr()})"
+        f"layers.{name}": (type(layer), layer.extra_repr())
         for name, layer in model.named_modules()
     }
     params = [n for n, p in model.named_parameters() if not p.requires_grad]

@@ -37,7 +37,7 @@ def predict(model, X, batch_size=128):
 
     Other floats are converted, and so are lists and tensors; uint8 is divided by 255, with
     a warning. The model runs in evaluation mode, in its own type, and does not change;
-    several threads may predict with it, but not while it is trained.
+    several threads may predict with it, also between the steps of one that trains it.
     """
     X = images.as_images(X)
     check_built(model)
@@ -61,24 +61,24 @@ def examine(model, X, y):
     images.check(model, X.shape, in_channels)
     y = images.as_labels(y, len(X), model.num_classes)
     params = {name: t for name, t in tensors.items() if t.requires_grad}
-    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
     like = _like(model)
-    try:
-        # Dropout draws the same again: the generator is put back.
-        with in_mode(model, training=True), torch.random.fork_rng():
+    # Dropout draws the same again: the generator is put back.
+    with in_mode(model, training=True), torch.random.fork_rng():
+        before = [(buffer, buffer.clone()) for buffer in model.buffers()]
+        try:
             logits = model(torch.tensor(X, **like))
             loss = model.loss(logits, torch.tensor(y, device=like["device"]))
             # With all of it frozen, there is no graph.
             grads = torch.autograd.grad(loss, list(params.values())) if params else ()
-        return Step(
-            to_numpy(logits),
-            loss.item(),
-            {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
-            {n: to_numpy(tensors[n]) for n in filter(is_statistic, tensors)},
-        )
-    finally:
-        for buffer, value in before:
-            buffer.copy_(value)
+            return Step(
+                to_numpy(logits),
+                loss.item(),
+                {n: to_numpy(g) for n, g in zip(params, grads, strict=True)},
+                {n: to_numpy(tensors[n]) for n in filter(is_statistic, tensors)},
+            )
+        finally:
+            for buffer, value in before:
+                buffer.copy_(value)
 
 
 def _like(model):

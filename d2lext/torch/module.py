@@ -14,6 +14,7 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 from d2lext.core import images
 from d2lext.core import module as core
 from d2lext.core.densenet import initializers
+from d2lext.core.turns import turn
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params"]
 
@@ -114,28 +115,29 @@ def num_params(model):
 def in_mode(model, training):
     """Within, all of the model trains or evaluates; then each part as it did before.
 
-    Several threads may use a model in one mode: the last to leave puts it back. Those that
-    want the other mode wait.
+    Several threads may evaluate it at once: the last to leave puts it back. Those that
+    train it do so one after another.
     """
-    with _left:
-        _left.wait_for(lambda: model not in _used or _used[model].mode == training)
-        if model not in _used:
-            before = [(module, module.training) for module in model.modules()]
-            _used[model] = _Use(training, before)
-            model.train(training)
-        use = _used[model]
-        use.threads += 1
-    try:
-        yield
-    finally:
-        with _left:
-            use.threads -= 1
-            if not use.threads:
-                model.train(use.before[0][1])
-                for module, mode in use.before:
-                    module.training = mode  # one may differ: a frozen normalization
-                del _used[model]
-                _left.notify_all()
+    with turn(model, shared=not training):
+        with _changing:
+            use = _evaluated.get(model) if not training else None
+            if use is None:
+                use = _Use([(module, module.training) for module in model.modules()])
+                model.train(training)
+                if not training:
+                    _evaluated[model] = use
+            use.threads += 1
+        try:
+            yield
+        finally:
+            with _changing:
+                use.threads -= 1
+                if not use.threads:
+                    model.train(use.before[0][1])
+                    for module, mode in use.before:
+                        module.training = mode  # one may differ: a frozen normalization
+                    if not training:
+                        del _evaluated[model]
 
 
 def in_channels(model):
@@ -147,15 +149,14 @@ def in_channels(model):
 
 @dataclass
 class _Use:
-    """The mode in which a model is used, what its modules had before, how many use it."""
+    """The mode that each module of a model had before, and how many threads use it."""
 
-    mode: bool
     before: list
     threads: int = 0
 
 
-_used = {}  # by model
-_left = threading.Condition()
+_evaluated = {}  # by model
+_changing = threading.Lock()
 
 
 def _init(module, draw, otherwise):

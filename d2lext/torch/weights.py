@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from d2lext.core.densenet import computation
 from d2lext.core.densenet import weights as core
 from d2lext.torch.module import in_mode
 
@@ -15,8 +16,14 @@ __all__ = [
     "load_weights",
 ]
 
-_NO_WEIGHTS = ("num_batches_tracked", "_extra_state")
-_KINDS = {nn.Conv2d: "conv", nn.BatchNorm2d: "norm", nn.Linear: "linear"}
+_COUNTER = "num_batches_tracked"
+_KINDS = {
+    nn.Conv2d: "conv",
+    nn.BatchNorm2d: "norm",
+    nn.SyncBatchNorm: "norm",
+    nn.Linear: "linear",
+}
+_NO_EFFECT = (nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)  # on predictions
 
 
 def named_tensors(model, head=True):
@@ -71,10 +78,16 @@ def _architecture(model, head):
         if any(t is not None and id(t) not in ids for t in (module.weight, module.bias))
         for part in module.state_dict(keep_vars=True).values()
     }
+    # Averages over all batches need the number of batches; others do not.
+    counters = {
+        id(getattr(module, _COUNTER, None))
+        for module in modules
+        if getattr(module, "momentum", None) is not None
+    }
     found = [
         (name, tensor)
         for name, tensor in state.items()
-        if not name.endswith(_NO_WEIGHTS) and id(tensor) not in sources
+        if not name.endswith("_extra_state") and id(tensor) not in sources | counters
     ]
     core.check_tensors(model, own, found, head)
     return architecture
@@ -123,7 +136,33 @@ def _options(model, head):
     return {l.name: getattr(m, names[l.kind]) for l, m in layers if l.kind in names}
 
 
-_weights = core.Weights(_architecture, _read, _write, _options)
+def _computed(model):
+    """(what it is, its name) of each layer, with weights or not, in forward order."""
+    for name, module in model.net.named_modules(prefix="net"):
+        if kind := _kind(module):
+            yield kind, name
+        elif not (
+            any(module.children())
+            or isinstance(module, _NO_EFFECT)
+            or ".parametrizations." in name
+        ):
+            yield _function(module) or str(module), name
+
+
+def _function(module):
+    """What a layer without weights is, if a DenseNet has it."""
+    kind = type(module)
+    if kind is nn.ReLU:
+        return computation.RELU
+    if kind is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1)):
+        return computation.GLOBAL
+    if kind in (nn.MaxPool2d, nn.AvgPool2d):
+        name = computation.MAX if kind is nn.MaxPool2d else computation.AVERAGE
+        return computation.pooling(name, module.kernel_size, module.stride)
+    return None
+
+
+_weights = core.Weights(_architecture, _read, _write, _options, _computed)
 architecture_of = _weights.architecture_of
 get_weights = _weights.get_weights
 set_weights = _weights.set_weights

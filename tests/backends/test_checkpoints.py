@@ -21,6 +21,7 @@ from shared.random_images import Data
 from shared.selected import in_backends
 
 from d2lext.core.machine import processor
+from d2lext.core.training.contents import counts
 from d2lext.core.training.fingerprint import Fingerprints
 
 pytestmark = [
@@ -190,7 +191,7 @@ def test_data_that_differ_in_one_number(backend, d2l, framework, tmp_path):
 @in_backends("torch", "mxnet", "tensorflow")  # JAX has none
 def test_the_frameworks_own_loaders(backend, d2l, framework):
     def fingerprint(loader):
-        return Fingerprints(d2l.Trainer.layers, plain=False)(loader)
+        return Fingerprints(d2l.Trainer.layers, counts=counts)(loader)
 
     X, y = np.zeros((40, 500), np.float32), np.arange(40)
     changed = X.copy()

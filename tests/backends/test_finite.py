@@ -1,5 +1,7 @@
 """Numbers that are not finite, labels that are no class: noticed, and by their cause."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from shared.frameworks import small, tensor
@@ -232,6 +234,41 @@ def test_a_first_batch_without_an_example(d2l, framework, arrays):
         d2l.Trainer(1).fit(framework.Linear(), data)
 
 
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_batch_with_keys(d2l, framework, arrays, part):
+    """Which of them are labels, nobody knows."""
+    trainer, data = d2l.Trainer(1), Arrays(d2l, *arrays)
+    batches = [{"image": X, "label": y} for X, y in data.all]
+    if part == "test":
+        trainer.fit(framework.Linear(), data)
+    setattr(data, f"{part}_dataloader", lambda: batches)
+    rule = (
+        "^each batch must be a tuple .* labels, got dict of image, label in batch 1 of"
+    )
+    with pytest.raises(TypeError, match=rule):
+        trainer.test(data) if part == "test" else trainer.fit(framework.Linear(), data)
+
+
+def test_a_batch_without_labels(d2l, framework, arrays):
+    data = Arrays(d2l, *arrays)
+    data.train_dataloader = lambda: [X for X, _ in data.all]
+    with pytest.raises(
+        TypeError, match="got .* of one array in batch 1 of the training"
+    ):
+        d2l.Trainer(1).fit(framework.Linear(), data)
+
+
+def test_an_evaluation_without_an_example(d2l, framework, arrays):
+    trainer, data = d2l.Trainer(1), Arrays(d2l, *arrays)
+    trainer.fit(framework.Linear(), data)
+    X, y = data.all[0]
+    with pytest.raises(ValueError, match="got none in batch 1 of the validation set"):
+        trainer.evaluate([(X[:0], y[:0])])
+    data.test_dataloader = lambda: []
+    with pytest.raises(ValueError, match="the test set must hold at least one batch"):
+        trainer.test(data)
+
+
 def test_a_loss_for_each_example(d2l, framework, arrays):
     """Noticed before any step: the sum of their gradients would be another one."""
 
@@ -244,6 +281,40 @@ def test_a_loss_for_each_example(d2l, framework, arrays):
     with pytest.raises(ValueError, match=rule):
         trainer.fit(Each(), Arrays(d2l, *arrays))
     assert trainer.train_batch_idx == 0
+
+
+class Two(Arrays):
+    """Vectors of 3 features, in two parts, with one label each."""
+
+    def get_dataloader(self, train):
+        return [(X[:, :2], X[:, 2:], y) for X, y in super().get_dataloader(train)]
+
+
+@pytest.mark.parametrize("kind", ["each with each", "reshaped", "no labels"])
+def test_a_loss_of_each_prediction_and_each_label(d2l, backend, framework, kind):
+    """(n, 1) less (n,) is (n, n), which no loss of n examples wants."""
+
+    def error(y_hat, y):
+        if kind == "no labels":
+            return d2l.reduce_mean(y_hat)
+        y = d2l.astype(y, d2l.float32)
+        if kind == "reshaped":
+            y = d2l.reshape(y, y_hat.shape)
+        return d2l.reduce_mean((y_hat - y) ** 2)
+
+    class Own(framework.Regression):
+        def loss(self, *args):
+            if backend != "jax":
+                return error(*args)
+            params, X, y, state = args
+            return error(state.apply_fn({"params": params}, *X), y)
+
+    rng = np.random.default_rng(0)
+    data = Two(d2l, rng.random((12, 3), np.float32), rng.integers(10, size=12))
+    rule = r"^a loss must compare each .* the shapes \(4, 1\) and \(4,\), which it"
+    refused = pytest.raises(ValueError, match=rule)
+    with refused if kind == "each with each" else contextlib.nullcontext():
+        d2l.Trainer(1).fit(Own(), data)
 
 
 def test_a_metric_for_each_example(d2l, framework, arrays):

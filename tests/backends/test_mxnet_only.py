@@ -219,6 +219,26 @@ def test_a_step_begins_with_gradients_of_zero(thrifty):
     assert parity.difference(*weights) <= parity.TOLERANCES["gradients"]
 
 
+def test_a_step_of_bare_arrays_begins_with_gradients_of_zero():
+    """Otherwise the second would add those of the first."""
+
+    class Scratch(d2l.Classifier):
+        def __init__(self, req):
+            super().__init__()
+            self.lr, self.W = 0.1, np.zeros((64, 10))
+            self.W.attach_grad(grad_req=req)
+
+        def forward(self, X):
+            return np.dot(X.reshape(len(X), -1), self.W)
+
+    found = []
+    for req in ("write", "add"):
+        model = Scratch(req)
+        d2l.Trainer(2).fit(model, Data(d2l, (1, 8, 8)))
+        found.append(model.W.asnumpy())
+    numpy.testing.assert_allclose(*found, rtol=1e-5, atol=1e-7)
+
+
 @optimizer.register
 class Counting(optimizer.Optimizer):
     """A reader's own, whose steps become shorter."""
@@ -256,3 +276,91 @@ def test_numbers_of_an_optimiser_are_resumed(tmp_path, name):
         resumed = trained(max_epochs, tmp_path / "run.npz")
     for array, expected in zip(resumed, whole, strict=True):
         numpy.testing.assert_array_equal(array, expected)
+
+
+class Second(mxnet.Linear):
+    """With another network, which another optimiser trains, and options of the first."""
+
+    def __init__(self, name="adam", **options):
+        super().__init__()
+        self.first = name, options
+        self.other = nn.Dense(10, in_units=16 * 16)
+        self.other.initialize()
+
+    def training_step(self, batch):
+        X, y = batch
+        loss = self.loss(self.other(X), y)
+        loss.backward()
+        with autograd.pause():  # it changes arrays in place
+            self.second.step(1)
+        return super().training_step(batch)
+
+    def configure_optimizers(self):
+        params = self.other.collect_params()
+        self.second = gluon.Trainer(params, "nadam", kvstore=None)
+        params = self.net.collect_params()
+        return gluon.Trainer(params, *self.first, kvstore=None)
+
+
+@pytest.mark.usefixtures("whole_runs")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"name": "lbsgd", "momentum": 0.9, "batch_scale": 2},  # an epoch has 3 steps
+        {"name": "lbsgd", "batch_scale": 4, "warmup_strategy": "power2"},
+        {"name": "test"},  # which does not count its steps
+    ],
+)
+def test_what_optimisers_keep_is_resumed(tmp_path, options):
+    def trained(max_epochs, **resumed):
+        model = Second(**options)
+        npx.random.seed(0)
+        model.other.initialize(force_reinit=True)
+        d2l.Trainer(max_epochs, **resumed).fit(model, Data(d2l))
+        return mxnet.weights(model)
+
+    whole = trained(3)
+    for epochs in (1, 3):
+        resumed = trained(epochs, checkpoint=tmp_path / "run.npz")
+    for array, expected in zip(resumed, whole, strict=True):
+        numpy.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.filterwarnings("ignore:.* is an unregistered container")
+def test_a_parameter_that_is_not_the_models_is_not_forgotten(tmp_path):
+    model = Second()
+    model.nets = [model._children.pop("other")]  # Gluon does not look into lists
+    rule = (
+        "^a checkpoint has the .* got an optimiser of .*, which is not among them: let"
+    )
+    with pytest.raises(ValueError, match=rule):
+        d2l.Trainer(1, checkpoint=tmp_path / "run.npz").fit(model, Data(d2l))
+
+
+class Scale(nn.HybridBlock):
+    alpha = 0.0
+
+    def hybrid_forward(self, F, X):
+        return X * self.alpha
+
+
+@pytest.mark.usefixtures("whole_runs")
+def test_a_value_of_python_that_changes_in_a_compiled_block():
+    class Reads(mxnet.Linear):
+        def __init__(self):
+            super().__init__()
+            self.scale = Scale()
+
+        def training_step(self, batch):
+            self.plot("alpha", self.scale(np.ones(1)), train=True)
+            return super().training_step(batch)
+
+    class Changes(d2l.Trainer):
+        def fit_epoch(self):
+            self.model.scale.alpha = 0.5 * self.epoch
+            super().fit_epoch()
+
+    trainer = Changes(max_epochs=3)
+    trainer.fit(Reads(), Data(d2l))
+    assert [entry["train_alpha"] for entry in trainer.history] == [0, 0.5, 1]

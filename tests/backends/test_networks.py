@@ -36,7 +36,7 @@ def test_every_chapter_has_its_network(networks):
 
 
 def one_batch(d2l, size):
-    """A data set: the same 16 images of `size`, in training and validation.
+    """A data set: the same 16 images of `size`, for training alone.
 
     They are of 3 of the 10 classes: what a few steps can learn is which ones.
     """
@@ -49,7 +49,7 @@ def one_batch(d2l, size):
         batch = tensor(d2l, X), tensor(d2l, y)
 
         def get_dataloader(self, train):
-            return self.get_tensorloader(self.batch, train)
+            return self.get_tensorloader(self.batch, train) if train else None
 
     return OneBatch()
 

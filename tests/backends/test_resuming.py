@@ -53,13 +53,16 @@ def test_numbers_that_a_step_changes(framework, fit):
     class Counting(framework.Linear):
         def __init__(self):
             super().__init__()
-            self._steps, self.schedule = 0, Schedule()
+            self._steps = self.epoch = 0  # a trainer has an `epoch`, too
+            self.schedule = Schedule()
             self.rng = np.random.default_rng(0)
 
         def training_step(self, batch):
             self._steps += 1
+            self.epoch += 1
             loss = super().training_step(batch)
-            factor = self.rng.random() / (self._steps + self.schedule.step())
+            steps = self._steps + self.schedule.step() + self.epoch
+            factor = self.rng.random() / steps
             return loss * float(factor)
 
     whole = fit(Counting, compile=False)
@@ -155,6 +158,18 @@ def test_what_is_changed_after_the_model_is_made(backend, framework, fit):
     said = differing(fit, framework.Linear, faster)
     assert re.search(r"got (model.lr|optimizer.learning_rate) = 0.1\d* where", said)
     assert "got layers." in differing(fit, framework.Linear, dropping)
+
+
+def test_another_class_of_the_same_name(framework, fit):
+    """As in two notebooks, with equal parameters and another method."""
+
+    def net(turn):
+        names = {"__module__": __name__, "turn": turn}
+        return type("Net", (framework.Linear,), names)
+
+    first, second = net(lambda self, X: X), net(lambda self, X: -X)
+    assert "got other code than now (Net): " in differing(fit, first, second)
+    fit(first, resumed=True)
 
 
 # What is no optimiser, and data with a seed.

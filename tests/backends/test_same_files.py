@@ -14,12 +14,17 @@ from d2lext.core.names import shared
 # What one framework has beyond the others, and why.
 ONLY_FILES = {
     "jax": ["variables.py"],  # Flax keeps them beside the model, in collections
-    "mxnet": ["numpy1.py"],  # restores NumPy's names; it also runs without the package
+    "mxnet": [
+        "numpy1.py",  # restores NumPy's names; it also runs without the package
+        "optimizers.py",  # Gluon's know no state that could be read without executing it
+    ],
     "tensorflow": [
         "changes.py",  # Keras makes a copy anew, from the constructor's arguments
         "keras_model.py",  # Keras needs to know how a model is made, to save and copy it
         "penalties.py",  # its layers add to the loss, and its optimisers expect that
+        "randomness.py",  # TensorFlow and Keras hide their random numbers
         "settings.py",  # Keras' global settings would change our models
+        "variables.py",  # Keras counts some, TensorFlow none: a checkpoint has all
     ],
 }
 ONLY_NAMES = {
@@ -31,7 +36,7 @@ ONLY_NAMES = {
     ],
     ("jax", "module.py"): ["get_key"],  # d2l's: random numbers need a key
     ("jax", "identity.py"): ["fields"],  # of Flax: what defines a module
-    ("jax", "trainer.py"): ["TrainState"],  # a step takes and returns its state
+    ("jax", "state.py"): ["TrainState"],  # a step takes and returns its state
     ("tensorflow", "blocks.py"): [
         "GroupedConv2D"
     ],  # TensorFlow cannot train Keras' own

@@ -204,6 +204,22 @@ np.save(sys.argv[1] + "/Y.npy", model(np.load(sys.argv[1] + "/X.npy")))
     np.testing.assert_allclose(np.load(tmp_path / "Y.npy"), model(X), rtol=1e-5)
 
 
+def test_hdf5_holds_weights_alone(tmp_path):
+    model, X = MODELS["create_model"]()
+    for name in ("model.h5", tmp_path / "model.hdf5"):
+        with pytest.raises(
+            ValueError, match=r"must be .* got .*: call save\('DenseNetBC.k"
+        ):
+            model.save(name)
+    assert not any(tmp_path.iterdir())
+    # In a network of Keras' own classes, it may be a part.
+    whole = keras.Sequential([keras.Input(X.shape[1:]), model])
+    whole.save(tmp_path / "whole.h5")
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "whole.h5")(X), model(X)
+    )
+
+
 def test_a_config_of_other_arguments():
     with pytest.raises(TypeError, match="arguments of its constructor, got growth"):
         d2l.DenseNet.from_config({"growth": 4})

@@ -228,6 +228,75 @@ def test_other_defaults_of_pytorch(model, default_dtype):
     )
 
 
+# Other kinds of batch normalization
+
+
+@pytest.mark.usefixtures("whole_runs")
+def test_synchronized_normalization(model, tmp_path):
+    """In one process it is the plain one, in files too."""
+
+    def trained(make):
+        model = make(d2l.create_model("densenet_bc_100_12", in_channels=1, **TINY))
+        for epochs in (1, 2):  # the second resumes
+            path = tmp_path / f"{make.__name__}.npz"
+            d2l.Trainer(epochs, checkpoint=path, precision="fp32").fit(model, Data(d2l))
+        d2l.save_weights(model, tmp_path / make.__name__)
+        return model
+
+    plain = trained(lambda model: model)
+    other = trained(nn.SyncBatchNorm.convert_sync_batchnorm)
+    expected = d2l.get_weights(plain)
+    for path in ("<lambda>", "convert_sync_batchnorm"):
+        d2l.load_weights(model, tmp_path / path)
+        found = d2l.get_weights(model)
+        assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    np.testing.assert_array_equal(
+        d2l.predict(other, X.numpy()), d2l.predict(plain, X.numpy())
+    )
+
+
+def cumulative():
+    """A network whose normalizations average over all batches."""
+    model = d2l.create_model("densenet_bc_100_12", in_channels=1, **TINY)
+    for norm in norms(model):
+        norm.momentum = None
+    return model
+
+
+def norms(model):
+    return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+@pytest.mark.usefixtures("whole_runs")
+def test_averages_over_all_batches(tmp_path):
+    """The first normalization's mean is that of all that it has seen, also resumed."""
+    model, path, means = cumulative(), tmp_path / "run.npz", []
+
+    def note(norm, args):
+        if norm.training:
+            means.append(args[0].detach().mean((0, 2, 3)))
+
+    norms(model)[0].register_forward_pre_hook(note)
+    for epochs in (1, 2):
+        d2l.Trainer(epochs, checkpoint=path, precision="fp32").fit(model, Data(d2l))
+    expected = torch.stack(means).mean(0)
+    torch.testing.assert_close(norms(model)[0].running_mean, expected)
+    resumed = cumulative()
+    d2l.Trainer(2, checkpoint=path, precision="fp32").fit(resumed, Data(d2l))
+    counts = {int(norm.num_batches_tracked) for norm in norms(resumed)}
+    assert counts == {len(means)}
+    before = [b.clone() for b in model.buffers()]
+    d2l.examine(model, X.numpy(), y)
+    assert all(map(torch.equal, before, model.buffers()))
+
+
+def test_a_file_of_weights_has_no_number_of_batches(tmp_path):
+    """The next step would forget the averages."""
+    rule = r"got 'net\.\d+\.\S*num_batches_tracked'.*: save the model as its framework does"
+    with pytest.raises(ValueError, match=rule):
+        d2l.save_weights(cumulative(), tmp_path / "weights")
+
+
 # Weights that are computed from others
 
 
@@ -384,3 +453,48 @@ def test_weights_in_bfloat16(tmp_path):
         return model.net[2].weight
 
     assert torch.equal(*resumed(fit, tmp_path / "one.npz"))
+
+
+class Cached(torch.utils.data.Dataset):
+    """Keeps what it has read."""
+
+    def __init__(self, X, y):
+        self.X, self.y, self.read = X, y, {}
+
+    def __len__(self):
+        return len(self.y)
+
+    def __getitem__(self, i):
+        return self.read.setdefault(i, (self.X[i], self.y[i]))
+
+
+def test_a_data_set_that_keeps_what_it_has_read(tmp_path):
+    """Folds of one data set, each with a checkpoint, before and after a restart."""
+    X, y = Data(d2l).X, Data(d2l).y
+
+    class Fold(d2l.DataModule):
+        def __init__(self, cached, first):
+            super().__init__()
+            self.parts = [
+                torch.utils.data.Subset(cached, [*range(first, first + 16)]),
+                torch.utils.data.Subset(cached, [*range(32)]),
+            ]
+
+        def get_dataloader(self, train):
+            return torch.utils.data.DataLoader(self.parts[not train], 8, train)
+
+    def fit(cached, fold, max_epochs, path):
+        trainer = d2l.Trainer(max_epochs, precision="fp32", checkpoint=path)
+        model = head_alone(freeze=False)
+        trainer.fit(model, Fold(cached, fold))
+        return model.net[2].weight
+
+    paths = [tmp_path / f"{fold}.npz" for fold in range(2)]
+    for cached, max_epochs in [(Cached(X, y), 1), (Cached(X, y), 2)]:
+        found = [fit(cached, i, max_epochs, path) for i, path in enumerate(paths)]
+    assert torch.equal(found[1], fit(Cached(X, y), 1, 2, None))
+    for changed in (Cached(X, y.flip(0)), Cached(X.flip(0), y)):
+        with pytest.raises(ValueError, match="got other data than now"):
+            fit(changed, 0, 3, paths[0])
+    with pytest.raises(ValueError, match="got other data than now"):
+        fit(Cached(X, y), 1, 3, paths[0])

@@ -5,6 +5,7 @@ import importlib
 import random
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -239,8 +240,53 @@ def test_steps_are_compiled_once_for_each_size_of_batch(d2l, backend, framework,
     if (
         backend == "jax"
     ):  # a second program for the same size would need no second trace
-        assert trainer._run_train_step._cache_size() == 2
-        assert trainer._run_eval_step._cache_size() == 2
+        assert trainer._compiled_train_step._cache_size() == 2
+        assert trainer._compiled_eval_step._cache_size() == 2
+
+
+@pytest.mark.parametrize("each", ["epoch", "step"])
+def test_a_value_of_python_that_changes(d2l, backend, framework, tmp_path, each):
+    """A compiled step reads it anew; one that reads another each time is not compiled."""
+
+    class Reads(framework.Linear):
+        def training_step(self, *args):
+            [batch] = [a for a in args if isinstance(a, (list, tuple))]
+            zero = 0 * d2l.reduce_sum(batch[0])
+            self.plot("alpha", zero + self.trainer.alpha, train=True)
+            return super().training_step(*args)
+
+    class Changes(d2l.Trainer):
+        alpha = 0.0
+
+        def fit_epoch(self):
+            if each == "epoch":
+                self.alpha = 0.5 * self.epoch
+            super().fit_epoch()
+
+        def train_step(self, batch):
+            if each == "step":
+                self.alpha += 1.0
+            return super().train_step(batch)
+
+    def trainer(max_epochs):
+        path = tmp_path / "training.npz"
+        return Changes(max_epochs, precision="fp32", checkpoint=path, resume=True)
+
+    begun, resumed = trainer(2), trainer(4)
+    compiled = begun.compiled
+    traced = backend in ("jax", "tensorflow")  # in the others it is not steps
+    warned = traced and each == "step"
+    expected = pytest.warns(
+        UserWarning, match="^values of Python .* got other trainer."
+    )
+    with expected if warned else contextlib.nullcontext():
+        begun.fit(Reads(), Data(d2l))
+    resumed.fit(Reads(), Data(d2l))
+    alphas = [entry["train_alpha"] for entry in resumed.history]
+    # Means over 8, 8 and 4 examples.
+    means = {"epoch": [0, 0.5, 1, 1.5], "step": [1.8, 4.8, 7.8, 10.8]}
+    np.testing.assert_allclose(alphas, means[each], rtol=1e-6)
+    assert begun.compiled == resumed.compiled == (compiled and not warned)
 
 
 # What a seed fixes.
@@ -371,6 +417,56 @@ def test_a_seed_fixes_what_a_loader_draws(d2l, framework, fit):
 
     first, again, other = map(losses, (0, 0, 1))
     assert first == again != other
+
+
+def test_threads_that_fit(d2l, framework, fit):
+    """The second waits: it would draw from the random numbers of the first."""
+
+    def train(seed, meanwhile=lambda: None):
+        class Noisy(Data):
+            def get_dataloader(self, train):
+                for X, y in super().get_dataloader(train):
+                    meanwhile()
+                    yield X * random.random() + np.random.rand(), y
+
+        [entry] = fit(models.pop(), Noisy(d2l), seed=seed).history
+        return entry["train_loss"], entry["val_loss"]
+
+    def train_another():
+        if not others:
+            others.append(threads.submit(train, 1, lambda: time.sleep(0.1)))
+        with contextlib.suppress(TimeoutError):
+            others[0].result(timeout=0.2)
+
+    models = [framework.Linear(dropout=0.5) for _ in range(5)]  # Keras draws for them
+    alone, others = [train(0), train(1)], []
+    with ThreadPoolExecutor(1) as threads:
+        together = train(0, train_another)
+    assert [together, others[0].result()] == alone
+    train(0, lambda: fit(framework.Linear()))  # within, none waits
+
+
+def test_a_thread_that_predicts_waits_for_the_step(d2l, framework, fit):
+    """Half a step gives no logits, and evaluation in between changes no step."""
+
+    class Watched(d2l.DenseNet):
+        def plot(self, key, value, train):
+            if not predicted:
+                predicted.append(threads.submit(d2l.predict, self, X))
+                with contextlib.suppress(TimeoutError):
+                    predicted[0].result(timeout=0.5)
+            super().plot(key, value, train)
+
+    def train(kind):
+        model = kind(num_channels=8, growth_rate=4, arch=(1,), lr=0.5)
+        fit(model, Data(d2l, batch_size=20))  # one step
+        return model
+
+    X, predicted = np.random.default_rng(0).random((2, 1, 16, 16), np.float32), []
+    with ThreadPoolExecutor(1) as threads:
+        model = train(Watched)
+    np.testing.assert_array_equal(predicted[0].result(), d2l.predict(model, X))
+    assert same(framework.weights(model), framework.weights(train(d2l.DenseNet)))
 
 
 # A model that was not fitted here.

@@ -41,6 +41,20 @@ def test_the_umask_decides_on_rights(tmp_path, umask, rights):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == rights
 
 
+def test_a_link_leads_to_the_new_file_which_keeps_its_mode(tmp_path):
+    (tmp_path / "disk").mkdir()
+    path, link = tmp_path / "disk" / "weights", tmp_path / "weights"
+    link.symlink_to(path)
+    for content in (b"old", b"new"):  # at first the link leads nowhere
+        with replacing(link) as file:
+            file.write(content)
+        assert link.is_symlink()
+        assert path.read_bytes() == content
+        path.chmod(0o640)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_abandoned_parts_are_removed(tmp_path):
     path = tmp_path / "file"
     old, young, other = (

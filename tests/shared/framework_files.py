@@ -58,9 +58,53 @@ def flax_state(d2l, model, folder):
     return path
 
 
+# Of the inner `net` alone.
+
+
+def torch_net(d2l, model, folder):
+    return torch_file(d2l, model.net, folder)
+
+
+def torch_net_nested(d2l, model, folder):
+    import torch
+
+    torch.save({"model": model.net.state_dict(), "epoch": 3}, folder / "nested.pth")
+    return folder / "nested.pth"
+
+
+def torch_net_module(d2l, model, folder):
+    return torch_module(d2l, model.net, folder)
+
+
+def mxnet_net(d2l, model, folder):
+    return mxnet_file(d2l, model.net, folder)
+
+
+def keras_net_weights(d2l, model, folder):
+    return keras_weights(d2l, model.net, folder)
+
+
+def keras_net(d2l, model, folder):
+    return keras_archive(d2l, model.net, folder)
+
+
+def flax_net(d2l, model, folder):
+    from flax import serialization
+
+    variables = {name: arrays["net"] for name, arrays in model.variables.items()}
+    (folder / "net.msgpack").write_bytes(serialization.to_bytes(variables))
+    return folder / "net.msgpack"
+
+
 FILES = {
     "torch": [torch_file, torch_safetensors, torch_module],
     "mxnet": [mxnet_file],
     "tensorflow": [keras_weights, keras_archive],
     "jax": [flax_variables, flax_state],
+}
+FILES_OF_NET = {
+    "torch": [torch_net, torch_net_nested, torch_net_module],
+    "mxnet": [mxnet_net],
+    "tensorflow": [keras_net_weights, keras_net],
+    "jax": [flax_net],
 }

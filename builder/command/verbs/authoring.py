@@ -40,7 +40,7 @@ def all_(args: Namespace, root: Path) -> None:
         if not edition.is_stale:
             edition.write()
             continue
-        print(f"{edition.title} is stale: its code has changed since it was recorded")
+        print(f"{edition.title} is stale, as it {edition.stale}")
         _install(edition.backends)
         record(edition, fast=args.fast, epochs=args.epochs)
     print(f"site: {Site(book, page.parent).write()}")
@@ -81,12 +81,14 @@ def notebooks(args: Namespace, root: Path) -> None:
     check_unedited(chosen)
     for edition in chosen:
         if edition.write():
-            print(f"wrote {edition.shown_path}")
+            print(f"wrote {edition.path.relative_to(root).as_posix()}")
 
 
 @verb("sync densenet --backend jax", [BACKEND, CHAPTERS])
 def sync(args: Namespace, root: Path) -> None:
     """Carry edits made in notebooks back to their chapters."""
+    from builder.command import check
+    from builder.notebooks.edition import editions
     from builder.source.book import Book
     from builder.sync import sync
 
@@ -95,6 +97,9 @@ def sync(args: Namespace, root: Path) -> None:
     print("\n".join(done or ["nothing to carry back: no notebook was edited"]))
     if done:
         print("notebooks rewritten; python build.py runs those whose code has changed")
+        book = Book(root)
+    chosen = editions(book, book.select(args.chapter), backends(args))
+    check.report(edition for edition in chosen if edition.changed)
 
 
 @verb(

@@ -13,7 +13,7 @@ from builder.command.options import (
     backends,
     frameworks,
     option,
-    positive,
+    port,
 )
 from builder.command.registry import verb
 from builder.errors import BookError
@@ -50,10 +50,12 @@ def epub(args: Namespace, root: Path) -> None:
 @verb("slides --backend torch", [BACKEND])
 def slides(args: Namespace, root: Path) -> None:
     """Write slides: a deck for each framework and chapter."""
+    from builder.command import check
     from builder.publishing import slides
     from builder.source.book import Book
 
     book = Book(root)
+    check.report_stale(book, backends(args))
     for backend in backends(args):
         out = root / "_build" / "slides" / backend
         print(f"slides: {slides.build(book, out, backend)}")
@@ -62,10 +64,13 @@ def slides(args: Namespace, root: Path) -> None:
 @verb("student --backend torch", [BACKEND])
 def student(args: Namespace, root: Path) -> None:
     """Write the students' notebooks and the instructor's."""
+    from builder.command import check
     from builder.publishing import student
     from builder.source.book import Book
 
-    for folder in student.build(Book(root), root / "_build", backends(args)):
+    book = Book(root)
+    check.report_stale(book, backends(args))
+    for folder in student.build(book, root / "_build", backends(args)):
         print(f"notebooks: {folder}")
 
 
@@ -74,7 +79,7 @@ def student(args: Namespace, root: Path) -> None:
     [
         option(
             "--port",
-            type=positive,
+            type=port,
             metavar="N",
             help="the port to listen on (default: the first free one from 8000)",
         ),
@@ -87,6 +92,7 @@ def student(args: Namespace, root: Path) -> None:
 )
 def serve(args: Namespace, root: Path) -> None:
     """Build and serve the site, and rebuild it when a chapter changes."""
+    from builder.command import check
     from builder.publishing import serve
     from builder.publishing.site import Site
     from builder.source.book import Book
@@ -95,9 +101,14 @@ def serve(args: Namespace, root: Path) -> None:
 
     def build() -> None:
         site = Site(Book(root), out)
-        stale = [f"{e.chapter.name} ({TITLES[e.backend]})" for e in site.stale]
-        if stale:
-            print(f"stale, shown with old outputs: {', '.join(sorted(stale))}")
+        check.report(edition for edition in site.stale if edition.changed)
+        names = {
+            f"{edition.chapter.name} ({TITLES[edition.backend]})"
+            for edition in site.stale
+            if not edition.changed
+        }
+        if names:
+            print(f"stale, shown with old outputs: {', '.join(sorted(names))}")
         site.write()
 
     names = ("chapters", "notebooks", *last_build.BOOKS)

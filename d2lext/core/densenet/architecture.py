@@ -5,6 +5,7 @@ convolutions (out, in, height, width), linear layers (out, in).
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -157,6 +158,11 @@ class Architecture:
 
     def _conv(self, name: str, c_in: int, c_out: int, size: int) -> Layer:
         return Layer(name, "conv", (c_out, c_in, size, size), self.bias)
+
+
+def has_classifier(layers: Iterable[Layer]) -> bool:
+    """Whether the layers are those of a whole network, not of its features alone."""
+    return any(layer.kind == "linear" for layer in layers)
 
 
 def _norm(name: str, c: int) -> Layer:

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from d2lext.core.densenet import formats
+from d2lext.core.densenet import computation, formats
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.formats.tensors import EPSILON, some
 from d2lext.core.files import named
+from d2lext.core.turns import turn
 
 Arrays = dict[str, np.ndarray]
 _OPTIONS = {  # of load_weights, with which a file fits a network that differs
@@ -24,15 +25,22 @@ _OPTIONS = {  # of load_weights, with which a file fits a network that differs
 }
 
 
+_OWN_HEAD = (
+    "if its head is of your own, load the features with load_weights(..., head=False), "
+    "and save the model as its framework does"
+)
+
+
 class Weights:
     """A backend's public functions on weights.
 
-    The backend provides four functions: `match(model, head)` gives the architecture of a
+    The backend provides five functions: `match(model, head)` gives the architecture of a
     built DenseNet, whose head may be another one unless `head`; `read(model)` gives a copy
     of its weights by canonical name, and `write(model, weights)` sets weights that fit,
     all or those of the features. `options(model, head)` gives what each normalization
     adds to a variance, and the strides of each convolution, by the layer's name; it may
-    lack those that are known to be a DenseNet's.
+    lack those that are known to be a DenseNet's. `computed(model)` gives what all
+    layers are, as `computation.difference` takes them.
     """
 
     def __init__(
@@ -41,8 +49,9 @@ class Weights:
         read: Callable[[Any], Arrays],
         write: Callable[[Any, Arrays], None],
         options: Callable[[Any, bool], dict[str, Any]],
+        computed: Callable[[Any], computation.Found],
     ) -> None:
-        self._match, self._options = match, options
+        self._match, self._options, self._computed = match, options, computed
         self._read_as_it_is, self._write_as_it_is = read, write
 
     def architecture_of(self, model: Any) -> Architecture:
@@ -75,12 +84,14 @@ class Weights:
     def save_weights(self, model: Any, path: str | os.PathLike) -> None:
         """Write the weights to `path`, as safetensors that every backend can load.
 
-        A missing folder is made. Warns of other strides than a DenseNet's, which the file
-        does not tell.
+        A missing folder is made. The file tells nothing but weights: raises ValueError for
+        a model whose layers without weights, such as activations, are not a DenseNet's, and
+        warns of other strides. What a method computes beside layers is not seen.
         """
         path = named(path)
         architecture = self._match(model, True)
-        _warn_of_strides(model, architecture, self._options(model, True))
+        computation.check(model, architecture, self._computed(model))
+        computation.warn_of_strides(model, architecture, self._options(model, True))
         formats.write(path, _check(self._read(model), architecture), architecture)
 
     def load_weights(
@@ -117,8 +128,9 @@ class Weights:
         of the model's own normalizations.
 
         Warns if the file holds several networks, and takes the one that was trained; also
-        of tensors beside it that may be needed. Raises ValueError, and changes nothing,
-        unless all tensors fit.
+        of tensors beside it that may be needed, and of a layer of the model without
+        weights, such as an activation, that is not a DenseNet's. Raises ValueError, and
+        changes nothing, unless all tensors fit.
         """
         path = named(path, folders=True)  # Orbax writes one, and has a message
         architecture = self._match(model, head)
@@ -132,15 +144,25 @@ class Weights:
         _check_options(path, architecture, differing)
         weights = formats.read(path, layers, adapt_input=adapt_input, classes=classes)
         self._write(model, weights)
+        found = computation.difference(architecture, self._computed(model), head)
+        if found:
+            warnings.warn(
+                f"{type(model).__name__} has {found}: with the weights in {path} it does "
+                "not compute what the DenseNet did that they were saved from",
+                stacklevel=2,
+            )
 
     def _read(self, model: Any) -> Arrays:
         """The weights with which this library's epsilon gives the model's outputs."""
-        return _shifted(self._read_as_it_is(model), self._options(model, True), 1)
+        options = self._options(model, True)
+        with turn(model):
+            return _shifted(self._read_as_it_is(model), options, 1)
 
     def _write(self, model: Any, weights: Arrays) -> None:
         """The reverse of `_read`."""
         options = self._options(model, has_head(weights))
-        self._write_as_it_is(model, _shifted(weights, options, -1))
+        with turn(model):
+            self._write_as_it_is(model, _shifted(weights, options, -1))
 
 
 def has_head(weights: Arrays) -> bool:
@@ -166,18 +188,17 @@ def match(
     expected = architecture.layers(head)
     for layer, (kind, shape) in zip(expected, layers, strict=False):
         if (layer.kind, layer.shape) != (kind, shape):
+            classes = kind == "linear" and shape[1:] == layer.shape[1:]
+            remedy = f"build it with num_classes={shape[0]}; " if classes else ""
             raise ValueError(
                 f"{type(model).__name__} must have the layers that its hyperparameters "
                 f"describe, {layer.name} of {layer.kind} {layer.shape}, got {kind} "
-                f"{shape}: if its head is of your own, load the features with "
-                "load_weights(..., head=False), and save the model as its framework does"
+                f"{shape}: {remedy}{_OWN_HEAD}"
             )
     if len(layers) < len(expected) or head and len(layers) > len(expected):
         raise ValueError(
             f"{type(model).__name__} must have {len(expected)} layers with weights for "
-            f"its hyperparameters, got {len(layers)}: if its head is of your own, load "
-            "the features with load_weights(..., head=False), and save the model as its "
-            "framework does"
+            f"its hyperparameters, got {len(layers)}: {_OWN_HEAD}"
         )
     return architecture
 
@@ -235,24 +256,6 @@ def _shifted(weights: Arrays, options: dict[str, Any], sign: int) -> Arrays:
             variance = weights[key].astype(np.float64) + sign * (option - EPSILON)
             shifted[key] = variance.astype(np.float32)
     return shifted
-
-
-def _warn_of_strides(
-    model: Any, architecture: Architecture, options: dict[str, Any]
-) -> None:
-    """Warn of the first convolution whose strides are not those of a DenseNet."""
-    for layer in architecture.layers():
-        if layer.kind == "conv" and layer.name in options:
-            in_stem = layer.name == "features.conv0" and not architecture.small_images
-            strides = (2, 2) if in_stem else (1, 1)
-            if (found := tuple(options[layer.name])) != strides:
-                warnings.warn(
-                    f"{layer.name} of {type(model).__name__} has strides {found}, a "
-                    f"DenseNet's has {strides}, and a file of weights does not tell: load "
-                    "it into a model that was changed likewise",
-                    stacklevel=3,
-                )
-                return
 
 
 def _check(weights: Arrays, architecture: Architecture) -> Arrays:

@@ -9,6 +9,15 @@ from typing import Any
 from d2lext.core.training import faults, report
 
 
+def check_any(found: bool, data: Any, part: str) -> None:
+    """Raise ValueError unless a batch was `found` in the `part` of the data."""
+    if not found:
+        raise ValueError(
+            f"the {report.name(part)} set must hold at least one batch, got none from "
+            f"{type(data).__name__}.{part}_dataloader()"
+        )
+
+
 def check_batches(trainer: Any) -> None:
     """Raise FloatingPointError if a batch not yet drawn had a loss that is not finite."""
     current = trainer.current

@@ -1,8 +1,10 @@
 """Epochs: how many, how long each is, and what is known of the current one."""
 
+import itertools
 import operator
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from d2lext.core.training import provenance
@@ -58,8 +60,19 @@ def expected_batches(loader: Any, train: bool) -> int:
 
 
 def not_empty(batches: Iterable, part: str, first: int = 1) -> Iterator:
-    """The batches of a set, numbered from `first`; ValueError if one has no example."""
+    """The batches of a set, numbered from `first`; ValueError if one has no example.
+
+    Raises TypeError for one that is not a sequence of arrays.
+    """
     for number, batch in enumerate(batches, first):
+        if isinstance(batch, Mapping) or hasattr(batch, "shape"):
+            has_keys = isinstance(batch, Mapping)
+            got = ", ".join(map(str, batch)) if has_keys else "one array"
+            raise TypeError(
+                "each batch must be a tuple or a list of arrays, the inputs and then the "
+                f"labels, got {type(batch).__name__} of {got} in batch {number} of the "
+                f"{part} set: return them in this order, for example by a collate_fn"
+            )
         if len(batch[-1]) == 0:
             raise ValueError(
                 f"each batch must hold at least one example, got none in batch {number} "
@@ -70,8 +83,29 @@ def not_empty(batches: Iterable, part: str, first: int = 1) -> Iterator:
 
 def rereadable(make_loader: Callable[[], Any]) -> Any:
     """The loader, readable once per epoch; None if there is none."""
-    loader = make_loader()
+    loader = ending(make_loader())
     return _Reread(make_loader, loader) if isinstance(loader, Iterator) else loader
+
+
+def ending(loader: Any) -> Any:
+    """The loader; ValueError if it is known to have no end, as a generator's is not."""
+    if _is_endless(loader):
+        raise ValueError(
+            "a loader must end, and with it an epoch, got a "
+            f"{type(loader).__name__} that repeats for ever: leave out what repeats it, or "
+            "take n batches, as by loader.take(n) or itertools.islice(loader, n)"
+        )
+    return loader
+
+
+def _is_endless(loader: Any) -> bool:
+    if isinstance(loader, itertools.cycle | itertools.count | itertools.repeat):
+        return operator.length_hint(loader, -1) < 0
+    if hasattr(loader, "cardinality") and hasattr(loader, "take"):  # of tf.data
+        return int(loader.cardinality()) == -1
+    if getattr(loader, "num_batches", 0) is None:  # Keras' PyDataset
+        return True
+    return operator.length_hint(loader) == sys.maxsize  # Grain's
 
 
 class _Reread:

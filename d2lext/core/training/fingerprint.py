@@ -4,41 +4,49 @@ Arrays count by their elements, objects by what they hold. Nothing is executed b
 methods by which an object says what to copy of it.
 """
 
-import dis
 import hashlib
 import json
 import re
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
+from d2lext.core.training.own import steps
+
 _AT_ONCE = 2**24  # bytes of an array
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, PurePath)
-_FUNCTIONS = (types.FunctionType, types.MethodType)
+
+
+def _always(owner: Any, name: str, value: Any) -> bool:
+    return True
 
 
 class Fingerprints:
     """Fingerprints of values that may share parts, each of which is read once.
 
-    Objects of the classes `described` count by their repr, since training changes them.
-    Without `plain`, attributes of objects that are mere numbers, names or flags do not
-    count: counters, say, or how many processes read. In lists and dicts they do. Nor do
-    the objects `ignored`, iterators, and sources of random numbers, which are kept in
-    `sources`. Without `arrays`, those of several numbers count by their shape.
+    Objects of the classes `described` count by their repr, since training changes them,
+    and those `ignored` not at all. An attribute of an object counts if `counts(object,
+    name, value)` says so. Without `arrays`, those of several numbers count by their shape.
+    Iterators and sources of random numbers count by their class.
+
+    Kept as they are found: the `objects` with attributes, the `sources` of random numbers,
+    and the `definitions` of classes and functions, which count by their name.
     """
 
     def __init__(
         self,
-        described: tuple[type, ...],
-        plain: bool = True,
-        arrays: bool = True,
+        described: tuple[type, ...] = (),
         ignored: Iterable = (),
+        arrays: bool = True,
+        counts: Callable[[Any, str, Any], bool] = _always,
     ):
-        self.described, self.plain, self.arrays = described, plain, arrays
+        self.described, self.arrays, self.counts = described, arrays, counts
+        self.objects: list[Any] = []
         self.sources: list[Any] = []
+        self.definitions: set[Any] = set()
         # With each object, so that no other one takes its address.
         self._known: dict[int, tuple[Any, bytes]] = {id(v): (v, b"") for v in ignored}
 
@@ -62,9 +70,14 @@ class Fingerprints:
             yield from self._array_parts(array)
         elif isinstance(value, self.described):
             yield text(value).encode()
-        elif isinstance(value, type | types.ModuleType):
-            yield getattr(value, "__qualname__", value.__name__).encode()
-        elif isinstance(value, _FUNCTIONS):
+        elif isinstance(value, types.ModuleType):
+            yield value.__name__.encode()
+        elif isinstance(value, type):
+            yield self._definition(value)
+        elif isinstance(value, types.MethodType):
+            yield from map(self._digest, (value.__func__, value.__self__))
+        elif isinstance(value, types.FunctionType):
+            yield self._definition(value)
             yield from map(self._digest, _function_parts(value))
         elif isinstance(value, list | tuple | dict):
             yield from self._container_parts(value)
@@ -76,6 +89,10 @@ class Fingerprints:
             yield type(value).__qualname__.encode()
         else:
             yield from self._object_parts(value)
+
+    def _definition(self, value: Any) -> bytes:
+        self.definitions.add(value)
+        return value.__name__.encode()
 
     def _array_parts(self, array: np.ndarray) -> Iterator[Any]:
         yield repr((str(array.dtype), array.shape)).encode()
@@ -102,7 +119,7 @@ class Fingerprints:
         return str(value) if isinstance(value, PurePath) else self(value)
 
     def _object_parts(self, value: Any) -> Iterator[bytes]:
-        yield type(value).__qualname__.encode()
+        yield self._definition(type(value))
         try:
             copied = value.__reduce_ex__(4)
         # A lock, a file, a handle of some library: there is nothing to compare.
@@ -116,7 +133,8 @@ class Fingerprints:
         yield self._digest(args)
         for part in state if isinstance(state, tuple) else (state,):  # or with slots
             if isinstance(part, dict):
-                part = {k: v for k, v in part.items() if self.plain or is_data(k, v)}
+                self.objects.append(value)
+                part = {k: v for k, v in part.items() if self.counts(value, k, v)}
             yield self._digest(part)
         yield from map(self._digest, (list(items or ()), list(pairs or ())))
 
@@ -126,9 +144,11 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN)
 
 
-def is_data(name: str, value: Any) -> bool:
-    """Whether an attribute may hold data; `device` only says where they go."""
-    return not isinstance(value, (*_PLAIN, Iterator)) and name != "device"
+def attributes(name: str, value: Any) -> dict[str, Any]:
+    """The class of an object as `name`, and what it holds as `name`.lr, ..."""
+    inside = getattr(value, "__dict__", {})
+    found = {f"{name}.{key}": part for key, part in inside.items()}
+    return {name: type(value).__name__, **found}
 
 
 def is_random(value: Any) -> bool:
@@ -140,9 +160,10 @@ def is_random(value: Any) -> bool:
 
 def text(value: Any) -> str:
     """The repr of `value` on one line, without what differs in another process."""
-    one_line = " ".join(repr(value).split())
+    one_line = re.sub(r"<class '(?:[^']*\.)?([^'.]+)'>", r"\1", repr(value))
     # An object's address says nothing about it, nor does the number of a Keras layer.
-    return re.sub(r" at 0x[0-9a-fA-F]+|(?<=name=)\w+", "", one_line)
+    one_line = re.sub(r" at 0x[0-9a-fA-F]+|(?<=name=)\w+", "", one_line)
+    return " ".join(one_line.split())
 
 
 def _hash(parts: Iterable[Any]) -> bytes:
@@ -172,12 +193,8 @@ def _array(value: Any) -> np.ndarray | None:
         return None
 
 
-def _function_parts(function: Any) -> Iterator[Any]:
-    """A function's name and what it is bound to; the code of one without a name."""
-    if isinstance(function, types.MethodType):
-        yield from (function.__func__, function.__self__)
-        return
-    yield function.__qualname__
+def _function_parts(function: types.FunctionType) -> Iterator[Any]:
+    """What a function is bound to; the code of one without a name."""
     yield from (function.__defaults__, function.__kwdefaults__)
     for cell in function.__closure__ or ():
         try:
@@ -185,13 +202,4 @@ def _function_parts(function: Any) -> Iterator[Any]:
         except ValueError:  # it is empty
             yield None
     if "<" in function.__qualname__:  # <lambda>, <locals>
-        yield list(_code_parts(function.__code__))
-
-
-def _code_parts(code: types.CodeType) -> Iterator[Any]:
-    """What a function does, step by step: no comments, docstrings and line numbers."""
-    for step in dis.get_instructions(code):
-        if isinstance(step.argval, types.CodeType):
-            yield list(_code_parts(step.argval))
-        else:
-            yield step.opname, step.argval
+        yield list(steps(function.__code__))

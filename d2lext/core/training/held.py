@@ -6,68 +6,96 @@ schedule, a moving average.
 
 import contextlib
 import functools
-import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from d2lext.core.frameworks import FRAMEWORKS
-from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.training.fingerprint import is_random
+from d2lext.core.training.own import FRAMEWORK_MODULES, is_own
 
+Owners = Iterable[tuple[str, Any]]  # named objects
 Place = tuple[Any, ...]  # an owner's name, then attributes, keys and numbers
 
-_PLAIN = (bool, int, float, str, type(None))
-_FRAMEWORKS = {name for f in FRAMEWORKS.values() for name in f.modules}
+_NUMBERS = (bool, int, float, str, type(None), np.number, np.bool_)
 
 
-def held(owners: Iterable[tuple[str, Any]], kind: Any) -> dict[str, Any]:
+def held(owners: Owners, kind: Any) -> dict[str, Any]:
     """Arrays of a `kind` in attributes of named objects, and in lists and dicts there.
 
     Each is named by its first place, such as "encoder.weights.0".
     """
     found: dict[int, tuple[str, Any]] = {}
     for place, array in _parts(owners, kind):
-        path = ".".join(str(key) for key in place).lstrip(".")
+        path = ".".join(map(str, place)).lstrip(".")
         if isinstance(array, kind):
             found.setdefault(id(array), (path, array))
     return dict(found.values())
 
 
-def attributes(name: str, value: Any) -> dict[str, Any]:
-    """The class of an object as `name`, and what it holds as `name`.lr, ..."""
-    inside = getattr(value, "__dict__", {})
-    found = {f"{name}.{key}": part for key, part in inside.items()}
-    return {name: type(value).__name__, **found}
-
-
-def sources(owners: Iterable[tuple[str, Any]]) -> list[Any]:
-    """Sources of random numbers in the attributes of named objects, each once."""
-    found = {id(v): v for _, v in _parts(owners, np.generic) if is_random(v)}
-    return list(found.values())
-
-
-def numbers(owners: Iterable[tuple[str, Any]]) -> dict[Place, Any]:
-    """Numbers, flags and words in the attributes of named objects, by place.
-
-    Not what a framework keeps for itself: it makes that again.
-    """
+def by_place(owners: Owners, kind: Any) -> dict[Place, Any]:
+    """The same arrays by their places, at which `set_values` puts others."""
     return {
-        place: value.item() if isinstance(value, np.generic) else value
-        for place, value in _parts(owners, np.generic)
-        if isinstance(value, (*_PLAIN, np.number, np.bool_))
-        and all(isinstance(key, str | int) for key in place)
+        place: array
+        for place, array in _parts(owners, kind)
+        if isinstance(array, kind) and _is_nameable(place)
     }
 
 
-def set_numbers(owners: Iterable[tuple[str, Any]], values: dict[Place, Any]) -> None:
-    """Let `values` be the numbers of the named objects, where they have such a place."""
+def sources(owners: Owners) -> list[Any]:
+    """Sources of random numbers in the attributes of named objects, each once."""
+    found = {id(value): value for _, value in _parts(owners) if is_random(value)}
+    return list(found.values())
+
+
+def numbers(owners: Owners, names: Container[str] | None = None) -> dict[Place, Any]:
+    """The numbers, flags and words in the attributes of named objects, by place.
+
+    Not what a framework keeps for itself: it makes that again. With `names`, those in
+    attributes of these names alone.
+    """
+    return {
+        place: value.item() if isinstance(value, np.generic) else value
+        for place, value in _parts(owners, names=names)
+        if isinstance(value, _NUMBERS) and _is_nameable(place)
+    }
+
+
+def set_values(owners: Owners, values: dict[Place, Any]) -> None:
+    """Put `values` into the named objects, where there still is such a place."""
     by_name = dict(owners)
     for (name, *path), value in values.items():
         with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError):
             _put(by_name[name], path, value)
+
+
+class Numbers:
+    """The numbers of the objects that `owners()` names: which of them training changes."""
+
+    def __init__(self, owners: Callable[[], Owners]):
+        self._owners = owners
+        self._before = numbers(owners())
+
+    def changed(self) -> list[tuple[Place, Any]]:
+        """(place, value) of what is not as it was."""
+        return [
+            (place, value)
+            for place, value in numbers(self._owners()).items()
+            if place not in self._before or self._before[place] != value
+        ]
+
+    def restore(self, changed: Iterable[tuple[Iterable[Any], Any]]) -> None:
+        """Put what `changed` returned, where there still is such a place."""
+        values = {tuple(place): value for place, value in changed}
+        set_values(self._owners(), values)
+        for place in values:  # changed, even if these very objects had it already
+            self._before.pop(place, None)
+
+
+def _is_nameable(place: Place) -> bool:
+    """Whether a file of JSON can hold a place."""
+    return all(isinstance(key, str | int) for key in place)
 
 
 def _put(whole: Any, path: list[Any], value: Any) -> Any:
@@ -94,27 +122,29 @@ def _put(whole: Any, path: list[Any], value: Any) -> Any:
     return whole
 
 
-def _parts(owners: Iterable[tuple[str, Any]], kind: Any) -> Iterator[tuple[Place, Any]]:
+def _parts(
+    owners: Owners, kind: Any = (), names: Container[str] | None = None
+) -> Iterator[tuple[Place, Any]]:
     """(place, part) of whatever has no parts of its own, or is of a `kind`."""
     owners = list(owners)
     seen = {id(owner) for _, owner in owners}
+
+    def within(place: Place, value: Any) -> Iterator[tuple[Place, Any]]:
+        inside = None if isinstance(value, kind) else _inside(value)
+        if inside is None:
+            yield place, value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            for key, part in list(inside):
+                if not isinstance(key, kind):  # an optimiser's state is by parameter
+                    yield from within((*place, key), part)
+
     for name, owner in owners:
         for key, value in list(getattr(owner, "__dict__", {}).items()):
+            if names is not None and key not in names:
+                continue
             if key not in _kept_by_framework(type(owner)):  # type: ignore[arg-type]
-                yield from _within((name, key), value, kind, seen)
-
-
-def _within(
-    place: Place, value: Any, kind: Any, seen: set[int]
-) -> Iterator[tuple[Place, Any]]:
-    inside = None if isinstance(value, kind) else _inside(value)
-    if inside is None:
-        yield place, value
-    elif id(value) not in seen:
-        seen.add(id(value))
-        for key, part in list(inside):
-            if not isinstance(key, kind):  # an optimiser's state is by parameter
-                yield from _within((*place, key), part, kind, seen)
+                yield from within((name, key), value)
 
 
 def _inside(value: Any) -> Iterable[tuple[Any, Any]] | None:
@@ -123,24 +153,9 @@ def _inside(value: Any) -> Iterable[tuple[Any, Any]] | None:
         return value.items()
     if isinstance(value, list | tuple):
         return enumerate(value)
-    if hasattr(value, "__dict__") and _is_own(type(value)):  # type: ignore[arg-type]
+    if hasattr(value, "__dict__") and is_own(type(value)):  # type: ignore[arg-type]
         return vars(value).items()
     return None
-
-
-@functools.cache
-def _is_own(kind: type) -> bool:
-    """Whether a reader wrote the class: not a framework, another package, or we."""
-    if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
-        return False
-    bases = {base.__module__ for base in kind.__mro__}
-    return not any(map(_is_installed, bases - {HyperParameters.__module__}))
-
-
-def _is_installed(module: str) -> bool:
-    file = getattr(sys.modules.get(module), "__file__", None) or ""
-    first = module.partition(".")[0]
-    return first in (*_FRAMEWORKS, "d2lext") or "site-packages" in file
 
 
 @functools.cache
@@ -149,7 +164,7 @@ def _kept_by_framework(kind: type) -> set[str]:
     names = {
         name
         for base in kind.__mro__
-        if base.__module__.partition(".")[0] in _FRAMEWORKS
+        if base.__module__.partition(".")[0] in FRAMEWORK_MODULES
         for function in vars(base).values()
         if isinstance(function, types.FunctionType)
         for name in function.__code__.co_names

@@ -19,7 +19,9 @@ from d2lext.core.data.minibatches import Minibatches
 from d2lext.core.files import named
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.module import Module
-from d2lext.core.training import epochs, report
+from d2lext.core.training import advice, epochs, report
+from d2lext.core.training.contents import Reading
+from d2lext.core.training.pairs import Pairs
 from d2lext.core.training.single import Single
 from d2lext.core.training.steps import Steps
 
@@ -37,6 +39,8 @@ class Preparation(Steps, HyperParameters):
     history: list[dict[str, Any]]
     epoch: int
     single: Single
+    pairs: Pairs
+    reading: Reading
 
     def __init__(
         self,
@@ -111,22 +115,19 @@ class Preparation(Steps, HyperParameters):
             data.device = self.device
         if isinstance(getattr(data, "seed", TrainersSeed()), TrainersSeed):
             data.seed = TrainersSeed(self.seed)
+        self.reading = Reading([data], depth=0)
         # Some layers have no weights until they have seen a batch. We take it from a
         # separate loader, so as not to use up an epoch's order.
         batches = epochs.not_empty(make_loader(), report.name(part))
         self.sample = next(batches, None)
-        if self.sample is None:
-            raise ValueError(
-                f"the {report.name(part)} set must hold at least one batch, got none from "
-                f"{type(data).__name__}.{part}_dataloader()"
-            )
+        advice.check_any(self.sample is not None, data, part)
 
     def prepare_model(self, model: Any) -> None:
         """Give the model its trainer."""
         if not isinstance(model, Module):
             self.adopt(model)
         model.trainer = self
-        self.model, self.single = model, Single(self)
+        self.model, self.single, self.pairs = model, Single(self), Pairs(self)
 
     def prepare_optimizer(self) -> None:
         """Make the optimiser, once the model has its parameters."""
@@ -145,8 +146,7 @@ class Preparation(Steps, HyperParameters):
     def val_batches(self) -> Iterator:
         """The batches to validate on."""
         most = epochs.most_batches(train=False)
-        batches = itertools.islice(self.val_dataloader, most)
-        return epochs.not_empty(batches, "validation")
+        return itertools.islice(self.val_dataloader, most)
 
     def expected_batches(self, train: bool) -> int:
         """How many batches an epoch will have, 0 if unknown."""

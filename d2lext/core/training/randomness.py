@@ -1,12 +1,32 @@
-"""Sources of random numbers that a checkpoint keeps: what is drawn goes on from there."""
+"""Sources of random numbers: which a checkpoint keeps, and who draws from common ones."""
 
+import contextlib
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from d2lext.core import turns
+
 State = Any  # of JSON's types
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Within, no other thread of the process trains: common random numbers are ours.
+
+    Waits for one that does, and says so. Afterwards Python's and NumPy's go on as before.
+    """
+    if turns.is_taken(random):
+        print("Waiting for the training in another thread to end.", flush=True)
+    with turns.turn(random):
+        python, of_numpy = random.getstate(), np.random.get_state()
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(of_numpy)
 
 
 def everyones() -> list[Any]:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from d2lext.core.training import advice, checkpoint, held, identity, randomness
+from d2lext.core.training.contents import Contents
 from d2lext.core.training.epochs import Epoch
 from d2lext.core.training.interrupt import Interrupt
 
-# What the record of a trainer has besides its numbers.
+# Numbers of a trainer's that the record has under names of their own.
 _RECORDED = (
     "epoch",
     "train_batch_idx",
@@ -29,8 +30,9 @@ class Saving:
         path = trainer.checkpoint or checkpoint.of_next_fit()
         self.path: Any = Path(path).expanduser() if path else None
         self.interrupt = Interrupt()
-        self._of_data: list[Any] = []  # sources of random numbers in the data
-        self._others: list[Any] = []  # the other sources
+        self._others: list[Any] = []  # sources of random numbers outside of the data
+        self._drawn: list[Any] = []  # states of those in the data as the epoch began
+        self._is_settled = False
 
     def __enter__(self) -> "Saving":
         if self.path:
@@ -58,8 +60,7 @@ class Saving:
         """Save the training; stop if Ctrl-C was pressed."""
         if self.path:
             advice.check_weights(self.trainer)
-        if self.path and not self.trainer.current.batches:
-            self._drawn = randomness.states(self._of_data)
+            self._look_at_data()
         self.save()
         if self.interrupt.asked:
             raise KeyboardInterrupt(f"the training is saved in {self.path}")
@@ -80,7 +81,11 @@ class Saving:
             "num_train_examples": trainer.num_train_examples,
             "history": trainer.history,
             "board": trainer.model.board.data,
-            "numbers": [[place, v] for place, v in self._changed().items()],
+            "numbers": [
+                (place, value)
+                for place, value in self._numbers.changed()
+                if place[0] != "trainer" or place[1] not in _RECORDED
+            ],
             # Those of the data as the epoch began: its batches are read once more.
             "random": [self._drawn, randomness.states(self._others)],
         }
@@ -93,13 +98,14 @@ class Saving:
         """
         trainer = self.trainer
         found = checkpoint.load(self.path)
-        self.identity = identity.of(trainer, trainer.get_state(), self._of_data)
-        self._find()
         record, arrays = found or ({}, {})
+        saved = record.get("training", {})
+        self._contents = Contents(trainer, saved.get("changing", ()))
+        self.identity = identity.of(trainer, trainer.get_state(), self._contents)
+        self._begin()
         if not record.get("epoch") and not record.get("batches"):  # before any step
             self.save()  # if that fails, we should know now, not after an epoch
             return
-        saved = record["training"]
         identity.check(self.path, saved, arrays, trainer, self.identity)
         self.identity = saved
         trainer.set_state(arrays)
@@ -117,36 +123,35 @@ class Saving:
         trainer.model.board.xlabel = "epoch"
         trainer.model.board.restore(record["board"])
 
+    def _look_at_data(self) -> None:
+        """Note what reading has changed, and what is drawn from here in the next epoch."""
+        is_whole = not self.trainer.current.batches
+        drawn = zip(map(id, self._contents.sources), self._drawn, strict=True)
+        if not self._is_settled and self._contents.settle():
+            self.identity |= identity.of_contents(self._contents)
+            states = dict(drawn)  # some sources may not count any more
+            self._drawn = [states.get(id(s)) for s in self._contents.sources]
+        self._is_settled |= is_whole
+        if is_whole:
+            self._drawn = randomness.states(self._contents.sources)
+
     def _owners(self) -> list[tuple[str, Any]]:
         """Named objects whose numbers training may change: a reader's own trainer, too."""
         return [("trainer", self.trainer), *self.trainer.owners()]
 
-    def _find(self) -> None:
-        """Note the numbers and the sources of random numbers with which it begins."""
-        owners = self._owners()
-        self._numbers = held.numbers(owners)
-        known = {id(source) for source in self._of_data}
+    def _begin(self) -> None:
+        """Note the numbers, and the sources of random numbers, with which it begins."""
+        self._numbers = held.Numbers(self._owners)
+        known = {id(source) for source in self._contents.sources}
         self._others = randomness.everyones()
-        self._others += [s for s in held.sources(owners) if id(s) not in known]
-        self._drawn = randomness.states(self._of_data)
-
-    def _changed(self) -> dict[held.Place, Any]:
-        """The numbers that training has changed, by place."""
-        return {
-            place: value
-            for place, value in held.numbers(self._owners()).items()
-            if place[1] not in _RECORDED
-            and (place not in self._numbers or self._numbers[place] != value)
-        }
+        self._others += [s for s in held.sources(self._owners()) if id(s) not in known]
+        self._drawn = randomness.states(self._contents.sources)
 
     def _restore(self, record: dict[str, Any]) -> None:
         """Restore numbers, and what is drawn from now on."""
-        values = {tuple(place): value for place, value in record["numbers"]}
-        held.set_numbers(self._owners(), values)
-        for place in values:  # the same model's may have been changed before
-            self._numbers.pop(place, None)
+        self._numbers.restore(record["numbers"])
         self._drawn, others = record["random"]
-        randomness.set_states(self._of_data, self._drawn)
+        randomness.set_states(self._contents.sources, self._drawn)
         randomness.set_states(self._others, others)
 
     def _mark(self) -> None:

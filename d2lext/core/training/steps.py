@@ -2,13 +2,14 @@
 
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from d2lext.core.machine import processor
-from d2lext.core.training.held import attributes
+from d2lext.core.training import randomness
+from d2lext.core.training.fingerprint import attributes
 
 
 class Steps:
@@ -47,15 +48,13 @@ class Steps:
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
-        """Within, `seed` determines common random numbers; then they go on as before."""
-        python, of_numpy = random.getstate(), np.random.get_state()
-        with self.framework_kept():
-            try:
-                self.seed_framework()
-                yield
-            finally:
-                random.setstate(python)
-                np.random.set_state(of_numpy)
+        """Within, `seed` determines common random numbers; then they go on as before.
+
+        A thread waits here while another one trains.
+        """
+        with randomness.alone(), self.framework_kept():
+            self.seed_framework()
+            yield
 
     def framework_kept(self) -> contextlib.AbstractContextManager:
         """A context after which the framework's own random numbers go on as before."""
@@ -116,6 +115,10 @@ class Steps:
 
         A loss is NaN if an input is NaN or infinite: ReLU may have turned it into 0.
         """
+        raise NotImplementedError
+
+    def try_out(self, function: Callable[[], Any]) -> None:
+        """Call a function of the step only for its exception; nothing of it stays."""
         raise NotImplementedError
 
     def finish(self) -> None:

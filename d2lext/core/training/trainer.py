@@ -14,6 +14,7 @@ from d2lext.core.training.averages import Averages
 from d2lext.core.training.epochs import Epoch
 from d2lext.core.training.preparation import Preparation
 from d2lext.core.training.watch import Watch
+from d2lext.core.turns import turn
 
 
 class Trainer(Preparation):
@@ -23,7 +24,11 @@ class Trainer(Preparation):
     the examples, unless the data module has a `seed` of its own; dropout; the initial
     weights of a model that is not built yet; and all that `fit` draws from the random
     numbers of the framework, NumPy and Python. Afterwards these go on as if there had
-    been no `fit`; in MXNet, which hides their state, from a seed drawn before it.
+    been no `fit`; in MXNet, which hides their state, from a seed drawn before it. These are
+    common to a process: of two threads that fit, the second waits for the first; what other
+    threads draw meanwhile, as for the weights of a model that they make, changes its
+    numbers. To train at once, use processes. A thread that predicts with the model, or
+    reads or sets its weights, waits for the current step.
 
     After `fit`, `history` holds a dict for each epoch: epoch, train_loss, val_loss,
     val_acc, train_seconds, val_seconds.
@@ -43,12 +48,15 @@ class Trainer(Preparation):
     same number of threads.
 
     Only the same training resumes; otherwise a ValueError says what differs: an option, a
-    layer, the optimiser as it begins, the data or the initial weights. Of the data we
-    compare each array and list in the data module and its loaders, and the first training
-    batch, unless the loader makes another one each time; what it makes after that is not
-    compared. A model that this training left in this process may go on. With `resume`, so
-    may one that begins with other weights, such as random ones of another process: the
-    checkpoint's replace them.
+    layer, the optimiser as it begins, the data, code that you wrote, or the initial
+    weights. Of the data we compare what the data module, its loaders and your own objects
+    in them hold, without what reading them changes, such as a cache or a counter; and the
+    first training batch, unless the loader makes another one each time. What it makes
+    after that is not compared. Of your classes we compare the methods and the numbers and
+    words that they have as attributes, in the same version of Python; not comments and
+    docstrings, and not the functions that they call. A model that this training left in
+    this process may go on. With `resume`, so may one that begins with other weights, such
+    as random ones of another process: the checkpoint's replace them.
     """
 
     def fit(self, model: Any, data: Any) -> None:
@@ -57,8 +65,9 @@ class Trainer(Preparation):
         Raises FloatingPointError, with the reason, if a loss, a weight or a statistic is
         no longer finite, and before such weights are saved; ValueError if batch
         normalization has a single value per channel in a batch of one example, a batch
-        has no example, or the loss of one is not one number; TypeError if
-        `configure_optimizers` returns something else than an optimizer.
+        has no example, or the loss of one is not one number; TypeError if a batch is not
+        a sequence of arrays, inputs and then labels, or `configure_optimizers` returns
+        something else than an optimizer.
         """
         report.beginning(self)
         with self.seeded():
@@ -85,7 +94,8 @@ class Trainer(Preparation):
         current = self.current  # with its earlier batches, if resumed
         current.start_clock()
         for batch in self.train_batches(skip=len(current.batches)):
-            logged = self.train_step(self.prepare_batch(batch))
+            with turn(self.model):
+                logged = self.train_step(self.prepare_batch(batch))
             current.batches.add(logged, len(batch[-1]))
             self.train_batch_idx += 1
             self.watch.train_batch()
@@ -101,12 +111,20 @@ class Trainer(Preparation):
         self.history.append(entry)
 
     def evaluate(
-        self, batches: Iterable, after_batch: Callable[[], None] = lambda: None
+        self,
+        batches: Iterable,
+        after_batch: Callable[[], None] = lambda: None,
+        part: str = "validation",
     ) -> Averages:
-        """What the model logs on each of the batches, in evaluation mode."""
+        """What the model logs on each of the batches, in evaluation mode.
+
+        Raises ValueError, which names the `part` of the data, if one has no example.
+        """
         averages = Averages()
-        for batch in batches:
-            averages.add(self.eval_step(self.prepare_batch(batch)), len(batch[-1]))
+        for batch in epochs.not_empty(batches, part):
+            with turn(self.model):
+                logged = self.eval_step(self.prepare_batch(batch))
+            averages.add(logged, len(batch[-1]))
             self.val_batch_idx += 1
             after_batch()
         return averages
@@ -116,7 +134,7 @@ class Trainer(Preparation):
 
         They are kept in `test_metrics`. The model is the one that was fitted, or `model`,
         such as one with weights by `load_weights`. Raises FloatingPointError, with the
-        reason, if the loss is not finite.
+        reason, if the loss is not finite, and ValueError if there is no example.
         """
         if model is not None:
             self.prepare_test(data, model)
@@ -128,11 +146,10 @@ class Trainer(Preparation):
         most = epochs.most_batches(train=False)
 
         def batches():
-            return epochs.not_empty(
-                itertools.islice(data.test_dataloader(), most), "test"
-            )
+            return itertools.islice(epochs.ending(data.test_dataloader()), most)
 
-        averages = self.evaluate(batches())
+        averages = self.evaluate(batches(), part="test")
+        advice.check_any(len(averages) > 0, data, "test")
         self.test_metrics = {
             key.replace("val_", "test_"): value
             for key, value in averages.means().items()

@@ -2,7 +2,8 @@
 
 import shutil
 
-import pytest
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
 
 from builder.command import check
 from builder.notebooks import store
@@ -32,19 +33,52 @@ def test_check_refuses_short_and_synthetic_runs(copy, monkeypatch):
     assert "recorded in synthetic mode" in problems
 
 
-@pytest.mark.parametrize("place", ["chapter", "notebook"])
-def test_check_compares_what_is_recorded_with_what_is_stated(copy, monkeypatch, place):
+def test_check_compares_what_is_recorded_with_what_is_stated(copy, monkeypatch):
     monkeypatch.setattr(check, "_findings", lambda root: [])
-    if place == "chapter":
-        copy.edit("{torch: 1,", "{torch: 9,")
-    else:
-        text = copy.path("torch").read_text()
-        assert text.count('"1\\n"') == 1
-        copy.path("torch").write_text(text.replace('"1\\n"', '"9\\n"'))
+    copy.edit("{torch: 1,", "{torch: 9,")
     problems = "\n".join(check.problems(copy.root, ["torch"]))
     assert (
         "01-tiny.md:30: the torch cell's output differs from its `expect:`" in problems
     )
+
+
+def test_check_knows_what_cell_magics_bind(tmp_path, root):
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    (tmp_path / "notebooks" / "torch").mkdir(parents=True)
+    sources = ["%%capture --no-stderr shown\nprint(5)", "shown.stdout", "!ls {lost}"]
+    sources += [
+        "%%bash --out listed\nls",
+        "listed",
+        "files = !ls\nprint(files)",
+        "lost",
+    ]
+    cells = [new_code_cell(source) for source in sources]
+    path = tmp_path / "notebooks" / "torch" / "01-a.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    found = [line for line in check._findings(tmp_path) if ".ipynb" in line]
+    assert [line.partition(" F821 ")[2] for line in found] == ["Undefined name `lost`"]
+
+
+def test_check_says_once_that_there_are_no_notebooks(copy):
+    (copy.root / "pyproject.toml").write_text("")
+    before = check.problems(copy.root)  # of the little root, not of its notebooks
+    assert not [problem for problem in before if "notebook" in problem]
+    shutil.rmtree(copy.root / "notebooks")
+    after = [problem for problem in check.problems(copy.root) if problem not in before]
+    assert after == ["there are no notebooks: python build.py writes and runs them"]
+
+
+def test_check_names_what_is_missing_and_what_is_damaged(copy, monkeypatch):
+    monkeypatch.setattr(check, "_findings", lambda root: [])
+    monkeypatch.setattr(check, "_exports", lambda book, backends: [])
+    copy.path("torch").unlink()
+    copy.path("jax").write_text("{")
+    torch, jax = check.problems(copy.root)
+    assert torch == (
+        "notebooks/torch/01-tiny.ipynb was never recorded: "
+        "python build.py run tiny --backend torch"
+    )
+    assert jax.startswith("notebooks/jax/01-tiny.ipynb is damaged")
 
 
 ANNOTATED = {

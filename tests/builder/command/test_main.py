@@ -1,10 +1,17 @@
 """A command line that fails: its message and its exit status."""
 
+import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
+import pytest
 from shared import ROOT
+
+from builder.command import arguments
+from builder.command import main as command_line
+from builder.command.verbs import VERBS
 
 
 def main(*argv, env=()):
@@ -31,6 +38,25 @@ def test_epochs_must_be_positive():
     result = main("run", "--epochs", "0")
     assert result.returncode == 2
     assert "must be an integer >= 1, got '0'" in result.stderr
+
+
+@pytest.mark.parametrize("port", ["0", "80000", "-1", "http", "²"])
+def test_a_port_that_is_none(port, capsys):
+    with pytest.raises(SystemExit) as status:
+        arguments.parse(["serve", f"--port={port}"])
+    assert status.value.code == 2
+    assert f"must be a port from 1 to 65535, got {port!r}" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_one_sentence(monkeypatch, capsys):
+    def full(args, root):
+        """Write all."""
+        raise OSError(errno.ENOSPC, "No space left on device", "_build/complete")
+
+    monkeypatch.setitem(VERBS, "html", replace(VERBS["html"], run=full))
+    assert command_line.main(["html"]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: _build/complete (No space left on device): free")
 
 
 def test_data_that_is_not_there():

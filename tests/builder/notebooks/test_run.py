@@ -9,6 +9,7 @@ import time
 import nbformat
 import pytest
 
+from builder.command import check
 from builder.errors import BookError
 from builder.notebooks import outputs, run
 from d2lext.core.frameworks import IDS
@@ -119,3 +120,40 @@ def test_a_shared_chapter_is_recorded_once_for_all(shared):
     shared.edit("5e-3", "5e-4", "d2lext/core/densenet/parity.py")
     shared.edit("def predict", "def predicted", "d2lext/jax/models.py")
     assert shared.stale() == set(IDS)
+
+
+@pytest.mark.parametrize(
+    "text", ["Just words.", '+++ {"tags": ["torch"]}\n\nFor some.\n\n+++\n\nFor all.']
+)
+def test_a_chapter_of_words_needs_no_recording(tiny, monkeypatch, text):
+    (tiny.root / "chapters" / "01-tiny.md").write_text(f"# Preface\n\n{text}\n")
+    monkeypatch.setattr(run, "execute", None)  # no kernel
+    assert tiny.stale() == set()
+    lines = []
+    run.record(tiny.edition("torch"), progress=lines.append)
+    assert lines == ["01-tiny (all) has no code to run"]
+    monkeypatch.setattr(check, "_findings", lambda root: [])
+    assert check.problems(tiny.root) == []
+    assert tiny.edition("jax").backends == ()  # nothing to install
+
+
+def test_code_for_no_framework_is_recorded_once(tiny, monkeypatch):
+    text = "# Sums\n\n```{code-cell}\nimport math\nprint(math.comb(4, 2))\n```\n"
+    (tiny.root / "chapters" / "01-tiny.md").write_text(text)
+    tiny.record("jax")
+    assert tiny.stale() == set()
+    monkeypatch.setattr(check, "_findings", lambda root: [])
+    assert check.problems(tiny.root) == []
+    tiny.edit("def loss", "def lost", "d2lext/jax/module.py")
+    tiny.edit("os.environ", "_ = 1\nos.environ", "d2lext/tensorflow/loading.py")
+    assert tiny.stale() == set()
+    assert tiny.edition("jax").backends == ()
+
+
+def test_a_short_training_is_told(copy, monkeypatch):
+    monkeypatch.setattr(check, "_findings", lambda root: [])
+    run.record(copy.edition("jax"), epochs=1, progress=lambda line: None)
+    assert check.problems(copy.root, ["jax"]) == [
+        "notebooks/jax/01-tiny.ipynb was recorded with --epochs 1: "
+        "python build.py run tiny --backend jax"
+    ]

@@ -1,6 +1,7 @@
 """The notebooks for students and their instructor, graded by nbgrader itself."""
 
 import ast
+import copy
 import os
 import re
 import subprocess
@@ -107,6 +108,7 @@ max(numbers)
 """
 OPEN = ["01-sums-exercise-1-text", "01-sums-exercise-2-text", "01-sums-exercise-3-code"]
 UNSOLVED = ["01-sums-exercise-4-text", "01-sums-exercise-5-text"]
+STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 
 
 @pytest.fixture
@@ -143,11 +145,10 @@ def test_students_see_the_exercise_but_no_solution(book):
     tags = [tag for cell in student_s.cells for tag in cell.metadata.get("tags", [])]
     assert "solution" not in tags
     assert "mean: …, whole True/False\nbits of 3.5: …" in text
+    assert "not to hand out" not in text
     cells = graded(student_s)
     assert cells["01-sums-exercise-1-text"].source == "YOUR ANSWER HERE"
-    assert cells["01-sums-exercise-1-code"].source == (
-        "%%capture answer_1 --no-stderr\n# YOUR CODE HERE\nraise NotImplementedError()"
-    )
+    assert cells["01-sums-exercise-1-code"].source == STUB
     assert all(not cell.get("outputs") for cell in cells.values())
 
 
@@ -186,17 +187,24 @@ def test_nbgrader_accepts_the_cells(book, name, backend):
     cells = graded(notebook)
     assert list(cells) == [
         "01-sums-exercise-1-text",
+        "01-sums-exercise-1-code-begin",
         "01-sums-exercise-1-code",
         "01-sums-exercise-1-test",
         "01-sums-exercise-2-text",
         "01-sums-exercise-3-code",
         "01-sums-exercise-3-text",
+        "01-sums-exercise-3-code-2-begin",
         "01-sums-exercise-3-code-2",
         "01-sums-exercise-3-test",
         *UNSOLVED,
     ]
     locked = [grade_id for grade_id in cells if utils.is_locked(cells[grade_id])]
-    assert locked == ["01-sums-exercise-1-test", "01-sums-exercise-3-test"]
+    assert locked == [
+        "01-sums-exercise-1-code-begin",
+        "01-sums-exercise-1-test",
+        "01-sums-exercise-3-code-2-begin",
+        "01-sums-exercise-3-test",
+    ]
     by_hand = [
         i for i, c in cells.items() if utils.is_grade(c) and utils.is_solution(c)
     ]
@@ -220,12 +228,14 @@ def test_the_instructor_has_solution_test_and_recorded_output(book):
     shown.execution_count = 4
     recorded.write()
     cells = graded(edition(book, "instructor"))
-    answer = cells["01-sums-exercise-1-code"].source
-    assert answer.index("count = len(numbers)") < answer.index('print("mean:"')
-    test = cells["01-sums-exercise-1-test"]
-    assert "'mean: 2.0, whole True'" in test.source
-    assert test.outputs[0].text == "mean: 2.0\n"
-    assert cells["01-sums-exercise-1-text"].source == "The sum, divided by the count."
+    answer = cells["01-sums-exercise-1-code"]
+    code = answer.source
+    assert code.index("count = len(numbers)") < code.index('print("mean:"')
+    assert answer.outputs[0].text == "mean: 2.0\n"
+    assert "'mean: 2.0, whole True'" in cells["01-sums-exercise-1-test"].source
+    text = cells["01-sums-exercise-1-text"].source
+    assert text == "*Solution: not to hand out.*\n\nThe sum, divided by the count."
+    assert "not to hand out" in code
     assert "mean: 2.0" not in nbformat.writes(edition(book, "student"))
 
 
@@ -282,6 +292,39 @@ def test_a_failed_build_leaves_the_last_one(book):
     assert [path.name for path in folder.glob("*.ipynb")] == ["01-sum.ipynb"]
 
 
+EXERCISE = """
+{number}. Which?
+
+```{{code-cell}}
+---
+tags: [solution]
+expect: {expected!r}
+tolerance: {tolerance}
+---
+pass
+```
+
++++
+"""
+COUNTS = "without: 285696 / with: 163840"  # the slash is a new line
+PLOT = "plt.plot([1, 2])\n"
+# What the author expects, an answer that is right and one that is wrong; + is a new cell.
+VARIATIONS = [
+    (COUNTS, "print('285,696')\nprint('with: ', 163840.0)", "print(285696)"),
+    (COUNTS, "print('debug', 7)\n285696, 163840", "285696, 163840, 7"),
+    (COUNTS, "print(285696)+163840", "print(163840)+285696"),
+    ("0.5", "await asyncio.sleep(0)+print(8)\nnp.float64(0.5)", "np.float64(0.54)"),
+    ("[0.25, 0.5]", "np.array([0.25, 0.5])", "np.array([[9, 9], [0.25, 0.5]])"),
+    ("torch.Size([1, 64])", "np.ones((1, 64)).shape", "(64, 1)"),
+    ("436 MiB", "435.75", "435"),
+    ("7", "# mine\n7", "print(*range(8))"),
+    ("7", PLOT + "print(7)\nplt.title('Two')", "7+" + PLOT + "print(8)"),
+    ("121 8 / 169 9", "display({121: 8, 169: 9})", "display({121: 9, 169: 8})"),
+    ("True", "%%time\nprint('so it is:', np.bool_(True))", "True, False"),
+    ("relu", "# %%capture\n'ReLU'+# Done.", "'relu, tanh'"),
+]
+
+
 @pytest.mark.slow
 def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
     book, tmp_path, monkeypatch
@@ -289,7 +332,16 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
     # nbgrader calls alembic by its name.
     path = [str(Path(sys.executable).parent), os.environ["PATH"]]
     monkeypatch.setenv("PATH", os.pathsep.join(path))
-    student.build(book, tmp_path, ["torch"])
+    values = "# Values\n\n```{code-cell}\nimport asyncio\nimport numpy as np\nfrom "
+    values += "matplotlib import pyplot as plt\n7\n```\n\n## Exercises\n"
+    for number, (text, _, _) in enumerate(VARIATIONS, 1):
+        expected, tolerance = text.replace(" / ", "\n"), "0.5" if "MiB" in text else ""
+        exercise = EXERCISE.format(
+            number=number, expected=expected, tolerance=tolerance
+        )
+        values += exercise.replace("tolerance: \n", "").replace("'", '"')
+    (book.root / "chapters" / "02-values.md").write_text(values)
+    student.build(Book(book.root), tmp_path, ["torch"])
     course = tmp_path / "course"
     course.mkdir()
     (tmp_path / "instructor" / "nbgrader_config.py").rename(
@@ -299,39 +351,72 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
     nbgrader(course, "generate_assignment", "torch")
 
     # The release is ours except for outputs and checksums.
-    ours = tmp_path / "student" / "torch" / "01-sums.ipynb"
-    release = nbformat.read(
-        course / "release" / "torch" / "01-sums.ipynb", as_version=4
-    )
-    empty = nbformat.read(ours, as_version=4)
-    assert [c.source for c in release.cells[1:]] == [c.source for c in empty.cells[1:]]
-    for cell in graded(release).values():
-        cell.metadata.nbgrader.pop("checksum")
-    metadata = [{**cell.metadata, "tags": []} for cell in release.cells]
-    assert metadata == [{**cell.metadata, "tags": []} for cell in empty.cells]
+    for name in ("01-sums", "02-values"):
+        path = course / "release" / "torch" / f"{name}.ipynb"
+        release = nbformat.read(path, as_version=4)
+        ours = handed_out(tmp_path, name)
+        assert [c.source for c in release.cells] == [c.source for c in ours.cells]
+        for cell in graded(release).values():
+            cell.metadata.nbgrader.pop("checksum")
+        metadata = [{**cell.metadata, "tags": []} for cell in release.cells]
+        assert metadata == [{**cell.metadata, "tags": []} for cell in ours.cells]
 
-    solved, wrong = (nbformat.read(ours, as_version=4) for _ in range(2))
+    solved, wrong, empty = (handed_out(tmp_path, "01-sums") for _ in range(3))
     answers = graded(solved)
-    stub = "# YOUR CODE HERE\nraise NotImplementedError()"
-    code = answers["01-sums-exercise-1-code"]
-    code.source = code.source.replace(stub, 'print("mean:  2.0, whole True")\n')
-    code.source += 'print("bits of 3.5: 1")'
-    last = answers["01-sums-exercise-3-code-2"]
-    last.source = last.source.replace(stub, "import sys\nsys.stderr.write('w')\n3")
+    code = 'print("mean:  2.0, whole True")\nprint("bits of 3.5: 1")'
+    answers["01-sums-exercise-1-code"].source = code
+    split(solved, answers["01-sums-exercise-1-code"])
+    answers["01-sums-exercise-3-code-2"].source = "import sys\nsys.stderr.write('w')\n3"
     for grade_id in ("01-sums-exercise-1-text", "01-sums-exercise-5-text"):
         answers[grade_id].source = "Sum over count."
-    graded(wrong)["01-sums-exercise-1-code"].source = code.source.replace("2.0", "2.5")
-    for name, notebook in {"solved": solved, "empty": empty, "wrong": wrong}.items():
-        folder = course / "submitted" / name / "torch"
-        folder.mkdir(parents=True)
-        nbformat.write(notebook, folder / "01-sums.ipynb")
+    graded(wrong)["01-sums-exercise-1-code"].source = code.replace("2.0", "2.5")
+    submit(course, "solved", solved, answered(tmp_path, 1))
+    submit(course, "wrong", wrong, answered(tmp_path, 2))
+    submit(course, "empty", empty, handed_out(tmp_path, "02-values"))
     nbgrader(course, "autograde", "torch", "--create")
-    assert scores(course) == {
+    assert scores(course, "01-sums", ORDER) == {
         # Two texts and a code by hand among them, then two of unsolved exercises.
         "solved": [None, 1, 0, 0, 0, 1, 0, None],
         "empty": [0, 0, 0, 0, 0, 0, 0, 0],
         "wrong": [0, 0, 0, 0, 0, 0, 0, 0],
     }
+    tests = [f"02-values-exercise-{i}-test" for i, _ in enumerate(VARIATIONS, 1)]
+    assert scores(course, "02-values", tests) == {
+        "solved": [1] * len(tests),
+        "empty": [0] * len(tests),
+        "wrong": [0] * len(tests),
+    }
+
+
+def split(notebook, cell):
+    """Split the cell after its first line, as JupyterLab does: with all its metadata."""
+    first, cell.source = cell.source.split("\n")
+    above = nbformat.v4.new_code_cell(first, metadata=copy.deepcopy(cell.metadata))
+    notebook.cells.insert(notebook.cells.index(cell), above)
+
+
+def handed_out(folder, name):
+    path = folder / "student" / "torch" / f"{name}.ipynb"
+    return nbformat.read(path, as_version=4)
+
+
+def answered(folder, column):
+    """The notebook of values with the answers in this column of VARIATIONS."""
+    notebook = handed_out(folder, "02-values")
+    for number, variation in enumerate(VARIATIONS, 1):
+        cell = graded(notebook)[f"02-values-exercise-{number}-code"]
+        cell.source, *further = variation[column].split("+")
+        place = notebook.cells.index(cell) + 1
+        added = [nbformat.v4.new_code_cell(source) for source in further]
+        notebook.cells[place:place] = added
+    return notebook
+
+
+def submit(course, name, sums, values):
+    folder = course / "submitted" / name / "torch"
+    folder.mkdir(parents=True)
+    nbformat.write(sums, folder / "01-sums.ipynb")
+    nbformat.write(values, folder / "02-values.ipynb")
 
 
 def nbgrader(course, *words):
@@ -343,7 +428,7 @@ def nbgrader(course, *words):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def scores(course):
+def scores(course, notebook, order):
     """The grader's score of each cell, by student; None: left to the teacher."""
     from nbgrader.api import Gradebook
 
@@ -351,9 +436,10 @@ def scores(course):
         return {
             submission.student.id: [
                 grade.auto_score
+                for submitted in submission.notebooks
+                if submitted.name == notebook
                 for grade in sorted(
-                    submission.notebooks[0].grades,
-                    key=lambda grade: ORDER.index(grade.name),
+                    submitted.grades, key=lambda grade: order.index(grade.name)
                 )
             ]
             for submission in gradebook.assignment_submissions("torch")
@@ -404,11 +490,14 @@ def test_every_chapter_of_the_book_has_both_notebooks():
     ("expected", "form"),
     [
         ("True", "True/False"),
-        ("121 7978856", "121 …"),
+        ("121 7978856\n169 14149480", "121 …\n169 …"),
         ("96x96, batch of 128: 436 MiB", "96x96, batch of 128: … MiB"),
-        ("37% 0.003%", "37% …%"),
+        ("37% 0.003%", "…% …%"),
         ("loss: -1.5e-3 of ResNet-18, v2", "loss: … of ResNet-18, v2"),
-        ("torch.Size([4, 23])", "torch.Size([4, …])"),
+        ("torch.Size([4, 23])", "torch.Size([…, …])"),
+        ("layers  parameters\n121     7,978,856", "layers  parameters\n…     …"),
+        ("best: relu", "best: …"),
+        ("torch.float32", "…"),
     ],
 )
 def test_results_are_blanked_and_labels_stay(expected, form):

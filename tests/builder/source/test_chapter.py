@@ -96,6 +96,18 @@ BROKEN = {
     "unclosed directive": ("A box.\n:::", "A box.\n", 6, "never closed"),
     "options no YAML": ("tags: [torch]", "tags: [torch", 17, "options are not valid"),
     "options no mapping": ("tags: [torch]", "- torch", 17, "options are not valid"),
+    "tolerance of what": (
+        "tags: [torch]",
+        "tolerance: 0.5",
+        17,
+        "tolerance is for the numbers in expect",
+    ),
+    "tolerance no number": (
+        "tags: [torch]",
+        "expect: 3\ntolerance: -1",
+        17,
+        "tolerance must be a number such as 0.5 or 1%, got '-1'",
+    ),
     "unknown option": (
         "tags: [torch]",
         "tag: [torch]",

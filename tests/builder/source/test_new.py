@@ -41,6 +41,8 @@ def test_it_has_the_next_number_and_a_name_from_its_title(folder, monkeypatch, c
     assert f"error: {path} already has this name" in capsys.readouterr().err
     assert cli.main(["new", "中文"]) == 1
     assert "must have a letter from a to z" in capsys.readouterr().err
+    assert cli.main(["new", "Wide\x1b[0m"]) == 1
+    assert "and no invisible characters, got 'Wide\\x1b[0m'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

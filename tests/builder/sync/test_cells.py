@@ -233,3 +233,22 @@ def test_a_cell_of_comments_alone_is_in_no_notebook(small):
     small.replace("All of", "Some of", "jax")
     assert len(small.sync()) == 1
     assert "+++\n\n% Ours.\n\n+++\n\nSome of" in small.text
+
+
+@pytest.mark.parametrize("options", ["", ":tags: [jax]\n", "---\ntags: [jax]\n---\n"])
+def test_an_empty_code_cell_is_named_at_its_end(small, options):
+    cell = f"```{{code-cell}}\n{options}```\n"
+    small.reset(CHAPTER.replace("More text", f"{cell}\nMore text"))
+    small.replace("All of them go on", "All of them went on", "torch")
+    end = small.text[: small.text.index("More text")].count("\n") - 1
+    with pytest.raises(
+        BookError, match=rf"01-blocks.md:{end}: the code cell .* is empty"
+    ):
+        small.sync()
+    small.reset(
+        CHAPTER.replace("More text", cell.replace("\n```\n", "\n\n```\n\nMore text"))
+    )
+    small.replace("All of them go on", "All of them went on", "torch")
+    before = small.text
+    assert len(small.sync()) == 1
+    assert small.text == before.replace("All of them go on", "All of them went on")

@@ -181,13 +181,42 @@ def test_images_inside_cells_are_refused(small):
         small.sync()
 
 
-def test_line_ends_of_windows_stay(small):
-    small.reset(CHAPTER.replace("\n", "\r\n"))
+@pytest.mark.parametrize(("mark", "end"), [("", "\r\n"), ("", "\r"), ("\ufeff", "\n")])
+def test_marks_and_line_ends_stay(small, mark, end):
+    small.reset(mark + CHAPTER.replace("\n", end))
     small.replace("print(total)", "print(total)\nprint(k)", "jax")
     small.sync()
-    assert small.text == CHAPTER.replace(
-        "print(total)", "print(total)\nprint(k)"
-    ).replace("\n", "\r\n")
+    text = CHAPTER.replace("print(total)", "print(total)\nprint(k)")
+    assert small.text == mark + text.replace("\n", end)
+
+
+@pytest.mark.parametrize("last", ["...", "-----", "---  "])
+def test_front_matter_may_end_as_yaml_allows(small, last):
+    text = CHAPTER.replace("---\n\n(chap", f"{last}\n\n(chap")
+    small.reset(text)
+    small.replace("More text", "Much more text", "jax")
+    small.sync()
+    assert small.text == text.replace("More text", "Much more text")
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends_in_a_notebooks_cells_are_no_edit(small, end):
+    def change(cells):
+        for cell in cells:
+            cell.source = cell.source.replace("\n", end)
+
+    before = small.text
+    for backend in IDS:
+        small.edit(backend, change)
+    assert small.sync() == []
+    assert small.text == before
+    # Nor if a tool has changed all texts in the file.
+    path = small.path("jax")
+    path.write_text(path.read_text().replace("\\r\\n", "\\n").replace("\\n", "\\r\\n"))
+    assert small.sync() == []
+    small.replace("print(total)", "print(total)\nprint(k)", "jax")
+    assert len(small.sync()) == 1
+    assert small.text == before.replace("print(total)", "print(total)\nprint(k)")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import importlib
 
 import numpy as np
 import pytest
-from shared.framework_files import FILES
+from shared.framework_files import FILES, FILES_OF_NET
 from shared.frameworks import built, tensor
 from shared.selected import in_backends
 from shared.weights import assert_same
@@ -174,6 +174,32 @@ def test_files_of_the_framework(d2l, backend, tmp_path, network):
         d2l.set_weights(other, before)
         d2l.load_weights(other, path)
         assert_same(d2l.get_weights(other), d2l.get_weights(model))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_files_of_the_network_within(d2l, backend, tmp_path):
+    """`model.net`, saved alone, whole or for its features."""
+    model, other = create(d2l, arch=(1, 2)), create(d2l, seed=1, arch=(1, 2))
+    before, expected = d2l.get_weights(other), d2l.get_weights(model)
+    head = {n: a for n, a in before.items() if n.startswith("classifier.")}
+    for save in FILES_OF_NET[backend]:
+        path = save(d2l, model, tmp_path)
+        d2l.set_weights(other, before)
+        d2l.load_weights(other, path)
+        assert_same(d2l.get_weights(other), expected)
+        d2l.set_weights(other, before)
+        d2l.load_weights(other, path, head=False)
+        assert_same(d2l.get_weights(other), expected | head)
+
+
+@in_backends("jax")
+def test_parameters_without_statistics(d2l, saved, tmp_path):
+    from flax import serialization
+
+    params = {"params": saved[0].variables["params"]}
+    (tmp_path / "params").write_bytes(serialization.to_bytes(params))
+    with pytest.raises(ValueError, match=r"batch_stats, .*to_bytes\(model.variables\)"):
+        d2l.load_weights(saved[0], tmp_path / "params")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

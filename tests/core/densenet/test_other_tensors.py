@@ -4,6 +4,7 @@ A file of weights has a DenseNet's tensors alone. A model with others is refused
 differs in a number is in the file, so that a plain network predicts the same.
 """
 
+import functools
 import importlib
 import re
 
@@ -282,6 +283,182 @@ def test_other_strides(d2l, backend, tmp_path):
     ):
         d2l.save_weights(model, tmp_path / "mine")
     d2l.load_weights(model, tmp_path / "mine")
+
+
+def softmax(backend):
+    """A change of layers: a softmax at the end."""
+    nn = layers(backend)
+    last = {
+        "torch": lambda: nn.Softmax(dim=1),
+        "mxnet": lambda: nn.HybridLambda(lambda F, X: F.npx.softmax(X)),
+        "jax": lambda: nn.softmax,
+        "tensorflow": lambda: nn.Softmax(),
+    }[backend]
+    return lambda net: [*net, last()]
+
+
+def swish(backend):
+    """A change of layers: the first activation is another."""
+    nn = layers(backend)
+    other = {
+        "torch": lambda: nn.SiLU(),
+        "mxnet": lambda: nn.Swish(),
+        "jax": lambda: nn.swish,
+        "tensorflow": lambda: nn.Activation("swish"),
+    }[backend]
+
+    def change(net):
+        names = [getattr(x, "__name__", type(x).__name__).lower() for x in net]
+        place = next(i for i, x in enumerate(names) if x in ("relu", "activation"))
+        return [*net[:place], other(), *net[place + 1 :]]
+
+    return change
+
+
+def pooled(backend):
+    """A change of layers: the stem's pooling is an average."""
+    nn = layers(backend)
+    other = {
+        "torch": lambda: nn.AvgPool2d(3, 2, 1),
+        "mxnet": lambda: nn.AvgPool2D(3, 2, 1),
+        "jax": lambda: functools.partial(nn.avg_pool, window_shape=(3, 3)),
+        "tensorflow": lambda: nn.AveragePooling2D(3, 2),
+    }[backend]
+    return lambda net: [*net[:-1], other()]
+
+
+FUNCTIONS = {
+    "softmax": ("head", softmax, r"([Ss]oftmax|Lambda).* after all others"),
+    "swish": ("stem", swish, r"([Ss]wish|silu|SiLU).* in place of ReLU"),
+    "pooling": ("stem", pooled, r"[Aa]v.*[Pp]ool.* in place of 3x3 max pooling"),
+}
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_other_functions(d2l, backend, tmp_path, kind):
+    """Layers without weights, which a file of weights would lose without a word."""
+    place, change, name = FUNCTIONS[kind]
+    plain, model = create(d2l), variant(d2l, backend, **{place: change(backend)})
+    d2l.set_weights(model, d2l.get_weights(plain))
+    rule = f"^Mine must have the layers of a DenseNet, got .*{name}, .*framework does$"
+    with pytest.raises(ValueError, match=rule):
+        d2l.save_weights(model, tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+    d2l.save_weights(plain, tmp_path / "plain")
+    with pytest.warns(UserWarning, match=f"^Mine has .*{name}: with the weights in"):
+        d2l.load_weights(model, tmp_path / "plain")
+    if kind == "softmax":  # the features are those of a DenseNet
+        d2l.load_weights(model, tmp_path / "plain", head=False)
+
+
+@in_backends("torch")
+def test_functions_put_into_a_model(d2l, tmp_path):
+    """What computes the same is saved; what replaces or follows a layer is not."""
+    from torch import nn
+
+    model = create(d2l).eval()
+    model.net[2], dropout = nn.ReLU(inplace=True), nn.Dropout(0.5)
+    model.net[-1] = nn.Sequential(dropout, model.net[-1], nn.Identity())
+    transition = model.net[5]
+    transition[2], transition[3] = transition[3], transition[2]  # both are linear
+    logits = d2l.predict(model, X)
+    d2l.save_weights(model, tmp_path / "mine")
+    other = create(d2l, seed=1)
+    d2l.load_weights(other, tmp_path / "mine")
+    np.testing.assert_allclose(d2l.predict(other, X), logits, rtol=1e-4, atol=1e-5)
+    model.net[4].blocks[0][1][1] = nn.Identity()
+    with pytest.raises(
+        ValueError, match=r"got conv net\.4\.blocks\.0\.1\.2 in place of R"
+    ):
+        d2l.save_weights(model, tmp_path / "mine")
+
+
+@in_backends("torch")
+def test_functions_in_the_code(d2l, tmp_path):
+    """A network that calls them has no layers of them: it is saved as before."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    class Block(nn.Module):
+        def __init__(self, block):
+            super().__init__()
+            self.norm, self.conv = block[0], block[2]
+
+        def forward(self, X):
+            return self.conv(F.relu(self.norm(X)))
+
+    class Bottleneck(nn.Module):
+        def __init__(self, blocks):
+            super().__init__()
+            self.blocks = nn.Sequential(*map(Block, blocks))
+
+        def forward(self, *features):
+            return self.blocks(torch.cat(features, dim=1))
+
+    class Code(d2l.DenseNetBC):
+        def forward(self, X):
+            conv, norm, first, norm2, pooled, second, last, linear = self.net
+            X = first(F.max_pool2d(F.relu(norm(conv(X))), 3, 2, 1))
+            X = second(F.avg_pool2d(pooled(F.relu(norm2(X))), 2))
+            return linear(F.relu(last(X)).mean((2, 3)))
+
+    model, other = create(d2l), create(d2l, seed=1)
+    code = Code(**OPTIONS)
+    net = list(model.net)
+    for block in (net[4], net[6]):
+        block.blocks = nn.ModuleList(map(Bottleneck, block.blocks))
+    logits = d2l.predict(model, X)
+    code.net = nn.Sequential(
+        *net[:2], net[4], net[5][0], net[5][3], net[6], net[7], net[-1]
+    )
+    np.testing.assert_allclose(d2l.predict(code, X), logits, rtol=1e-4, atol=1e-5)
+    d2l.save_weights(code, tmp_path / "code")
+    d2l.load_weights(other, tmp_path / "code")
+    np.testing.assert_allclose(d2l.predict(other, X), logits, rtol=1e-4, atol=1e-5)
+
+
+@in_backends("tensorflow")
+def test_an_activation_of_a_keras_layer(d2l, tmp_path):
+    import keras
+
+    model = create(d2l)
+    model.net.layers[-1].activation = keras.activations.softmax
+    with pytest.raises(ValueError, match="got softmax .* after all others"):
+        d2l.save_weights(model, tmp_path / "mine")
+
+
+@in_backends("tensorflow")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras, about NumPy
+@pytest.mark.parametrize("option", ["epsilon", "negative_slope", "momentum"])
+def test_an_option_in_a_file_of_keras(d2l, tmp_path, option):
+    """Its config says which: one that changes logits is not lost."""
+    import keras
+
+    model, other = create(d2l), create(d2l, seed=1)
+    norm, relu = model.net.layers[2:4]
+    setattr(relu if option == "negative_slope" else norm, option, 0.5)
+    logits = d2l.predict(model, X)
+    keras.Sequential([keras.Input((16, 16, 3)), model]).save(tmp_path / "model.keras")
+    if option == "momentum":
+        d2l.load_weights(other, tmp_path / "model.keras")
+        np.testing.assert_allclose(d2l.predict(other, X), logits, rtol=1e-4)
+    else:
+        rule = (
+            f"got another {option} of the layer net.*load_model, and use save_weights"
+        )
+        with pytest.raises(ValueError, match=rule):
+            d2l.load_weights(other, tmp_path / "model.keras")
+
+
+@in_backends("torch")
+def test_a_head_with_other_classes(d2l, tmp_path):
+    from torch import nn
+
+    model = create(d2l)
+    model.net[-1] = nn.Linear(model.net[-1].in_features, 7)
+    with pytest.raises(ValueError, match=r"num_classes=7; .*as its framework does$"):
+        d2l.save_weights(model, tmp_path / "mine")
 
 
 def test_a_normalization_without_scale_is_refused(d2l, backend):

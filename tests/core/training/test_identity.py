@@ -1,7 +1,11 @@
 """A checkpoint knows its training: its data, its options and where it began."""
 
+import collections
+import functools
+import io
 import random
 import re
+import textwrap
 import types
 from pathlib import Path
 
@@ -134,22 +138,26 @@ def test_labels_alone_and_an_index_alone(path):
 def test_data_made_on_the_fly(path):
     """Nothing holds them, but the first batch is the same in each process, or not."""
 
+    factor = 1
+
     class Made(Data):
-        def __init__(self, factor=1, draw=lambda: 1):
+        def __init__(self, draw=lambda: 1):
             super().__init__()
-            self.factor, self.draw = factor, draw
+            self.draw = draw
 
         def get_dataloader(self, train):
-            X = np.ones((8, 3)) * self.factor * self.draw()
+            X = np.ones((8, 3)) * factor * self.draw()
             return iter([(X, X.sum(1))])
 
     fit(checkpoint=path, data=Made(), max_epochs=1)
-    assert "(first batch)" in refusal(path, data=Made(2))
+    factor = 2
+    assert "(first batch)" in refusal(path, data=Made())
+    factor = 1
     fit(checkpoint=path, data=Made(), max_epochs=2)
     # Where each batch is another one, nothing is known.
     path = path.with_name("two.npz")
-    fit(checkpoint=path, data=Made(1, random.random), max_epochs=1)
-    fit(checkpoint=path, data=Made(1, random.random), max_epochs=2)
+    fit(checkpoint=path, data=Made(random.random), max_epochs=1)
+    fit(checkpoint=path, data=Made(random.random), max_epochs=2)
 
 
 def test_what_says_nothing_of_the_data(path):
@@ -173,6 +181,133 @@ def test_what_says_nothing_of_the_data(path):
         fit(checkpoint=path, data=data, before_step=at(NUM_STEPS, crash))
     trainer, _ = fit(checkpoint=path, data=data)
     assert_same_training(trainer, fit()[0])
+
+
+class Read:
+    """Examples that are read by number, and what reading leaves behind."""
+
+    def __init__(self, data, threshold=0.5):
+        self.X, self.y, self.threshold = data.X, data.y, threshold
+        self.by_number, self.in_order = {}, [None] * len(data.y)
+        self.count, self.file, self.newest = 0, None, collections.OrderedDict()
+
+    def __getitem__(self, i):
+        self.file = self.file or io.StringIO()
+        self.count += 1
+        self.by_number[i] = self.in_order[i] = self.newest[i] = self.X[i], self.y[i]
+        if len(self.newest) > 3:
+            self.newest.popitem(last=False)
+        return self.row(i)
+
+    @functools.lru_cache  # noqa: B019 as readers do it
+    def row(self, i):
+        return self.X[i], self.y[i] * self.scale
+
+    @functools.cached_property
+    def scale(self):
+        return self.threshold * 2
+
+
+class ReadInTurn(Data):
+    """With such an object for each of the two sets, whose loaders make the batches."""
+
+    def __init__(self, made=Read, first=0):
+        super().__init__()
+        self.sets, self.order = {"a": [made(self), made(self)]}, np.arange(first, 16)
+
+    def get_dataloader(self, train):
+        read, order = self.sets["a"][train], self.order
+
+        class Loader:
+            def __iter__(self):
+                for i in range(0, len(order), 8):
+                    rows = [read[j] for j in order[i : i + 8]]
+                    yield tuple(map(np.array, zip(*rows, strict=True)))
+
+        return Loader()
+
+
+def test_what_reading_leaves_behind(path, capsys):
+    """Data that cache, count and open files may be fitted again, and in a new process."""
+    data, whole = ReadInTurn(), fit(data=ReadInTurn())[0]
+    with pytest.raises(KeyboardInterrupt):  # before the validation set is read
+        fit(checkpoint=path, data=data, before_step=at(1, ctrl_c))
+    with pytest.raises(CrashError):
+        fit(checkpoint=path, data=data, before_step=at(4, crash))
+    assert_same_training(fit(checkpoint=path, data=ReadInTurn())[0], whole)
+    assert_same_training(fit(checkpoint=path, data=data)[0], whole)
+    # Another training that begins with a full cache, and one after a restart.
+    path = path.with_name("two.npz")
+    with pytest.raises(CrashError):
+        fit(checkpoint=path, data=data, before_step=at(2, crash))
+    assert_same_training(fit(checkpoint=path, data=ReadInTurn())[0], whole)
+    said = refusal(path, data=ReadInTurn(first=1))
+    assert "got other data than now (order)" in said
+
+
+def test_a_number_within_the_data(path):
+    fit(checkpoint=path, data=ReadInTurn(), max_epochs=1)
+    other = ReadInTurn(functools.partial(Read, threshold=0.25))
+    assert "got other data than now (sets)" in refusal(path, data=other)
+    path = path.with_name("two.npz")
+    fit(checkpoint=path, data=Held(0.5), max_epochs=1)
+    assert "got other data than now (held)" in refusal(path, data=Held(0.25))
+
+
+# The code.
+
+
+def other(code, base=Model, name="Net"):
+    """A class of one name, defined by what a notebook's cell has."""
+    names = {"Base": base, "__name__": "__main__"}
+    exec(f"class {name}(Base):\n{textwrap.indent(code, '    ')}", names)
+    return names[name]
+
+
+CODE = """
+width = 3
+def __init__(self, scale=1):
+    super().__init__()
+def loss(self, y_hat, y):
+    def squared(x):
+        return x**2
+    return squared(y_hat - y).mean()
+@property
+def size(self):
+    return 1
+@staticmethod
+def units():
+    return [x for x in "ab" if x in {"a", "b"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("y_hat - y", "y_hat + y"),
+        ("x**2", "x**4"),
+        (".mean()", ".sum()"),
+        ("width = 3", "width = 4"),
+        ("scale=1", "scale=2"),
+        ("return 1", "return 2"),
+        ('{"a", "b"}', '{"a", "c"}'),
+        ("def size", "def more"),
+    ],
+)
+def test_another_class_of_the_same_name(path, before, after):
+    fit(checkpoint=path, model=other(CODE)(), max_epochs=1)
+    said = refusal(path, model=other(CODE.replace(before, after))())
+    assert "got other code than now (Net): " in said
+    words = CODE.replace("y):\n", 'y):\n    """The loss."""\n')
+    words = words.replace("x**2", "x ** 2  # squared").replace("@p", "\n# How many\n@p")
+    fit(checkpoint=path, model=other(words)())
+
+
+def test_other_code_of_an_object_in_the_data(path):
+    read = "def __getitem__(self, i):\n    return self.row(i)"
+    make = [other(r, Read) for r in (read, read.replace("(i)", "(i)[::1]"))]
+    fit(checkpoint=path, data=ReadInTurn(make[0]), max_epochs=1)
+    assert "other code than now (Net): " in refusal(path, data=ReadInTurn(make[1]))
 
 
 # The options.

@@ -2,13 +2,16 @@
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 import pty
 import re
+import signal
 import sys
 import termios
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ from shared.numpy_trainer import NUM_STEPS, Data, Model, Trainer, fit
 
 from d2lext.core.data.datamodule import DataModule
 from d2lext.core.module import Module, check_labels
-from d2lext.core.training import progress
+from d2lext.core.training import progress, randomness
 from d2lext.core.training.averages import Averages
 
 pytestmark = pytest.mark.usefixtures("whole_runs")
@@ -553,6 +556,42 @@ def test_batches_that_can_be_read_only_once():
         fit(data=Kept())
 
 
+class Batched:
+    """Batches with a size, as those of tf.data, Keras and Grain tell it."""
+
+    def __init__(self, **size):
+        vars(self).update(size, take=None)
+
+    def __len__(self):
+        return self.length
+
+    def __iter__(self):
+        yield from Data().train_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("loader", "endless"),
+    [
+        (itertools.cycle(Data().train_dataloader()), True),
+        (itertools.repeat(next(iter(Data().train_dataloader()))), True),
+        (Batched(cardinality=lambda: -1), True),
+        (Batched(cardinality=lambda: -2, length=4), False),  # unknown
+        (Batched(num_batches=None), True),
+        (Batched(length=sys.maxsize), True),
+        (Batched(length=4), False),
+    ],
+)
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_loader_without_an_end(loader, endless, part):
+    data = Data()
+    setattr(data, f"{part}_dataloader", lambda: loader)
+    trainer, _ = fit(max_epochs=1)
+    run = trainer.test if part == "test" else functools.partial(trainer.fit, Model())
+    rule = f"^a loader must end.*got a {type(loader).__name__} .* loader.take"
+    with pytest.raises(ValueError, match=rule) if endless else contextlib.nullcontext():
+        run(data)
+
+
 def test_a_test_before_fit():
     with pytest.raises(
         ValueError, match="^test.data. tests the model that this trainer"
@@ -567,3 +606,27 @@ def test_labels_and_logits_whose_axes_differ():
             check_labels(logits, labels)
     for logits, labels in [((20, 10), (4, 5)), ((8, 10), (8, 1)), ((8, 1, 10), (8,))]:
         check_labels(logits, labels)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_forked_process_waits_for_no_thread():
+    """The thread that trains is not in it."""
+
+    def train():
+        with randomness.alone():
+            begun.set()
+            ended.wait(60)
+
+    begun, ended = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(train)
+        begun.wait(60)
+        child = os.fork()
+        if not child:
+            signal.alarm(10)  # ends a child that waits
+            with randomness.alone():
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        ended.set()
+    assert status == 0

@@ -12,9 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.architecture import Layer, has_classifier
 from d2lext.core.densenet.formats.names import one
-from d2lext.core.densenet.formats.order import OWN_PLACE, by_order, in_places
+from d2lext.core.densenet.formats.order import (
+    OWN_PLACE,
+    by_order,
+    in_model,
+    in_places,
+)
 from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, damaged, some
 
 _KEYS = {
@@ -43,6 +48,8 @@ def recognises(head: bytes) -> bool:
 def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     """The tensors of the file by canonical names."""
     arrays = dict(_arrays(Path(path).read_bytes()))
+    if not any(map(_VARIABLE.fullmatch, arrays)):
+        arrays = dict(zip(in_model(arrays), arrays.values(), strict=True))
     networks: dict[str, dict[tuple[str, str], Tensor]] = {}
     rest: dict[str, dict[str, Tensor]] = {}
     for name, tensor in arrays.items():
@@ -57,9 +64,13 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
             f"'params.net.layers_0.kernel', got {some(arrays)}: {_REMEDY}"
         )
     before = one(list(networks))
+    if not any(key == "running_mean" for _, key in networks[before]):
+        raise WeightFileError(
+            "must hold the statistics of normalization, batch_stats, beside the "
+            f"parameters, got these alone: {_REMEDY}"
+        )
     found = by_order(in_places(networks[before]), layers)
-    with_head = any(layer.kind == "linear" for layer in layers)
-    yield found | rest.get(before, {}) if with_head else found
+    yield found | rest.get(before, {}) if has_classifier(layers) else found
 
 
 def _arrays(data: bytes) -> Iterator[tuple[str, Tensor]]:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from d2lext.core.densenet.architecture import Layer
-from d2lext.core.densenet.formats.order import FileLayer, by_order, numbers
+from d2lext.core.densenet.architecture import Layer, has_classifier
+from d2lext.core.densenet.formats.order import FileLayer, by_order, in_model, numbers
 from d2lext.core.densenet.formats.tensors import Tensor, WeightFileError, damaged, some
 
 _LIST_MAGIC = struct.pack("<Q", 0x112)
@@ -62,8 +62,7 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     """The tensors of the file by canonical names."""
     file_layers, rest = _layers(_arrays(Path(path).read_bytes()))
     found = by_order(file_layers, layers)
-    with_head = any(layer.kind == "linear" for layer in layers)
-    yield found | rest if with_head else found
+    yield found | rest if has_classifier(layers) else found
 
 
 def _arrays(data):
@@ -132,10 +131,13 @@ def _layers(
     """The layers in forward order, from the names of their tensors; what is in none."""
     layers: dict[tuple, dict[str, Tensor]] = {}
     rest: dict[str, Tensor] = {}
-    for tensor in arrays:
-        match = _STRUCTURAL.fullmatch(tensor.name) or _PREFIXED.fullmatch(tensor.name)
+    names = [tensor.name for tensor in arrays]
+    if not any(map(_match, names)):
+        names = in_model(names)
+    for name, tensor in zip(names, arrays, strict=True):
+        match = _match(name)
         if not match:
-            path, _, last = tensor.name.rpartition(".")
+            path, _, last = name.rpartition(".")
             if path.startswith(("features.", "net.")):  # between the layers
                 layers.setdefault((path,), {})[last] = tensor
             else:
@@ -156,6 +158,11 @@ def _layers(
         )
     in_order = sorted(layers, key=_order)
     return [FileLayer.of(layers[place]) for place in in_order], rest
+
+
+def _match(name):
+    """The place and the key in a layer's name; None in any other."""
+    return _STRUCTURAL.fullmatch(name) or _PREFIXED.fullmatch(name)
 
 
 def _order(place):

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.architecture import Layer, has_classifier
 from d2lext.core.densenet.formats import keras_layers
 from d2lext.core.densenet.formats.archive import read_member
 from d2lext.core.densenet.formats.keras_groups import (
@@ -69,7 +69,9 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
     with _open(path) as (root, config):
         found, described = _contents(root, config)
         is_ours = any(layer.kind.startswith("dense_block") for layer in described)
-        if not is_ours:
+        if is_ours:
+            keras_layers.check_changes(config)
+        else:
             keras_layers.check(described, layers)
         file_layers = _in_one_model(found, is_ours)
         default = EPSILON if is_ours else _EPSILON
@@ -78,7 +80,7 @@ def tensors(path: Path, layers: Sequence[Layer]) -> Iterator[dict[str, Tensor]]:
         for norm, epsilon in zip(norms, epsilons, strict=False):
             if variance := norm.tensors.get("running_var"):
                 norm.tensors["running_var"] = variance.plus(epsilon - EPSILON)
-        if is_ours and not any(layer.kind == "linear" for layer in layers):
+        if is_ours and not has_classifier(layers):
             _warn_of_others(found)
         yield by_order(file_layers, layers)
 

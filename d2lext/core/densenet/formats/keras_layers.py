@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.architecture import Layer, has_classifier
 from d2lext.core.densenet.formats.tensors import OWN_HEAD, WeightFileError
 
 # Layers of a DenseNet, and those that change nothing in evaluation.
@@ -20,6 +20,9 @@ _KNOWN = re.compile(
     "(spatial_|gaussian_|alpha_)?dropout(2d)?|gaussian_noise|activity_regularization|"
     "random_.*|functional|sequential|model"
 )
+# In the config of a model of ours: the options of its layers that its constructor has not.
+CHANGED = "changed since"
+_NO_EFFECT = re.compile(r"momentum|rate|noise_shape|seed|\w+_(regularizer|constraint)")
 _LIKE_APPLICATIONS = "use the weights of a network like those of keras.applications"
 
 
@@ -70,7 +73,7 @@ def check(layers: Sequence[KerasLayer], network: Sequence[Layer]) -> None:
 
     Layers of the head count only if the `network` has one.
     """
-    with_head = any(layer.kind == "linear" for layer in network)
+    with_head = has_classifier(network)
     stages = ("features", "head") if with_head else ("features",)
     for layer in layers:
         stage = "head" if layer.kind.startswith("global_") else layer.stage
@@ -109,6 +112,24 @@ def _check_windows(layers, names):
             f"{paddings} ZeroPadding2D (padding='same' adds more on one side): "
             f"{_LIKE_APPLICATIONS}"
         )
+
+
+def check_changes(config: Any) -> None:
+    """Raise WeightFileError for a changed option of a layer that changes the logits.
+
+    `config` is that of a model of this library, perhaps within others.
+    """
+    parts = config.values() if isinstance(config, dict) else config
+    for part in parts if isinstance(config, dict | list) else ():
+        check_changes(part)
+    changed = config.get(CHANGED, {}) if isinstance(config, dict) else {}
+    for place, options in changed.items():
+        if names := [name for name in options if not _NO_EFFECT.fullmatch(name)]:
+            raise WeightFileError(
+                "must be of a DenseNet as its constructor makes it, got another "
+                f"{' and '.join(names)} of the layer {place}: load it with "
+                "keras.saving.load_model, and use save_weights"
+            )
 
 
 def epsilons(layers: Sequence[KerasLayer], default: float) -> Iterator[float]:

@@ -10,8 +10,13 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 
-from d2lext.core.densenet.architecture import Layer
-from d2lext.core.densenet.formats.order import OWN_PLACE, by_order, in_places
+from d2lext.core.densenet.architecture import Layer, has_classifier
+from d2lext.core.densenet.formats.order import (
+    OWN_PLACE,
+    by_order,
+    in_model,
+    in_places,
+)
 from d2lext.core.densenet.formats.tensors import FLOATS, Tensor, WeightFileError, some
 
 _KEYS = ("weight", "bias", "running_mean", "running_var")
@@ -53,11 +58,11 @@ def by_name(tensors: Iterable[Tensor], layers: Sequence[Layer]) -> dict[str, Ten
     features: dict[str, dict[str, Tensor]] = {}  # by what precedes their names
     own: dict[str, dict[tuple[str, str], Tensor]] = {}
     rest: dict[str, Tensor] = {}
-    for tensor in tensors:
-        name = _WRAPPER.sub("", tensor.name)
-        name = re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
-        if name.endswith(_NO_WEIGHTS):
-            continue
+    tensors = [t for t in tensors if not t.name.endswith(_NO_WEIGHTS)]
+    names = [_clean(tensor.name) for tensor in tensors]
+    if not any(_FEATURE.fullmatch(name) or _OWN.fullmatch(name) for name in names):
+        names = in_model(names)
+    for name, tensor in zip(names, tensors, strict=True):
         if feature := _FEATURE.fullmatch(name):
             _add(features, feature, tensor)
         elif ours := _OWN.fullmatch(name):
@@ -112,6 +117,12 @@ def one(prefixes: Sequence[str]) -> str:
     return first
 
 
+def _clean(name):
+    """A name without what wrappers add, and as later versions spell it."""
+    name = _WRAPPER.sub("", name)
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
+
+
 def _add(features, match, tensor):
     """Add a tensor of the features to those with the same prefix."""
     prefix, layer, key = match.groups()
@@ -137,7 +148,7 @@ def _own(own, rest, layers):
             place, _, key = name.rpartition(".")
             network[place.removeprefix(prefix), key] = tensor
     tensors = by_order(in_places(network), layers)
-    if any(layer.kind == "linear" for layer in layers):
+    if has_classifier(layers):
         tensors |= near
     _warn_of_others(rest, near, prefix, list(own), layers)
     return tensors
@@ -157,7 +168,7 @@ def _warn_of_others(rest, taken, prefix, networks, layers):
         for name, tensor in rest.items()
         if id(tensor) not in used and not name.startswith(elsewhere)
     ]
-    if others and any(layer.kind == "linear" for layer in layers):
+    if others and has_classifier(layers):
         warnings.warn(
             f"the file has {some(others)} beside the network {prefix.rstrip('.')!r}, not "
             "loaded: see whether its predictions need them",
@@ -180,7 +191,7 @@ def _head(rest, prefix, layers):
         or name.startswith(prefix)
         or re.match(inside, name)
     }
-    if not any(layer.kind == "linear" for layer in layers):
+    if not has_classifier(layers):
         return {name: t for name, t in near.items() if re.match(inside, name)}
     parents = {name.rpartition(".")[0] for name in near}
     named = {parent for parent in parents if parent == f"{prefix}classifier"}

@@ -5,15 +5,30 @@ names do not say which layer is which; shapes confirm the match.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from d2lext.core.densenet.architecture import Layer
+from d2lext.core.densenet.architecture import Layer, has_classifier
 from d2lext.core.densenet.formats.tensors import OWN_HEAD, Tensor, WeightFileError, some
 
 # How this library's own models name their layers in PyTorch and MXNet (`net.4.blocks.0.2`)
 # and in Flax (`params.net.layers_4.blocks_0.NormReluConv_0.Conv_0`).
 OWN_PLACE = r"net\.(?:layers_)?\d+(?:\.(?:\w+_)?\d+|\.blocks|\.net)*"
+
+
+# The same in a file of `model.net` alone.
+_IN_NET = re.compile(r"(^|\.)(?=(?:layers_)?\d+\.)")
+
+
+def in_model(names: Iterable[str]) -> list[str]:
+    """Names in a file of `model.net` alone as the whole model has them: `net.4.weight`.
+
+    Those without statistics, which are of no DenseNet, stay as they are.
+    """
+    names = list(names)
+    if not any(name.endswith((".running_mean", ".mean")) for name in names):
+        return names
+    return [_IN_NET.sub(r"\1net.", name, count=1) for name in names]
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ def by_order(
     Raises WeightFileError for a layer that no DenseNet has.
     """
     tensors: dict[str, Tensor] = {}
-    with_head = any(layer.kind == "linear" for layer in layers)
+    with_head = has_classifier(layers)
     kinds = [layer.kind for layer in file_layers]
     if not with_head and "norm" in kinds:
         # Those of the features end with a normalization.

@@ -1,0 +1,88 @@
+"""The kernel that a notebook is recorded in: this environment's, and the book's.
+
+Two people who record a chapter on like machines should record the same. So whatever
+changes what programs print, draw or compute is the book's; what says where things are,
+on which device to run and how much of it to use stays the user's.
+"""
+
+import os
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+
+# Families of variables that the programs of a notebook read.
+BOOKS = (
+    "D2LEXT_*",  # the modes of a recording
+    *("PYTHON*", "IPYTHON*", "JUPYTER*"),  # warnings, start-up files, another kernel
+    *("MPL*", "MATPLOTLIB*"),  # how plots are drawn, and whether they are shown
+    *("LANG*", "LC_*", "TZ"),  # how text and dates are written
+    *(
+        "COLUMNS",
+        "LINES",
+        "TERM",
+        "COLORTERM",
+        "*NO_COLOR",
+        "*FORCE_COLOR",
+        "CLICOLOR*",
+    ),
+    *("TQDM_*", "NUMPY_*", "NPY_*"),
+    *("TORCH*", "PYTORCH_*", "JAX_*", "XLA_*", "FLAX_*"),  # precision, logs, compilers
+    *("TF_*", "KERAS_*", "MXNET_*", "DMLC_*"),
+    *("CUBLAS_*", "CUDNN_*", "NVIDIA_TF32_OVERRIDE", "NCCL_DEBUG*"),
+    *("MKL_*", "ONEDNN_*", "DNNL_*", "OMP_*", "KMP_*"),
+)
+# Those of them that say where things are, or what to run on.
+USERS = (
+    *(
+        "D2LEXT_DATA",
+        "D2LEXT_CACHE",
+        "PYTHONPATH",
+        "PYTHONUSERBASE",
+        "PYTHONNOUSERSITE",
+    ),
+    *("PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "MPLCONFIGDIR"),
+    *("TORCH_HOME", "MXNET_HOME", "JAX_COMPILATION_CACHE_*", "JAX_PERSISTENT_CACHE_*"),
+    *("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "*_NUM_THREADS", "*_MAX_THREADS"),
+    *("XLA_PYTHON_CLIENT_*", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR"),
+    *("PYTORCH_*ALLOC_CONF", "MXNET_GPU_MEM_POOL_*", "OMP_PLACES", "OMP_PROC_BIND"),
+    "KMP_AFFINITY",
+)
+
+
+def environment(
+    empty: Path, user: Mapping[str, str] = os.environ, **modes: object
+) -> dict[str, str]:
+    """A kernel's variables: those of the `user` that may pass, and the book's.
+
+    Programs look for their settings in the folder `empty`. `modes` are the recording's,
+    by the names of their variables after `D2LEXT_`.
+    """
+    passed = {
+        name: value
+        for name, value in user.items()
+        if _is_any(name, USERS) or not _is_any(name, BOOKS)
+    }
+    return {
+        **passed,
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "IPYTHONDIR": str(empty),
+        "KERAS_HOME": str(empty),
+        "MATPLOTLIBRC": os.devnull,
+        "TQDM_DISABLE": "1",  # bars of the moment, of no use on paper
+        **{f"D2LEXT_{name}": str(value or "") for name, value in modes.items()},
+    }
+
+
+def _is_any(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+class Manager(AsyncKernelManager):
+    """Starts the kernel of this Python, whichever `python3` is installed for the user."""
+
+    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+        return KernelSpecManager(kernel_dirs=[])
