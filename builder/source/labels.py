@@ -6,7 +6,7 @@ read their numbers here, and `sphinxext.numbers` gives the same ones to Sphinx.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from docutils.nodes import make_id
 
@@ -25,35 +25,48 @@ class Label:
     title: str  # in MyST, as its author wrote it
     chapter: str
     line: int
-    cell: Cell  # that it is in, which not all readers have
+    cell: Cell = field(repr=False)  # that it is in, which not all readers have
 
 
 def collect(chapters: Iterable[Chapter]) -> dict[str, Label]:
     """The labels of the book by name; raises BookError if a name is used twice."""
     labels: dict[str, Label] = {}
-    known: dict[str, Label] = {}  # by what Sphinx makes of a name
+    known: dict[str, str] = {}  # where names are, by what Sphinx makes of them
     for place, chapter in enumerate(chapters, 1):
+        for cell in chapter.prose:
+            for element in cell.prose.walk():
+                for name in _names(element):
+                    _check_name(name, chapter, element.line, known)
         for cell, element, number in numbered(chapter, place):
             element.number = number
-            title, kind = _title(element), kind_of(element)
+            title, kind, line = _title(element), kind_of(element), element.line
             for name in element.labels:
-                if " " in name or not make_id(name):
-                    raise chapter.error(
-                        element.line,
-                        f"a label is one word in Latin letters, got {name!r}: rename it, "
-                        "or begin a new line after the formula if it is no label",
-                    )
-                label = Label(kind, number, title, chapter.stem, element.line, cell)
-                first = known.setdefault(make_id(name), label)
-                if first is not label:
-                    raise chapter.error(
-                        element.line,
-                        f"the label {name!r} is already used at chapters/{first.chapter}"
-                        f".md:{first.line}: choose another, which differs by more than "
-                        "case and punctuation",
-                    )
-                labels[name] = label
+                labels[name] = Label(kind, number, title, chapter.stem, line, cell)
     return labels
+
+
+def _names(element: Element) -> list[str]:
+    """The names that an `element` gives, to itself or to what follows."""
+    if element.kind == "directive":
+        return [element.options["name"]] if "name" in element.options else []
+    return element.labels if element.kind in ("label", "equation") else []
+
+
+def _check_name(name: str, chapter: Chapter, line: int, known: dict[str, str]) -> None:
+    """Raise BookError unless `name` is a good label, and new among those `known`."""
+    if " " in name or not make_id(name):
+        raise chapter.error(
+            line,
+            f"a label is one word in Latin letters, got {name!r}: rename it, or begin a "
+            "new line after the formula if it is no label",
+        )
+    place = f"chapters/{chapter.stem}.md:{line}"
+    if (first := known.setdefault(make_id(name), place)) != place:
+        raise chapter.error(
+            line,
+            f"the label {name!r} is already used at {first}: choose another, which "
+            "differs by more than case and punctuation",
+        )
 
 
 def numbered(chapter: Chapter, place: int) -> Iterator[tuple[Cell, Element, str]]:

@@ -157,9 +157,13 @@ class Prose:
                 if element.kind == "heading":
                     inline = self.tokens[place + 1]
                     element.content = " ".join(inline.content.split("\n"))
-                # A label is for the block right after it.
-                element.labels = [*labels, *element.labels]
-                labels = element.labels if element.kind == "label" else []
+                # Labels are for a heading or directive right after them.
+                if element.kind == "label":
+                    labels = [*labels, *element.labels]
+                elif element.kind in ("heading", "directive"):
+                    element.labels, labels = [*labels, *element.labels], []
+                else:
+                    labels = []
                 yield element
             else:
                 labels = []
@@ -264,14 +268,14 @@ class Prose:
 def _read_directive(element: Element, references: Mapping[str, Any]) -> None:
     """Fill in what the directive of `element` says."""
     token = element.token
-    match = re.fullmatch(r"\{([^\s}]+)\}\s*(.*)", token.info.strip())
+    match = re.fullmatch(r"\{([^\s}]+)\}(?:\s+(.*))?", token.info.strip())
     if not match:
         element.name = ""
         element.body = Prose(
             token.content, element.line + 1, is_inside=True, references=references
         )
         return
-    element.name, argument = match.groups()
+    element.name, argument = match[1], match[2] or ""
     element.content = argument
     kind = DIRECTIVES.get(element.name)
     if not kind:

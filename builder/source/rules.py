@@ -157,6 +157,12 @@ class _Rules:
 
     def _check_directive(self, element: Element) -> None:
         name, file = element.name, element.content.strip()
+        if not name:
+            raise self._error(
+                element,
+                f"this directive has no name: write :::{{note}} or one of "
+                f"{', '.join(DIRECTIVES)}, with a space before what follows",
+            )
         if name not in DIRECTIVES:
             raise self._error(
                 element,
@@ -171,6 +177,15 @@ class _Rules:
                 "a table without a caption has no number to refer to: write the caption "
                 "after :::{table}, or remove the label",
             )
+        if name == "table":
+            assert element.body
+            kinds = [token.type for token in element.body.tokens if not token.level]
+            if kinds != ["table_open", "table_close"]:
+                raise self._error(
+                    element,
+                    "a table consists of rows alone, | a | b |, below its caption: move "
+                    "all else out of it",
+                )
         if name != "figure":
             return
         assert element.body

@@ -152,6 +152,12 @@ BROKEN = {
     "unknown role": ("{eq}`eq-sum`", "{equ}`eq-sum`", 4, "unknown role 'equ'"),
     "unknown directive": ("{figure}", "{picture}", 6, "unknown directive 'picture'"),
     "directive in backticks": (":::{figure}", "```{figure}", 6, "never closed|colons"),
+    "figure without a space": (
+        "{figure} img",
+        "{figure}img",
+        6,
+        "has no name: .* with a space",
+    ),
     "figure without alt": (":alt: A box.\n", "", 6, "has no alternative text"),
     "image without alt": ("Text about", "![](img/box.svg)", 4, "no alternative text"),
     "figure without caption": ("\nA box.\n:::", "\n:::", 6, "has no caption"),
@@ -211,6 +217,18 @@ BROKEN = {
         4,
         "a table without a caption has no number",
     ),
+    "text in a table": (
+        "Text for JAX.",
+        ":::{table} T\n| a |\n|---|\n\nMore.\n:::",
+        26,
+        "a table consists of rows alone",
+    ),
+    "label of nothing, twice": (
+        "Text for JAX.",
+        "(fig-box)=\n% x\n\nText",
+        26,
+        "'fig-box' is already used at chapters/01-tiny.md:6",
+    ),
     "remark behind a formula": (
         "Text for JAX.",
         "$$ x $$ (see there)",
@@ -221,7 +239,7 @@ BROKEN = {
         "(chap-tiny)=",
         "(Eq.Sum)=",
         13,
-        "already used at chapters/01-tiny.md:2: .*differs by more than case",
+        "already used at chapters/01-tiny.md:1: .*differs by more than case",
     ),
     "wrong kind of reference": (
         "{eq}`eq-sum`",
