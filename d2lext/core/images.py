@@ -132,6 +132,11 @@ def in_batches(
 
 def _to_numpy(array, name):
     """A NumPy array of any framework's tensor, or of nested lists."""
+    if np.ma.is_masked(array):  # NumPy would take what is behind the mask
+        raise ValueError(
+            f"{name} must hold a number everywhere, got {np.ma.count_masked(array)} "
+            f"masked ones: fill them, for example with {name}.filled(0)"
+        )
     if hasattr(array, "asnumpy"):  # MXNet's
         return array.asnumpy()
     if hasattr(array, "detach"):  # PyTorch's: off its graph and GPU

@@ -58,7 +58,7 @@ class Classifier(core.Classifier, Module):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
         core.check_labels(Y_hat.shape, Y.shape)
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
-        compare = (Y_hat.argmax(dim=1) == Y.reshape(-1)).float()
+        compare = (Y_hat.argmax(dim=1) == _comparable(Y.reshape(-1))).float()
         return compare.mean() if averaged else compare
 
     def loss(self, Y_hat, Y, averaged=True):
@@ -68,7 +68,7 @@ class Classifier(core.Classifier, Module):
         examples, select from their losses, which are those that are not `averaged`.
         """
         core.check_labels(Y_hat.shape, Y.shape)
-        Y_hat, Y = Y_hat.reshape(-1, Y_hat.shape[-1]), Y.reshape(-1)
+        Y_hat, Y = Y_hat.reshape(-1, Y_hat.shape[-1]), _comparable(Y.reshape(-1))
         # On a GPU, a label outside would end the process.
         labels = Y.long().clamp(0, Y_hat.shape[-1] - 1)
         valid = labels == Y
@@ -157,6 +157,11 @@ class _Use:
 
 _evaluated = {}  # by model
 _changing = threading.Lock()
+
+
+def _comparable(Y):
+    """Labels as int64, with which PyTorch does not compare unsigned ones; floats stay."""
+    return Y if Y.is_floating_point() else Y.long()
 
 
 def _init(module, draw, otherwise):

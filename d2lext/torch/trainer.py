@@ -103,23 +103,30 @@ class Trainer(State):
         for layer in self._frozen:
             layer.training = False
         in_bf16 = self.used_precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
-            loss = self._loss(batch)
-        check_mean(loss=loss)
-        self.optim.zero_grad()
-        loss.backward()
-        with torch.no_grad():  # a reader's own optimiser may lack it
-            if self.gradient_clip_val > 0:
-                self.clip_gradients(self.gradient_clip_val, self.model)
-            self.optim.step()
+        with self._own_modes():
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
+                loss = self._loss(batch)
+            check_mean(loss=loss)
+            self.optim.zero_grad()
+            loss.backward()
+            with torch.no_grad():  # a reader's own optimiser may lack it
+                if self.gradient_clip_val > 0:
+                    self.clip_gradients(self.gradient_clip_val, self.model)
+                self.optim.step()
         return self.take_logged()
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
         self.model.eval()
-        with torch.no_grad():
+        with self._own_modes(), torch.no_grad():
             self.model.validation_step(batch)
         return _checked(self.take_logged(), batch[:-1])
+
+    @contextlib.contextmanager
+    def _own_modes(self):
+        """Within, gradients are on and autocast is off, whatever is around `fit`."""
+        with torch.enable_grad(), torch.autocast(self.device.type, enabled=False):
+            yield
 
     @torch.compiler.disable  # which would log the exception
     def try_out(self, function):

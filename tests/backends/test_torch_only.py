@@ -4,6 +4,7 @@ A lazy network with `init_cnn` or `init_he` is loaded, copied and saved as PyTor
 lazy layers are.
 """
 
+import contextlib
 import copy
 import io
 import pickle
@@ -334,6 +335,34 @@ def test_clipping_counts_what_the_optimiser_trains():
     for model in models:
         d2l.Trainer(4, gradient_clip_val=0.1, precision="fp32").fit(model, Data(d2l))
     assert torch.equal(models[0].net[2].weight, models[1].net[2].weight)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [lambda: torch.autocast("cpu", torch.bfloat16), torch.no_grad],
+    ids=["autocast", "no_grad"],
+)
+def test_a_mode_around_a_fit_does_not_reach_its_steps(around):
+    fits = []
+    for context in (contextlib.nullcontext, around):
+        trainer, model = d2l.Trainer(1, precision="fp32"), head_alone(False)
+        with context():
+            trainer.fit(model, Data(d2l))
+        fits.append((model, trainer.history[0]))
+    (model, alone), (other, within) = fits
+    assert torch.equal(model.net[2].weight, other.net[2].weight)
+    for key in ("train_loss", "val_loss", "val_acc"):
+        assert alone[key] == within[key]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+def test_unsigned_labels(dtype):
+    model, Y_hat = head_alone(False), torch.randn(4, 10)
+    Y = torch.tensor([3, 0, 9, 3])
+    expected = torch.nn.functional.cross_entropy(Y_hat, Y)
+    assert model.loss(Y_hat, Y.to(dtype)) == expected
+    assert model.loss(Y_hat, (Y + 7).to(dtype)).isnan()
+    assert model.accuracy(-Y_hat, (-Y_hat).argmax(1).to(dtype)) == 1
 
 
 def test_a_layer_in_evaluation_mode_is_not_trained():

@@ -102,6 +102,17 @@ def test_images_must_be_finite(value):
         images.as_images(wrong)
 
 
+def test_what_is_masked_has_no_number():
+    masked = np.ma.masked_greater(X, 0.5)
+    count = (X > 0.5).sum()
+    with pytest.raises(ValueError, match=f"^X must hold .*, got {count} masked ones"):
+        images.as_images(masked)
+    np.testing.assert_array_equal(
+        images.as_images(masked.filled(0)).max(), X[X <= 0.5].max()
+    )
+    assert images.as_images(np.ma.array(X)).shape == X.shape  # nothing is masked
+
+
 @pytest.mark.parametrize("given", [[0, 2], [0.0, 2.0], np.array([0, 2], np.uint8)])
 def test_what_becomes_labels(given):
     labels = images.as_labels(given, 2, 3)

@@ -71,6 +71,12 @@ class Architecture:
         check_share(compression=self.compression)
         check_choice((False, True), small_images=self.small_images, bias=self.bias)
         object.__setattr__(self, "arch", tuple(self.arch))
+        empty = next((layer.name for layer in self.layers() if 0 in layer.shape), None)
+        if empty:
+            raise ValueError(
+                "compression must leave at least one channel, got "
+                f"{self.compression}, which leaves none to {empty}: choose a larger one"
+            )
 
     @classmethod
     def of(cls, model: Any, in_channels: int = 1) -> "Architecture":

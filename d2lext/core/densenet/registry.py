@@ -65,5 +65,7 @@ def _resolved(name: str, options: dict[str, Any]) -> dict[str, Any]:
     resolved = {"init": "he"} | VARIANTS[name] | options
     if isinstance(resolved["arch"], np.ndarray):
         resolved["arch"] = resolved["arch"].tolist()
+    if isinstance(resolved["arch"], list):  # the caller's, who may change it
+        resolved["arch"] = tuple(resolved["arch"])
     check_choice(tuple(_INITIALIZERS), init=resolved["init"])
     return {option: plain(value) for option, value in resolved.items()}

@@ -61,6 +61,16 @@ class Preparation(Steps, HyperParameters):
         if checkpoint:
             checkpoint = named(checkpoint, "checkpoint")
         self.save_hyperparameters()
+        self.take_options()
+        self.history = []
+        self.train_batch_idx = self.val_batch_idx = 0
+        self._logged: dict[str, Any] = {}
+
+    def take_options(self) -> None:
+        """Check the options as they are now, and choose devices, precision, compilation.
+
+        Each fit does so: an option may have been set since the last one.
+        """
         check_positive(max_epochs=self.max_epochs)
         check_integer(0, num_gpus=self.num_gpus)
         check_not_negative(gradient_clip_val=self.gradient_clip_val)
@@ -70,14 +80,11 @@ class Preparation(Steps, HyperParameters):
         check_choice(
             (True, False), deterministic=self.deterministic, resume=self.resume
         )
-        self.history = []
-        self.train_batch_idx = self.val_batch_idx = 0
         self.gpus = self.find_gpus(self.num_gpus)
         fastest = self.fastest()
         is_auto = self.precision == "auto"
         self.used_precision = fastest[0] if is_auto else self.precision
         self.compiled = fastest[1] if self.compile is None else self.compile
-        self._logged: dict[str, Any] = {}
 
     @property
     def num_epochs(self) -> int:

@@ -69,6 +69,7 @@ class Trainer(Preparation):
         a sequence of arrays, inputs and then labels, or `configure_optimizers` returns
         something else than an optimizer.
         """
+        self.take_options()
         report.beginning(self)
         with self.seeded():
             self.prepare_data(data)

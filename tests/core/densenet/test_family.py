@@ -291,6 +291,14 @@ def test_options_of_numpy(d2l, tmp_path):
     assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
 
 
+def test_a_list_stays_its_callers(d2l):
+    arch = [2, 2]
+    model, weights = tiny(d2l, arch=arch)
+    arch.append(1)
+    assert tuple(model.arch) == (2, 2)
+    assert same(d2l.get_weights(model), weights)
+
+
 @pytest.mark.parametrize("name", ["DenseNet", "DenseNetBC"])
 def test_options_of_numpy_in_the_chapters_networks(d2l, tmp_path, name):
     for arch in ((np.int64(1), 1), [1, 1]):
@@ -396,6 +404,12 @@ def test_the_first_chapters_network(d2l):
             "compression must be a number > 0 and <= 1, got 0",
         ),
         ("densenet121", {"compression": 1.5}, ValueError, "compression .* got 1.5"),
+        (
+            "densenet121",
+            TINY | {"compression": 0.01},
+            ValueError,
+            "compression must leave .* got 0.01, which leaves none to .*transition1.conv",
+        ),
         (
             "densenet121",
             {"growth_rate": 0},

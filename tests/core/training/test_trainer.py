@@ -127,6 +127,19 @@ def test_it_says_how_it_computed(capsys, options, said):
     assert said in capsys.readouterr().out.splitlines()
 
 
+def test_options_of_the_next_fit(capsys):
+    """They are attributes, checked and used as in the constructor."""
+    trainer, _ = fit(precision="fp32", compile=False)
+    trainer.precision, trainer.compile, trainer.num_gpus = "bf16", True, 1
+    trainer.fit(Model(), Data())
+    said = capsys.readouterr().out
+    assert "No GPU found" in said
+    assert said.index("fp32, not compiled; ") < said.index("bf16, compiled; ")
+    trainer.gradient_clip_val = -1
+    with pytest.raises(ValueError, match="^gradient_clip_val must be .*, got -1"):
+        trainer.fit(Model(), Data())
+
+
 @pytest.mark.parametrize("num_gpus", [0, 1])
 def test_a_gpu_that_is_not_there(capsys, num_gpus):
     fit(num_gpus=num_gpus)
