@@ -54,7 +54,7 @@ def _names(element: Element) -> list[str]:
 
 def _check_name(name: str, chapter: Chapter, line: int, known: dict[str, str]) -> None:
     """Raise BookError unless `name` is a good label, and new among those `known`."""
-    if " " in name or not make_id(name):
+    if len(name.split()) != 1 or not make_id(name):
         raise chapter.error(
             line,
             f"a label is one word in Latin letters, got {name!r}: rename it, or begin a "

@@ -75,6 +75,14 @@ class _Rules:
                 raise self._error(element, UNKNOWN[kind])
             if kind == "break":
                 raise self._error(element, _in_directive(parent))
+            if kind in ("formula", "equation") and any(
+                not line.strip() for line in element.content.strip().split("\n")
+            ):
+                raise self._error(
+                    element,
+                    "a formula has no empty line: remove it, or end the formula with $$ "
+                    "before it",
+                )
             if kind == "fence":
                 self._check_fence(element)
             elif kind == "directive":

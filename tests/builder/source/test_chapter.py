@@ -217,6 +217,12 @@ BROKEN = {
         4,
         "a table without a caption has no number",
     ),
+    "formula without an end": (
+        "Text for JAX.",
+        "$$\na\n\n## B\n\n$$ b $$",
+        26,
+        "a formula has no empty line",
+    ),
     "text in a table": (
         "Text for JAX.",
         ":::{table} T\n| a |\n|---|\n\nMore.\n:::",
