@@ -20,6 +20,7 @@ from builder.publishing import sphinx_build, sphinx_source
 from builder.publishing.sphinx_source import Source
 from builder.source.book import Book
 from builder.source.chapter import Cell, Chapter
+from builder.source.prose import Prose, plain_text
 from builder.source.settings import read_settings
 from builder.sphinxext import katex
 from d2lext.core.frameworks import TITLES
@@ -55,7 +56,7 @@ def build(book: Book, out: Path, backend: str) -> Path:
         )
     title = read_settings(book.root)["title"]
     pages = {**decks, "index": _front(title, list(decks), backend)}
-    source = Source(book.root, pages, _configuration())
+    source = Source(book.root, pages, _configuration(book))
     work = out.parent.with_name("work") / f"slides-{backend}"
     with sphinx_build.alone(out, work):
         sphinx_build.build(source, out, work, builder="revealjs")
@@ -93,6 +94,11 @@ def _front(title: str, names: Sequence[str], backend: str) -> NotebookNode:
     return sphinx_source.notebook([_markdown("front", text)])
 
 
+def _visible(title: str) -> str:
+    """A `title` in MyST without its marks."""
+    return "".join(map(plain_text, Prose(title, in_line=True).tokens))
+
+
 def _markdown(cell_id: str, text: str) -> NotebookNode:
     return nbformat.v4.new_markdown_cell(text, id=cell_id)
 
@@ -123,8 +129,12 @@ def _code(
     )
 
 
-def _configuration() -> dict[str, Any]:
+def _configuration(book: Book) -> dict[str, Any]:
     """Sphinx's settings."""
+    labels = {
+        name: (label.kind.capitalize(), label.number, _visible(label.title))
+        for name, label in book.labels.items()
+    }
     plugin = "revealjs/plugin/notes/notes.js"
     return {
         "extensions": [
@@ -132,6 +142,8 @@ def _configuration() -> dict[str, Any]:
             "builder.sphinxext.formulas",
             "builder.sphinxext.slides",
         ],
+        # Sphinx writes them in lower case, but those of formulas.
+        "book_labels": {name.lower(): label for name, label in labels.items()} | labels,
         "exclude_patterns": ["index.md"],  # replaced by the list of decks
         "html_math_renderer": "katex",
         "nb_mime_priority_overrides": [
