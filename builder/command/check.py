@@ -16,7 +16,9 @@ from builder.source import export
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
 
-BOUND = re.compile(r"%%capture(?: --?\S+)* (\w+)|%%\w+ .*?--(?:out|err|proc) (\w+)")
+BOUND = re.compile(
+    r"%%capture(?: --?\S+)* (\w+)|%%\w+ .*?--(?:out|err|proc) (\w+)|%time ([\w, ]+) = "
+)
 
 
 def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
@@ -88,10 +90,11 @@ def _findings(root: Path) -> list[str]:
 
 
 def _bound_by_magics(root: Path) -> list[str]:
-    """The names that cell magics in notebooks bind, of which ruff knows nothing."""
+    """The names that magics in notebooks bind, of which ruff knows nothing."""
     texts = [files.read_bytes(path) for path in root.glob("notebooks/*/*.ipynb")]
     found = [BOUND.findall(text.decode(errors="replace")) for text in texts]
-    return sorted({name for names in found for pair in names for name in pair if name})
+    names = " ".join(name for groups in sum(found, []) for name in groups)
+    return sorted({*names.replace(",", " ").split()})
 
 
 def _exports(book: Book, backends: Iterable[str]) -> Iterator[str]:

@@ -42,7 +42,7 @@ def test_check_compares_what_is_recorded_with_what_is_stated(copy, monkeypatch):
     )
 
 
-def test_check_knows_what_cell_magics_bind(tmp_path, root):
+def test_check_knows_what_magics_bind(tmp_path, root):
     shutil.copy(root / "pyproject.toml", tmp_path)
     (tmp_path / "notebooks" / "torch").mkdir(parents=True)
     sources = ["%%capture --no-stderr shown\nprint(5)", "shown.stdout", "!ls {lost}"]
@@ -50,6 +50,7 @@ def test_check_knows_what_cell_magics_bind(tmp_path, root):
         "%%bash --out listed\nls",
         "listed",
         "files = !ls\nprint(files)",
+        "%time first, rest = 1, [2]\nfirst",
         "lost",
     ]
     cells = [new_code_cell(source) for source in sources]
