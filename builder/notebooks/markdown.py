@@ -32,6 +32,20 @@ def as_in_chapter(text: str) -> str:
     return re.sub(rf"(\]\(<?){re.escape(IMAGES)}", r"\1", text)
 
 
+def with_citations(text: str, chapter: Chapter, book: Book) -> str:
+    """A `text` in MyST with authors and years in place of its citations."""
+    own, edits = _Plain(chapter, book, ""), []
+    for element in Prose(text).elements:
+        parts = [part for part in (element.caption, element.body) if part]
+        new = element.written
+        for role in [element, *(inner for part in parts for inner in part.walk())]:
+            if role.kind == "role" and role.name.startswith("cite"):
+                new = new.replace(role.written, own.citation(role))
+        if new != element.written:
+            edits.append((element.start, element.end, new))
+    return _edited(text, edits)
+
+
 def with_images(text: str, change: Callable[[Element], str]) -> str:
     """A notebook's plain `text` with each image as `change` writes it."""
     prose = Prose(text)
@@ -124,17 +138,10 @@ class _Plain:
         return f"*{element.name.capitalize()} {number}".rstrip() + ".* "
 
     def _role(self, element: Element) -> str:
-        role, target = element.name, element.content
+        role = element.name
         if role.startswith("cite:"):
-            keys = dict.fromkeys(map(str.strip, target.split(",")))
-            entries = references.style().sort(
-                [self.book.references[key] for key in keys]
-            )
-            cited = [references.author_year(entry) for entry in entries]
-            if role == "cite:p":
-                return f"({'; '.join(f'{authors}, {year}' for authors, year in cited)})"
-            return ", ".join(f"{authors} ({year})" for authors, year in cited)
-        label = self.book.labels[target]
+            return self.citation(element)
+        label = self.book.labels[element.content]
         if role == "eq":
             return f"({label.number})"
         if role == "numref":
@@ -143,6 +150,15 @@ class _Plain:
         title = element.title or self.text(Prose(label.title, in_line=True))
         mark = "_" if "*" in title else "*"
         return f"{mark}{title}{mark}"
+
+    def citation(self, element: Element) -> str:
+        """The authors and years of what the role `element` cites."""
+        keys = dict.fromkeys(map(str.strip, element.content.split(",")))
+        entries = references.style().sort([self.book.references[key] for key in keys])
+        cited = [references.author_year(entry) for entry in entries]
+        if element.name == "cite:p":
+            return f"({'; '.join(f'{authors}, {year}' for authors, year in cited)})"
+        return ", ".join(f"{authors} ({year})" for authors, year in cited)
 
     def _bibliography(self) -> str:
         """The references that the chapter cites for its readers, sorted by author."""

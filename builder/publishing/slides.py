@@ -14,6 +14,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder.errors import BookError
+from builder.notebooks import markdown
 from builder.notebooks.edition import Edition, editions
 from builder.notebooks.fallback import readable
 from builder.publishing import sphinx_build, sphinx_source
@@ -76,13 +77,16 @@ def deck(edition: Edition) -> NotebookNode:
         is_tagged = "slide" in cell.tags or cell.is_for_lectures
         if edition.backend not in cell.backends or not is_tagged:
             continue
-        if cell.kind == "markdown" and "notes" in cell.tags:
-            text = f"::::::{{revealjs-notes}}\n{cell.source}\n::::::"
-            cells.append(_markdown(f"notes-{i}", text))
-        elif cell.kind == "markdown":
-            cells.append(_markdown(f"slide-{i}", cell.source))
-        else:
+        if cell.kind == "code":
             cells.append(_code(f"code-{i}", chapter, cell, outputs[cell.line]))
+            continue
+        # A deck has no list of references.
+        text = markdown.with_citations(cell.source, chapter, edition.book)
+        if "notes" in cell.tags:
+            text = f"::::::{{revealjs-notes}}\n{text}\n::::::"
+            cells.append(_markdown(f"notes-{i}", text))
+        else:
+            cells.append(_markdown(f"slide-{i}", text))
     return sphinx_source.notebook(cells)
 
 

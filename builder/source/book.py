@@ -48,7 +48,9 @@ class Book:
         return references.read(self.root)
 
     def _check_references(self, chapter: Chapter) -> None:
-        for cell in chapter.prose:
+        for cell in chapter.lecture or chapter.cells:
+            if cell.kind != "markdown":
+                continue
             for role in cell.prose.of("role"):
                 if role.name.startswith("cite"):
                     for key in map(str.strip, role.content.split(",")):
@@ -59,7 +61,7 @@ class Book:
                                 "chapters/references.bib or correct the key",
                             )
                         references.check({key: self.references[key]}, self.root)
-                else:
+                elif not cell.is_for_lectures:  # whose labels are not the book's
                     self._check_label(chapter, cell, role)
 
     def _check_label(self, chapter: Chapter, cell: Cell, role: Element) -> None:

@@ -40,6 +40,10 @@ Ask who said so.
 
 See {eq}`eq-Same`, {numref}`chap-sums`, {numref}`Part %s <chap-sums>`, {ref}`chap-sums`.
 
+:::{note}
+{cite:t}`Euler` proved it {cite:p}`Euler`.
+:::
+
 +++
 
 Another paragraph.
@@ -70,11 +74,14 @@ total([1, 2])
 
 def write(root, text=CHAPTER):
     """A book of one chapter, recorded for PyTorch."""
+    (root / "chapters").mkdir(exist_ok=True)
+    (root / "chapters" / "references.bib").write_text(
+        "@book{Euler, author={Euler, Leonhard}, title={Algebra}, year=1770, publisher={A}}"
+    )
     book = small_book.write(root, text)
     (root / "chapters" / "index.md").write_text(
         "# Sums\n\n```{toctree}\n:glob:\n\n[0-9]*\n```\n"
     )
-    (root / "chapters" / "references.bib").write_text("")
     (root / "chapters" / "book.toml").write_text(
         'title = "A Small Book"\nauthor = "A. Author"\nyear = 2026\n'
     )
@@ -133,6 +140,12 @@ def test_formulas_are_rendered_and_notes_are_notes(page):
 
 def test_references_to_what_is_on_no_slide_are_numbers_and_titles(page):
     assert "See (1.1), Section 1, Part 1, Sums of two." in page.get_text()
+    assert "Euler (1770) proved it (Euler, 1770)." in page.get_text()
+
+
+def test_an_unknown_citation_on_a_slide_is_an_error_at_its_line(tmp_path):
+    with pytest.raises(BookError, match=r"01-sums\.md:\d+: unknown citation 'Gauss'"):
+        write(tmp_path, CHAPTER.replace("{cite:t}`Euler`", "{cite:t}`Gauss`"))
 
 
 def test_other_forms_have_no_text_of_slides(tmp_path):
