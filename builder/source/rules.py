@@ -11,12 +11,14 @@ from builder.source.labels import kind_of
 from builder.source.prose import DIRECTIVES, Element, Prose
 
 ROLES = ("ref", "numref", "eq", "cite:p", "cite:t")
-# What notebooks, the PDF or the EPUB cannot show, and what to write.
+# What not every form can show, and what to write.
 UNKNOWN = {
     "footnote": "notebooks show no footnotes: put the remark into the sentence, or into "
     "a :::{note}",
     "definition list": "notebooks show no definition lists: write a list, such as "
     "`- **term**: what it means`",
+    "struck text": "only notebooks strike text out: leave it out",
+    "task": "only notebooks show boxes to tick: write the item without `[ ]`",
 }
 
 

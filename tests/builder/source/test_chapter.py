@@ -183,6 +183,13 @@ BROKEN = {
         "below",
     ),
     "footnote": ("Text about", "Text[^1] about", 4, "notebooks show no footnotes"),
+    "struck text": (
+        "Text about",
+        "~~Text~~ about",
+        4,
+        "only notebooks strike text out",
+    ),
+    "task": ("Text about", "- [x] Text", 4, "only notebooks show boxes to tick"),
     "definition list": ("Text about", "Term\n: x", 4, "show no definition lists"),
     "image in HTML": ("Text about", '<img src="img/box.svg">', 4, "do not show <img>"),
     "label in attributes": ("Text about", "{#sec-x}\n## X\n", 4, "is no label here"),
