@@ -165,6 +165,13 @@ class _Rules:
                 "a table without a caption has no number to refer to: write the caption "
                 "after :::{table}, or remove the label",
             )
+        if name == "table" and not _is_table(element):
+            raise self._error(
+                element,
+                "a :::{table} holds one table and nothing else: write its rows like "
+                "| a | b |, with as many |--- below the first as it has columns, and in a "
+                "cell | as \\|",
+            )
         if name != "figure":
             return
         assert element.body
@@ -220,6 +227,13 @@ class _Rules:
 
     def _error(self, element: Element, message: str) -> BookError:
         return self._chapter.error(element.line, message)
+
+
+def _is_table(element: Element) -> bool:
+    """Whether the directive `element` holds a table alone."""
+    tokens = element.body.tokens if element.body else []
+    blocks = [t.type for t in tokens if t.level == 0 and t.nesting >= 0]
+    return blocks == ["table_open"]
 
 
 def _in_directive(parent: Element | None) -> str:

@@ -183,6 +183,12 @@ BROKEN = {
         "below",
     ),
     "footnote": ("Text about", "Text[^1] about", 4, "notebooks show no footnotes"),
+    "broken table": (
+        "Text about",
+        ":::{table} X\n\n| a | `b|c` |\n|---|---|\n| 1 | 2 |\n:::\n\nText about",
+        4,
+        "one table and nothing else",
+    ),
     "struck text": (
         "Text about",
         "~~Text~~ about",
