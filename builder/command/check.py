@@ -16,7 +16,10 @@ from builder.source import export
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
 
-BOUND = re.compile(r"%%capture(?: --?\S+)* (\w+)|%%\w+ .*?--(?:out|err|proc) (\w+)")
+BOUND = re.compile(
+    r"%%capture(?: --?\S+)* (\w+)|%%\w+ .*?--(?:out|err|proc) (\w+)|%time ([\w, ]+) = "
+)
+IN_NOTEBOOK = re.compile(r"(\S+\.ipynb):cell (\d+):(\d+):\d+: (.*)")
 
 
 def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
@@ -25,7 +28,8 @@ def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
     Raises BookError where a chapter itself breaks a rule.
     """
     book, backends = Book(root), list(backends)
-    return [*_findings(root), *_exports(book, backends), *_notebooks(book, backends)]
+    findings = dict.fromkeys(_in_chapters(_findings(root), book))
+    return [*findings, *_exports(book, backends), *_notebooks(book, backends)]
 
 
 def stale_editions(book: Book, backends: Iterable[str] = IDS) -> list[Edition]:
@@ -87,11 +91,27 @@ def _findings(root: Path) -> list[str]:
     return [line for line in lines if line.strip() and ": note: " not in line]
 
 
+def _in_chapters(findings: Iterable[str], book: Book) -> Iterator[str]:
+    """The `findings`, those in a notebook's cell at its line of the chapter."""
+    known = {edition.shown_path: edition for edition in editions(book)}
+    for finding in findings:
+        match = IN_NOTEBOOK.fullmatch(finding)
+        edition = known.get(match[1]) if match else None
+        if match and edition and (notebook := store.read(edition.file)):
+            place, row = int(match[2]) - 1, int(match[3]) - 1  # ruff counts from 1
+            written = notebook.cells[place].source
+            for cell in edition.chapter.cells_for(edition.backend)[place : place + 1]:
+                if cell.source == written:  # else the chapter has changed since
+                    finding = str(edition.chapter.error(cell.line + row, match[4]))
+        yield finding
+
+
 def _bound_by_magics(root: Path) -> list[str]:
-    """The names that cell magics in notebooks bind, of which ruff knows nothing."""
+    """The names that magics in notebooks bind, of which ruff knows nothing."""
     texts = [files.read_bytes(path) for path in root.glob("notebooks/*/*.ipynb")]
     found = [BOUND.findall(text.decode(errors="replace")) for text in texts]
-    return sorted({name for names in found for pair in names for name in pair if name})
+    names = " ".join(name for groups in sum(found, []) for name in groups)
+    return sorted({*names.replace(",", " ").split()})
 
 
 def _exports(book: Book, backends: Iterable[str]) -> Iterator[str]:

@@ -29,14 +29,7 @@ def plain(prose: Prose | str, chapter: Chapter, book: Book, backend: str) -> str
 
 def with_references(prose: Prose, chapter: Chapter, book: Book, backend: str) -> str:
     """The MyST of `prose` with references as plain Markdown, for slides."""
-    write = _Plain(chapter, book, backend).role
-    roles = [
-        element
-        for element in prose.elements
-        if element.kind == "role"
-        and (element.content in book.labels or element.name.startswith("cite"))
-    ]  # others refer to what only slides have
-    return _edited(prose.text, [(e.start, e.end, write(e)) for e in roles])
+    return _edited(prose.text, [*_references(prose, _Plain(chapter, book, backend))])
 
 
 def as_in_chapter(text: str) -> str:
@@ -49,6 +42,18 @@ def with_images(text: str, change: Callable[[Element], str]) -> str:
     prose = Prose(text)
     images = prose.of("image")
     return _edited(text, [(e.start, e.end, change(e)) for e in images])
+
+
+def _references(prose: Prose, plain: "_Plain", place: int = 0) -> Iterator[Edit]:
+    """Edits of a text in which `prose` begins at `place`, also inside of directives."""
+    for element in prose.elements:
+        is_known = element.content in plain.book.labels
+        if element.kind == "role" and (is_known or element.name.startswith("cite")):
+            yield place + element.start, place + element.end, plain.role(element)
+        elif element.body and element.body.text in element.written:
+            begin = element.start + element.written.rindex(element.body.text)
+            yield from _references(element.body, plain, place + begin)
+        # Other references are to what only slides have.
 
 
 def _edited(text: str, edits: list[Edit]) -> str:

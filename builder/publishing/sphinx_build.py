@@ -142,7 +142,8 @@ def _located(warned: str, folder: Path, form: str) -> str:
     text = re.sub(r": (WARNING|ERROR|CRITICAL): ", ": ", warned)
     text = re.sub(rf"{re.escape(str(folder))}/(\S+?)\.ipynb", r"chapters/\1.md", text)
     text = text.replace(f"{folder}{os.sep}", f"chapters{os.sep}")
-    return f"the {form} was not written:\n{text}"
+    verb = "were" if form == "slides" else "was"
+    return f"the {form} {verb} not written:\n{text}"
 
 
 def _publish(new: Path, out: Path, inputs: str) -> None:

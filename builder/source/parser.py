@@ -47,6 +47,7 @@ def prose() -> MarkdownIt:
     """The parser of a cell's text, or of a text within a directive."""
     parser = create_md_parser(MdParserConfig(**SETTINGS), RendererHTML)
     parser.disable("front_matter")
+    parser.enable("strikethrough")  # which notebooks have, and the site has not
     parser.options["inline_definitions"] = True
     # After all others: a dollar that begins no formula, which only the site knows.
     parser.inline.ruler.push("dollar", _dollar)

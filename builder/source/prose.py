@@ -43,6 +43,7 @@ _BLOCKS = {
     "heading_open": "heading",
     "hr": "rule",
     "html_block": "html",
+    "list_item_open": "task",
     "math_block": "formula",
     "math_block_label": "equation",
     "myst_block_break": "break",
@@ -56,9 +57,11 @@ _INLINE = {
     "image": "image",
     "link_open": "link",
     "myst_role": "role",
+    "s_open": "struck text",
     "span_open": "span",
 }
 EMPTY: Mapping[str, Any] = MappingProxyType({})
+_TASK = re.compile(r"\[[ xX]\]\s")
 _COMMENT = re.compile(r"(<!--.*?-->\s*)+", re.DOTALL)
 
 
@@ -152,7 +155,7 @@ class Prose:
             if token.type == "inline":
                 heading = self.tokens[place - 1] if place else None
                 yield from self._parts(token, heading)
-            elif token.type in _BLOCKS:
+            elif self._is_element(place):
                 element = self._block(token)
                 if element.kind == "heading":
                     inline = self.tokens[place + 1]
@@ -167,6 +170,13 @@ class Prose:
                 yield element
             else:
                 labels = []
+
+    def _is_element(self, place: int) -> bool:
+        """Whether the block's token at this `place` begins an element."""
+        kind = _BLOCKS.get(self.tokens[place].type, "")
+        if kind == "task":  # the item's first line follows its paragraph's token
+            return bool(_TASK.match(self.tokens[place + 2].content))
+        return bool(kind)
 
     def _block(self, token: Token) -> Element:
         assert token.map

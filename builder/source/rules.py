@@ -11,12 +11,14 @@ from builder.source.labels import kind_of
 from builder.source.prose import ADMONITIONS, DIRECTIVES, Element, Prose
 
 ROLES = ("ref", "numref", "eq", "cite:p", "cite:t")
-# What notebooks, the PDF or the EPUB cannot show, and what to write.
+# What not every form can show, and what to write.
 UNKNOWN = {
     "footnote": "notebooks show no footnotes: put the remark into the sentence, or into "
     "a :::{note}",
     "definition list": "notebooks show no definition lists: write a list, such as "
     "`- **term**: what it means`",
+    "struck text": "only notebooks strike text out: leave it out",
+    "task": "only notebooks show boxes to tick: write the item without `[ ]`",
 }
 
 
@@ -185,15 +187,13 @@ class _Rules:
                 "a table without a caption has no number to refer to: write the caption "
                 "after :::{table}, or remove the label",
             )
-        if name == "table":
-            assert element.body
-            kinds = [token.type for token in element.body.tokens if not token.level]
-            if kinds != ["table_open", "table_close"]:
-                raise self._error(
-                    element,
-                    "a table consists of rows alone, | a | b |, below its caption: move "
-                    "all else out of it",
-                )
+        if name == "table" and not _is_table(element):
+            raise self._error(
+                element,
+                "a :::{table} holds one table and nothing else: write its rows like "
+                "| a | b |, with as many |--- below the first as it has columns, and in a "
+                "cell | as \\|",
+            )
         if name != "figure":
             return
         assert element.body
@@ -254,6 +254,13 @@ class _Rules:
 def _is_apart(cell: Cell) -> bool:
     """Whether pages show the `cell` inside of tabs or a solution."""
     return not cell.for_all or "solution" in cell.tags
+
+
+def _is_table(element: Element) -> bool:
+    """Whether the directive `element` holds a table alone."""
+    tokens = element.body.tokens if element.body else []
+    blocks = [t.type for t in tokens if t.level == 0 and t.nesting >= 0]
+    return blocks == ["table_open"]
 
 
 def _in_directive(parent: Element | None) -> str:

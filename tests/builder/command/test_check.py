@@ -42,7 +42,21 @@ def test_check_compares_what_is_recorded_with_what_is_stated(copy, monkeypatch):
     )
 
 
-def test_check_knows_what_cell_magics_bind(tmp_path, root):
+def test_check_finds_faults_of_cells_in_their_chapter(copy, monkeypatch):
+    edition = copy.edition("torch")
+    sources = [cell.source for cell in edition.notebook.cells]
+    place = next(i for i, source in enumerate(sources) if "2 * x" in source)
+    rows = sources[place].split("\n")
+    row = next(i for i, line in enumerate(rows) if "2 * x" in line)
+    finding = f"{edition.shown_path}:cell {place + 1}:{row + 1}:5: F401 unused"
+    monkeypatch.setattr(check, "_findings", lambda root: [finding, finding])
+    text = (copy.root / edition.chapter.path).read_text()
+    line = text[: text.index(sources[place])].count("\n") + row + 1
+    problems = [each for each in check.problems(copy.root) if "F401" in each]
+    assert problems == [f"{edition.chapter.path}:{line}: F401 unused"]
+
+
+def test_check_knows_what_magics_bind(tmp_path, root):
     shutil.copy(root / "pyproject.toml", tmp_path)
     (tmp_path / "notebooks" / "torch").mkdir(parents=True)
     sources = ["%%capture --no-stderr shown\nprint(5)", "shown.stdout", "!ls {lost}"]
@@ -50,6 +64,7 @@ def test_check_knows_what_cell_magics_bind(tmp_path, root):
         "%%bash --out listed\nls",
         "listed",
         "files = !ls\nprint(files)",
+        "%time first, rest = 1, [2]\nfirst",
         "lost",
     ]
     cells = [new_code_cell(source) for source in sources]

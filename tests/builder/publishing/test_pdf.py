@@ -71,6 +71,10 @@ def book(tmp_path_factory):
     pages = sample_book.for_one(sample_book.write(root), "torch")
     long = new_output("stream", name="stdout", text=LONG)
     pages["02-network"].cells.insert(1, sample_book.code(LONG, outputs=[long]))
+    figure = (
+        ":::{figure} img/drawing.svg\n:alt: Boxes.\n\nAfter {cite:t}`He.ea.2016`.\n:::"
+    )
+    pages["02-network"].cells.insert(2, sample_book.prose(figure))
     for page in pages.values():
         single.with_solutions(page)
         sample_book.numbered(page.cells)
@@ -95,6 +99,7 @@ def test_pages_hold_the_book_of_one_framework(book):
         "as in (1.1) (He et al., 2016); Huang et al. (2017) concatenate instead, as "
         "Figure 1.1 shows",
         "By (2.1), all is well.",
+        "Figure 2.1. After He et al. (2016).",
         "from d2lext import torch as d2l",
         "PyTorch runs",
         "(4, 23, 8, 8)",

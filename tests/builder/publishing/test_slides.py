@@ -15,9 +15,14 @@ from builder.source.book import Book
 from d2lext.core.frameworks import IDS, TITLES
 
 CHAPTER = """\
-# Sums
+(chap-sums)=
+# Sums of *two*
 
 A long paragraph for those who read.
+
+$$
+c = d
+$$ (eq-Same)
 
 +++ {"tags": ["slide"]}
 
@@ -30,6 +35,14 @@ $$a + b = b + a$$
 +++ {"tags": ["notes"]}
 
 Ask who said so.
+
++++ {"tags": ["slide"]}
+
+See {eq}`eq-Same`, {numref}`chap-sums`, {numref}`Part %s <chap-sums>`, {ref}`chap-sums`.
+
+:::{note}
+{cite:t}`Euler` proved it {cite:p}`Euler`.
+:::
 
 +++
 
@@ -61,11 +74,14 @@ total([1, 2])
 
 def write(root, text=CHAPTER):
     """A book of one chapter, recorded for PyTorch."""
+    (root / "chapters").mkdir(exist_ok=True)
+    (root / "chapters" / "references.bib").write_text(
+        "@book{Euler, author={Euler, Leonhard}, title={Algebra}, year=1770, publisher={A}}"
+    )
     book = small_book.write(root, text)
     (root / "chapters" / "index.md").write_text(
         "# Sums\n\n```{toctree}\n:glob:\n\n[0-9]*\n```\n"
     )
-    (root / "chapters" / "references.bib").write_text("")
     (root / "chapters" / "book.toml").write_text(
         'title = "A Small Book"\nauthor = "A. Author"\nyear = 2026\n'
     )
@@ -100,7 +116,7 @@ def sources(cells):
 
 def test_a_heading_starts_a_slide_and_each_framework_has_its_own(page, tmp_path):
     shown = [heading.get_text() for heading in page.select("section h1, section h2")]
-    assert shown == ["Sums", "A sum is short"]
+    assert shown == ["Sums of two", "A sum is short"]
     book = write(tmp_path)
     for backend in IDS:
         text = sources(slides.deck(Edition(book, book.chapters[0], backend)).cells)
@@ -120,6 +136,16 @@ def test_slides_show_tagged_cells_with_their_outputs(page):
 def test_formulas_are_rendered_and_notes_are_notes(page):
     assert page.select_one(".math .katex")
     assert page.select_one("aside.notes").get_text().strip() == "Ask who said so."
+
+
+def test_references_to_what_is_on_no_slide_are_numbers_and_titles(page):
+    assert "See (1.1), Section 1, Part 1, Sums of two." in page.get_text()
+    assert "Euler (1770) proved it (Euler, 1770)." in page.get_text()
+
+
+def test_an_unknown_citation_on_a_slide_is_an_error_at_its_line(tmp_path):
+    with pytest.raises(BookError, match=r"01-sums\.md:\d+: unknown citation 'Gauss'"):
+        write(tmp_path, CHAPTER.replace("{cite:t}`Euler`", "{cite:t}`Gauss`"))
 
 
 def test_other_forms_have_no_text_of_slides(tmp_path):
@@ -220,7 +246,7 @@ def test_every_slide_of_the_book_has_notes(backend, tmp_path):
     assert [without_notes(deck) for deck in decks] == [set()] * len(decks)
     small = write(tmp_path)
     deck = slides.deck(Edition(small, small.chapters[0], "jax"))
-    assert without_notes(deck) == {"Sums", "Only in JAX"}
+    assert without_notes(deck) == {"Sums of *two*", "Only in JAX"}
 
 
 def has_slides(chapter):

@@ -189,6 +189,19 @@ BROKEN = {
         "below",
     ),
     "footnote": ("Text about", "Text[^1] about", 4, "notebooks show no footnotes"),
+    "broken table": (
+        "Text about",
+        ":::{table} X\n\n| a | `b|c` |\n|---|---|\n| 1 | 2 |\n:::\n\nText about",
+        4,
+        "one table and nothing else",
+    ),
+    "struck text": (
+        "Text about",
+        "~~Text~~ about",
+        4,
+        "only notebooks strike text out",
+    ),
+    "task": ("Text about", "- [x] Text", 4, "only notebooks show boxes to tick"),
     "definition list": ("Text about", "Term\n: x", 4, "show no definition lists"),
     "image in HTML": ("Text about", '<img src="img/box.svg">', 4, "do not show <img>"),
     "label in attributes": ("Text about", "{#sec-x}\n## X\n", 4, "is no label here"),
@@ -227,7 +240,7 @@ BROKEN = {
         "Text for JAX.",
         ":::{table} T\n| a |\n|---|\n\nMore.\n:::",
         26,
-        "a table consists of rows alone",
+        "holds one table and nothing else",
     ),
     "label of nothing, twice": (
         "Text for JAX.",
