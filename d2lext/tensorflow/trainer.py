@@ -179,7 +179,8 @@ class Trainer(State):
         self.compiled = self._traced.may_go_on(values)
         return logged
 
-    def _compile(self, step, specs, _):
+    def _compile(self, step, specs, values):
+        """The step for arrays of these `specs`, traced while Python has these `values`."""
         # Without AutoGraph, as in Keras: errors then point to the author's lines. One
         # concrete function, because TensorFlow warns about retracing after many fits.
         function = tf.function(step, input_signature=specs, autograph=False)

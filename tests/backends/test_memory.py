@@ -312,7 +312,7 @@ def test_tensorflow_recomputes_with_fused_normalization(d2l, pair):
         trainer = d2l.Trainer(max_epochs=1, precision="fp32")
         trainer.fit(model, data)
         specs = _specs(data.train_dataloader()[0])
-        step = trainer._function(trainer._train, specs)
+        step = trainer._function(trainer._train, specs, trainer._traced.values())
         kinds = [op.type for op in step.graph.get_operations()]
         counts.append(kinds.count("FusedBatchNormV3"))
     plain, thrifty = counts
