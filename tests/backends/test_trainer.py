@@ -85,6 +85,23 @@ def test_images_of_another_number_of_channels(d2l, fit):
         fit(model)
 
 
+@in_backends("torch", "mxnet", "jax", "tensorflow", slow=("jax",))
+def test_images_of_another_type(d2l, backend, fit):
+    """They become float32, as JAX and Keras let them."""
+
+    def trained(dtype):
+        model, data = small(d2l, (1,)), Data(d2l, batch_size=20)
+        pixels = np.random.default_rng(0).integers(3, size=data.X.shape).astype(dtype)
+        kept = {"dtype": dtype} if backend == "mxnet" else {}
+        data.X = d2l.tensor(pixels, **kept)
+        fit(model, data)
+        return list(d2l.get_weights(model).values())
+
+    expected = trained("float32")
+    for dtype in ("float64", "float16", "uint8"):
+        assert same(trained(dtype), expected), dtype
+
+
 def test_learning_rates(d2l, framework, fit):
     losses = {
         fit(framework.Linear(lr=lr)).history[0]["val_loss"]
