@@ -102,6 +102,21 @@ def test_images_of_another_type(d2l, backend, fit):
         assert same(trained(dtype), expected), dtype
 
 
+def test_nothing_to_train(d2l, backend, framework, built, fit):
+    if backend == "jax":  # where an optimiser freezes, not the model
+        model = framework.NoParameters()
+    else:
+        model = built()
+        if backend == "torch":
+            model.requires_grad_(False)
+        elif backend == "mxnet":
+            model.collect_params().setattr("grad_req", "null")
+        else:
+            model.net.trainable = False
+    with pytest.raises(ValueError, match="^the loss must depend on at least one para"):
+        fit(model)
+
+
 def test_learning_rates(d2l, framework, fit):
     losses = {
         fit(framework.Linear(lr=lr)).history[0]["val_loss"]
