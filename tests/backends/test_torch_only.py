@@ -207,6 +207,19 @@ def test_predict_and_examine_in_the_models_type(model):
     )
 
 
+@pytest.mark.parametrize(
+    "wrap", [torch.optim.swa_utils.AveragedModel, nn.DataParallel], ids=str
+)
+def test_a_model_that_another_wraps(tmp_path, model, wrap):
+    path = tmp_path / "model.safetensors"
+    wrapped = wrap(model)
+    for use in (d2l.save_weights, d2l.load_weights):
+        with pytest.raises(TypeError, match=": pass the model .* attribute `module`$"):
+            use(wrapped, path)
+    d2l.save_weights(wrapped.module, path)
+    d2l.load_weights(wrapped.module, path)
+
+
 def test_predict_and_examine_within_a_mode(model):
     """They compute in the model's own type, with gradients for `examine`."""
     expected, step = d2l.predict(model, X.numpy()), d2l.examine(model, X.numpy(), y)
