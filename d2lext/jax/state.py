@@ -73,7 +73,7 @@ class State(trainer.Trainer):
         self._taken = dict(self.model.variables)
         others = jax.tree.map(variables.in_float32, self._taken)
         return {
-            "params": others.pop("params"),
+            "params": others.pop("params", {}),
             "batch_stats": others.pop("batch_stats", {}),
             "others": others,
         }

@@ -89,6 +89,8 @@ class Trainer(State):
 
     def prepare_optimizer(self):
         """Make the optimiser, and the state of model and optimiser on the device."""
+        if not jax.tree.leaves(self.state.params):
+            raise self.nothing_trains("give it a layer with parameters")
         super().prepare_optimizer()
         self._make_state(self.optim)
 

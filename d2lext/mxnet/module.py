@@ -53,6 +53,7 @@ class Module(core.Module, nn.Block):
         """The network's output for X."""
         if isinstance(X, np.ndarray):  # not while it is exported
             images.check(self, X.shape, in_channels)
+            X = _converted(self, X)
         return self.net(X)
 
     def plot(self, key, value, train):
@@ -236,12 +237,24 @@ def num_params(model):
 
 def in_channels(model):
     """The channels of a network's first convolution; None before its first input."""
+    first = _first_convolution(model)
+    if first is None or not shape_is_known(first.weight.shape):
+        return None
+    return first.weight.shape[1] * first._kwargs["num_group"]
+
+
+def _first_convolution(model):
     net = getattr(model, "net", None)
     is_sequence = isinstance(net, (nn.Sequential, nn.HybridSequential))
     first = next(iter(net), None) if is_sequence else None
-    if not isinstance(first, nn.Conv2D) or not shape_is_known(first.weight.shape):
-        return None
-    return first.weight.shape[1] * first._kwargs["num_group"]
+    return first if isinstance(first, nn.Conv2D) else None
+
+
+def _converted(model, X):
+    """Images in the type of the first convolution's weights; other inputs stay."""
+    first = _first_convolution(model)
+    is_same = first is None or X.dtype == first.weight.dtype
+    return X if is_same else X.astype(first.weight.dtype)
 
 
 class SGD(HyperParameters):

@@ -5,6 +5,7 @@ import functools
 
 import numpy
 from mxnet import autograd, gluon, np, npx
+from mxnet.base import MXNetError
 from mxnet.gluon.utils import shape_is_known
 
 from d2lext.core.checks import check_mean
@@ -125,7 +126,13 @@ class Trainer(State):
         with autograd.record():
             loss = self.model.training_step(batch)
         check_mean(loss=loss)
-        loss.backward()
+        try:
+            loss.backward()
+        except MXNetError as error:
+            if "not in a computational graph" not in str(error):
+                raise
+            how = 'collect_params().setattr("grad_req", "write")'
+            raise self.nothing_trains(f"call {how} on what is to train") from error
         if self.gradient_clip_val > 0:
             self.clip_gradients(self.gradient_clip_val, self.model)
         self.optim.step(1)  # the loss is already a mean

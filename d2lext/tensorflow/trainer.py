@@ -86,6 +86,8 @@ class Trainer(State):
     def prepare_optimizer(self):
         """Make the optimiser with its variables, which a compiled step cannot make."""
         variables.check(self.model)
+        if not self.model.trainable_variables:
+            raise self.nothing_trains("set trainable = True in what is to train")
         with settings.ours():  # of the type of the learning rate
             super().prepare_optimizer()
         if isinstance(self.optim, keras.optimizers.Optimizer):

@@ -47,7 +47,7 @@ def predict(model, X, batch_size=128):
     def logits(part):
         return to_numpy(model(torch.tensor(part, **like)))
 
-    with torch.no_grad(), in_mode(model, training=False):
+    with torch.no_grad(), _in_own_type(like), in_mode(model, training=False):
         return images.in_batches(logits, X, batch_size)
 
 
@@ -63,7 +63,12 @@ def examine(model, X, y):
     params = {name: t for name, t in tensors.items() if t.requires_grad}
     like = _like(model)
     # Dropout draws the same again: the generator is put back.
-    with in_mode(model, training=True), torch.random.fork_rng():
+    with (
+        torch.enable_grad(),
+        _in_own_type(like),
+        in_mode(model, training=True),
+        torch.random.fork_rng(),
+    ):
         before = [(buffer, buffer.clone()) for buffer in model.buffers()]
         try:
             logits = model(torch.tensor(X, **like))
@@ -79,6 +84,11 @@ def examine(model, X, y):
         finally:
             for buffer, value in before:
                 buffer.copy_(value)
+
+
+def _in_own_type(like):
+    """A context in which no autocast around the call changes the model's type."""
+    return torch.autocast(like["device"].type, enabled=False)
 
 
 def _like(model):

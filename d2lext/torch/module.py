@@ -25,7 +25,7 @@ class Module(core.Module, nn.Module):
     def forward(self, X):
         """The network's output for X."""
         images.check(self, X.shape, in_channels)
-        return self.net(X)
+        return self.net(_converted(self, X))
 
     def __deepcopy__(self, memo):
         # PyTorch copies lazy parameters, but not lazy buffers, as of normalization.
@@ -142,9 +142,8 @@ def in_mode(model, training):
 
 def in_channels(model):
     """The channels of a network's first convolution; None before its first input."""
-    net = getattr(model, "net", None)
-    first = next(iter(net), None) if isinstance(net, nn.Sequential) else None
-    return first.in_channels or None if isinstance(first, nn.Conv2d) else None
+    first = _first_convolution(model)
+    return first and (first.in_channels or None)
 
 
 @dataclass
@@ -157,6 +156,20 @@ class _Use:
 
 _evaluated = {}  # by model
 _changing = threading.Lock()
+
+
+def _first_convolution(model):
+    net = getattr(model, "net", None)
+    first = next(iter(net), None) if isinstance(net, nn.Sequential) else None
+    return first if isinstance(first, nn.Conv2d) else None
+
+
+def _converted(model, X):
+    """Images in the type of the first convolution's weights; other inputs stay."""
+    first = _first_convolution(model)
+    weight = next(first.parameters(), None) if first else None  # a replica has none
+    is_same = weight is None or X.is_complex() or X.dtype == weight.dtype
+    return X if is_same else X.to(weight.dtype)
 
 
 def _comparable(Y):

@@ -107,6 +107,8 @@ class Trainer(State):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
                 loss = self._loss(batch)
             check_mean(loss=loss)
+            if not loss.requires_grad:
+                raise self.nothing_trains("call requires_grad_() on what is to train")
             self.optim.zero_grad()
             loss.backward()
             with torch.no_grad():  # a reader's own optimiser may lack it

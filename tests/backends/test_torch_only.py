@@ -207,6 +207,43 @@ def test_predict_and_examine_in_the_models_type(model):
     )
 
 
+@pytest.mark.parametrize(
+    "wrap", [torch.optim.swa_utils.AveragedModel, nn.DataParallel], ids=str
+)
+def test_a_model_that_another_wraps(tmp_path, model, wrap):
+    path = tmp_path / "model.safetensors"
+    wrapped = wrap(model)
+    for use in (d2l.save_weights, d2l.load_weights):
+        with pytest.raises(TypeError, match=": pass the model .* attribute `module`$"):
+            use(wrapped, path)
+    d2l.save_weights(wrapped.module, path)
+    d2l.load_weights(wrapped.module, path)
+
+
+def test_predict_and_examine_within_a_mode(model):
+    """They compute in the model's own type, with gradients for `examine`."""
+    expected, step = d2l.predict(model, X.numpy()), d2l.examine(model, X.numpy(), y)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        logits, within = d2l.predict(model, X.numpy()), d2l.examine(model, X.numpy(), y)
+    assert np.array_equal(logits, expected)
+    assert within.loss == step.loss
+    for name, gradient in step.gradients.items():
+        assert np.array_equal(within.gradients[name], gradient), name
+
+
+def test_a_double_model_trains_in_double():
+    """On images in float32, as in PyTorch's own loop on images in float64."""
+    model = d2l.DenseNetBC(**TINY, small_images=True, lr=0.1)
+    model(X)
+    model.double()
+    other, data = copy.deepcopy(model), Data(d2l, batch_size=20)
+    d2l.Trainer(1, precision="fp32").fit(model, data)
+    other.loss(other.net(data.X[:20].double()), data.y[:20]).backward()
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        assert p.dtype == torch.float64
+        torch.testing.assert_close(p, q - 0.1 * q.grad, rtol=1e-9, atol=1e-12)
+
+
 @pytest.fixture
 def default_dtype():
     """A function that sets PyTorch's default type until the test ends."""

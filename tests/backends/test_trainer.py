@@ -85,6 +85,38 @@ def test_images_of_another_number_of_channels(d2l, fit):
         fit(model)
 
 
+@in_backends("torch", "mxnet", "jax", "tensorflow", slow=("jax",))
+def test_images_of_another_type(d2l, backend, fit):
+    """They become float32, as JAX and Keras let them."""
+
+    def trained(dtype):
+        model, data = small(d2l, (1,)), Data(d2l, batch_size=20)
+        pixels = np.random.default_rng(0).integers(3, size=data.X.shape).astype(dtype)
+        kept = {"dtype": dtype} if backend == "mxnet" else {}
+        data.X = d2l.tensor(pixels, **kept)
+        fit(model, data)
+        return list(d2l.get_weights(model).values())
+
+    expected = trained("float32")
+    for dtype in ("float64", "float16", "uint8"):
+        assert same(trained(dtype), expected), dtype
+
+
+def test_nothing_to_train(d2l, backend, framework, built, fit):
+    if backend == "jax":  # where an optimiser freezes, not the model
+        model = framework.NoParameters()
+    else:
+        model = built()
+        if backend == "torch":
+            model.requires_grad_(False)
+        elif backend == "mxnet":
+            model.collect_params().setattr("grad_req", "null")
+        else:
+            model.net.trainable = False
+    with pytest.raises(ValueError, match="^the loss must depend on at least one para"):
+        fit(model)
+
+
 def test_learning_rates(d2l, framework, fit):
     losses = {
         fit(framework.Linear(lr=lr)).history[0]["val_loss"]

@@ -57,7 +57,8 @@ class DataModule(HyperParameters):
         """Minibatches of `batch_size` examples from `tensors`, shuffled if `train`.
 
         The tensors share their first axis; `indices` selects examples along it. Raises
-        ValueError if its lengths differ.
+        ValueError if its lengths differ or no example is selected, IndexError if one is
+        that is not there.
         """
         is_several = isinstance(tensors, tuple | list)
         lengths = [len(tensor) for tensor in tensors] if is_several else []
@@ -69,7 +70,7 @@ class DataModule(HyperParameters):
             )
         return minibatches.TensorBatches(
             tensors,
-            np.arange(lengths[0])[indices],
+            _selected(lengths[0], indices),
             batch_size=self.batch_size,
             shuffle=train,
             seed=_seed_of_order(self),
@@ -77,8 +78,29 @@ class DataModule(HyperParameters):
         )
 
     def take(self, tensor: Tensor, indices: np.ndarray) -> Tensor:
-        """The examples `indices` of a tensor."""
+        """The examples `indices` of a tensor; TypeError for a list in place of one."""
+        if isinstance(tensor, tuple | list):
+            raise TypeError(
+                "tensors must be arrays or tensors, of which an array of numbers selects "
+                f"examples, got a {type(tensor).__name__}: convert it, as by d2l.tensor"
+            )
         return tensor[indices]
+
+
+def _selected(number: int, indices: Any) -> np.ndarray:
+    """The numbers of the examples that `indices` selects of `number`."""
+    rule = (
+        "indices must select at least one example by a slice, a mask or a list of their "
+        f"numbers, below {number}, got "
+    )
+    remedy = "give a list such as [0]"
+    try:
+        index = np.arange(number)[indices]
+    except IndexError as error:
+        raise IndexError(f"{rule}{indices!r} ({error}): {remedy}") from error
+    if index.ndim != 1 or (number and not len(index)):
+        raise ValueError(f"{rule}{indices!r}: {remedy}")
+    return index
 
 
 def _seed_of_order(data: Any) -> int:

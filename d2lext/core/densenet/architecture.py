@@ -88,10 +88,13 @@ class Architecture:
         """
         for name in ("arch", "growth_rate", "num_channels", "num_classes"):
             if not hasattr(model, name):
+                remedy = "build one with create_model, DenseNet or DenseNetBC, or save "
+                remedy += "other networks as their framework does"
+                if hasattr(getattr(model, "module", None), name):  # as DataParallel does
+                    remedy = "pass the model that it wraps, its attribute `module`"
                 raise TypeError(
                     f"{type(model).__name__} is not a DenseNet of this library (it has "
-                    f"no {name}): build one with create_model, DenseNet or DenseNetBC, "
-                    "or save other networks as their framework does"
+                    f"no {name}): {remedy}"
                 )
         check_dropout(plain(getattr(model, "dropout", 0)))
         memory_efficient = plain(getattr(model, "memory_efficient", False))

@@ -121,6 +121,13 @@ class Steps:
         """Call a function of the step only for its exception; nothing of it stays."""
         raise NotImplementedError
 
+    def nothing_trains(self, remedy: str) -> ValueError:
+        """The error for a loss that no parameter changes."""
+        return ValueError(
+            "the loss must depend on at least one parameter that trains, got a "
+            f"{type(self.model).__name__} in which it depends on none: {remedy}"
+        )
+
     def finish(self) -> None:
         """After the last epoch: weights with which an optimiser wants to leave the model.
 

@@ -65,9 +65,9 @@ class Trainer(Preparation):
         Raises FloatingPointError, with the reason, if a loss, a weight or a statistic is
         no longer finite, and before such weights are saved; ValueError if batch
         normalization has a single value per channel in a batch of one example, a batch
-        has no example, or the loss of one is not one number; TypeError if a batch is not
-        a sequence of arrays, inputs and then labels, or `configure_optimizers` returns
-        something else than an optimizer.
+        has no example, or the loss of one is not one number or depends on no parameter
+        that trains; TypeError if a batch is not a sequence of arrays, inputs and then
+        labels, or `configure_optimizers` returns something else than an optimizer.
         """
         self.take_options()
         report.beginning(self)

@@ -55,6 +55,19 @@ def test_tensors_that_do_not_belong_together(tensors, got):
         Data(np.arange(9)).get_tensorloader(tensors, train=True)
 
 
+@pytest.mark.parametrize(
+    "indices", [[], slice(9, 9), [9], [1.5], (1, 2), 5, None], ids=repr
+)
+def test_indices_that_select_no_examples(indices):
+    with pytest.raises((ValueError, IndexError), match="^indices must .* below 9, got "):
+        Data(np.arange(9)).get_tensorloader((np.arange(9),), False, indices)
+
+
+def test_lists_in_place_of_tensors():
+    with pytest.raises(TypeError, match="^tensors must be arrays .* got a list: "):
+        next(iter(Data(np.arange(9)).get_tensorloader(([1, 2], [3, 4]), False)))
+
+
 def test_the_home_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
     assert DataModule("~/data").root == "/home/ada/data"

@@ -29,6 +29,15 @@ class Linear(d2l.Classifier):
         ])  # fmt: skip
 
 
+class NoParameters(d2l.Classifier):
+    """The sums of ten parts of an image."""
+
+    lr: float = 0.1
+
+    def setup(self):
+        self.net = nn.Sequential([lambda X: X[:, :10].sum((2, 3))])
+
+
 class Regression(d2l.Module):
     """A number from two inputs, by squared error and Adam."""
 
