@@ -1,9 +1,11 @@
 """A training's state in JAX: what a checkpoint keeps, and what identifies it."""
 
+import functools
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from flax.training import train_state
 from jax import numpy as jnp
 
@@ -22,6 +24,14 @@ class TrainState(train_state.TrainState):
     batch_stats: Any
     others: Any
     dropout_rng: jax.Array
+
+    def apply_gradients(self, *, grads, loss, **kwargs):
+        """One step of the optimiser, which may read the loss, as `reduce_on_plateau`."""
+        tx = self.tx
+        if isinstance(tx, optax.GradientTransformationExtraArgs):
+            tx = tx._replace(update=functools.partial(tx.update, value=loss))
+        step = super(TrainState, self.replace(tx=tx)).apply_gradients
+        return step(grads=grads, tx=self.tx, **kwargs)
 
 
 class State(trainer.Trainer):

@@ -178,13 +178,15 @@ class Trainer(State):
         apply = functools.partial(self._apply, others=state.others)
         state = state.replace(apply_fn=apply)
         value, grads = self.model.training_step(state.params, batch, state)
-        updates = value[1] if isinstance(value, tuple) else {}  # of BatchNorm
+        # The updates are those of BatchNorm.
+        loss, updates = value[:2] if isinstance(value, tuple) else (value, {})
         statistics = updates.get("batch_stats", state.batch_stats)
         variables.check_complete(state.batch_stats, statistics)
         if self.gradient_clip_val > 0:
             grads = self.clip_gradients(self.gradient_clip_val, grads)
         state = state.apply_gradients(
             grads=grads,
+            loss=loss,
             batch_stats=statistics,
             others={n: updates.get(n, kept) for n, kept in state.others.items()},
             dropout_rng=jax.random.split(state.dropout_rng)[0],

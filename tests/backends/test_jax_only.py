@@ -330,6 +330,17 @@ def test_an_optimiser_from_scratch(compile):
     assert same(*trained)
 
 
+@pytest.mark.parametrize("compile", [True, False])
+def test_an_optimiser_that_reads_the_loss(compile):
+    """The plateau has seen that of the only step."""
+    chain = optax.chain(optax.sgd(0.1), optax.contrib.reduce_on_plateau())
+    trainer = d2l.Trainer(1, compile=compile)
+    trainer.fit(Optimised(optim=chain), Data(d2l, batch_size=20))
+    seen = trainer.state.opt_state[1].best_value
+    assert float(seen) == pytest.approx(trainer.history[0]["train_loss"], rel=1e-6)
+    assert trainer.state.tx is chain
+
+
 def test_averages_of_schedule_free(tmp_path):
     """The model is left with the mean of the sequence z; training goes on without it."""
     steps = []

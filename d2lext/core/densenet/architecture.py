@@ -90,9 +90,8 @@ class Architecture:
             if not hasattr(model, name):
                 remedy = "build one with create_model, DenseNet or DenseNetBC, or save "
                 remedy += "other networks as their framework does"
-                if hasattr(
-                    getattr(model, "module", None), name
-                ):  # as DataParallel does
+                # As DataParallel does, and averages of weights.
+                if hasattr(getattr(model, "module", None), name):
                     remedy = "pass the model that it wraps, its attribute `module`"
                 raise TypeError(
                     f"{type(model).__name__} is not a DenseNet of this library (it has "
