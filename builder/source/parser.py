@@ -14,6 +14,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import index as dollarmath
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 
@@ -32,6 +33,33 @@ SETTINGS: dict[str, Any] = {
     "dmath_double_inline": True,
     "update_mathjax": False,
 }
+
+
+def _from_its_first_character(make: Callable[..., Any]) -> Callable[..., Any]:
+    """What makes the rule for formulas in a line, without the plugin's mistake.
+
+    It asks whether a digit is before the dollar, of a text's first one at the text's end.
+    """
+
+    def make_rule(*options: bool) -> Callable[[StateInline, bool], bool]:
+        rule = make(*options)
+
+        def apply(state: StateInline, silent: bool) -> bool:
+            if state.pos or not state.src[-1:].isdigit():
+                return rule(state, silent)
+            state.src += " "
+            try:
+                return rule(state, silent)
+            finally:
+                state.src = state.src[:-1]
+
+        return apply
+
+    return make_rule
+
+
+# Sphinx makes a parser of its own, from the same plugin.
+dollarmath.math_inline_dollar = _from_its_first_character(dollarmath.math_inline_dollar)
 
 
 @cache

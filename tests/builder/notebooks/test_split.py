@@ -22,6 +22,7 @@ def test_prose_is_plain_markdown(tiny):
 PLAIN = {
     "prices": ("It costs $5 and $10.", r"It costs \$5 and \$10."),
     "prices in two dollars": ("$$5 or $$10", r"\$\$5 or \$\$10"),
+    "formula first, digit last": ("$k$ of $3$, or 4", "$k$ of $3$, or 4"),
     "formula": ("Of $x$, and $$y$$.", "Of $x$, and $$y$$."),
     "dollars in code": ("Write `$$`, ``{eq}`x` ``.", "Write `$$`, ``{eq}`x` ``."),
     "escaped": (r"\{eq}`x` for \$5", r"\{eq}`x` for \$5"),

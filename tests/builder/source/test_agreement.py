@@ -29,6 +29,7 @@ WORDS = (
     "some words",
     "*words* of `code`",
     "$a_1 + b$",
+    "$a$ of 1",
     "$5 and $10",
     "$$5 or $$10",
     "costs $ 5",
