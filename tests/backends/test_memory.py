@@ -302,6 +302,7 @@ def test_mxnet_adds_the_gradient_of_a_blocks_input(d2l):
     np.testing.assert_allclose(array.grad.asnumpy(), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @in_backends("tensorflow")
 def test_tensorflow_recomputes_with_fused_normalization(d2l, pair):
     """The compiled step of a trainer has one for each of what it computes anew."""

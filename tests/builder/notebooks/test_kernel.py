@@ -28,6 +28,7 @@ plt.show()
 """
 
 
+@pytest.mark.slow
 def test_the_users_settings_do_not_change_a_recording(tiny, tmp_path, monkeypatch):
     (tiny.root / "chapters" / "01-tiny.md").write_text(ASK)
     home = tmp_path / "home"

@@ -229,6 +229,7 @@ def test_the_cell_installs_on_colab_alone(hosted, monkeypatch):
     assert {"pooch", "torch"} <= set(commands[1])
 
 
+@pytest.mark.slow
 def test_the_cell_is_no_part_of_the_code(hosted, monkeypatch):
     monkeypatch.setattr(check, "_findings", lambda root: [])
     hosted.record(*IDS)

@@ -62,6 +62,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_interrupting_a_run_loses_nothing(copy):
     before = copy.path("torch").read_bytes()
     copy.edit("6 * 7", SLEEP.strip())
@@ -102,6 +103,7 @@ def test_what_is_damaged_while_a_notebook_runs_is_kept(copy):
     assert not copy.edition("torch").is_stale
 
 
+@pytest.mark.slow
 def test_a_shared_chapter_is_recorded_once_for_all(shared):
     lines = []
     run.record(shared.edition("torch"), progress=lines.append)

@@ -463,6 +463,7 @@ ORDER = [
 ]
 
 
+@pytest.mark.slow
 def test_every_chapter_of_the_book_has_both_notebooks():
     book = Book(ROOT)
     for chapter in book.chapters:

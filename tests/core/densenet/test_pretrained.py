@@ -78,7 +78,7 @@ def keras_file(name, folder):
 
 def gluon_file(name, folder):
     """A file that Gluon wrote, and Gluon's logits of `images`."""
-    from mxnet import nd, npx
+    from mxnet import nd, npx, util
     from mxnet.gluon.model_zoo import vision
 
     X, path = images(SIZES["gluon"]), folder / f"{name}.params"
@@ -96,6 +96,7 @@ def gluon_file(name, folder):
         return path, net(nd.array(X)).asnumpy()
     finally:
         npx.set_np()
+        util.set_np_shape(2)  # in all threads
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def gluon_net():
     pytest.importorskip(
         "d2lext.mxnet", reason="MXNet is not installed", exc_type=ImportError
     )
-    from mxnet import init, nd, npx
+    from mxnet import init, nd, npx, util
     from mxnet.gluon.model_zoo.vision import DenseNet
 
     npx.reset_np()  # the model zoo is older than MXNet's NumPy interface
@@ -55,6 +55,7 @@ def gluon_net():
         param.set_data(nd.random.uniform(i, i + 1, param.shape))
     yield net
     npx.set_np()
+    util.set_np_shape(2)  # in all threads
 
 
 @pytest.fixture(scope="module")
