@@ -25,10 +25,9 @@ os.environ["PYTHONPATH"] = str(ROOT)  # for processes that use the builder
 QUICKLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 os.environ[QUICKLY] = "1"  # JAX reads these where a file of tests first imports it
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    # Programs that several tests have, in several processes, are compiled once.
-    programs = tempfile.TemporaryDirectory(
-        prefix="programs-"
-    )  # until this process ends
+    # Programs that several tests have, in several processes and kernels, are compiled
+    # once. The folder lasts until this process ends.
+    programs = tempfile.TemporaryDirectory(prefix="programs-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # A shell lets what it starts in the background ignore Ctrl-C; so would the processes that

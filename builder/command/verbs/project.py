@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,8 +70,6 @@ def test(args: Namespace, root: Path) -> int:
         "D2LEXT_BACKENDS": ",".join(names),
         "OMP_NUM_THREADS": "1",
         "TQDM_DISABLE": "1",
-        # Tests and their kernels share JAX's compilation cache: a third of the time.
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
     }
     command = [sys.executable, "-m", "pytest", "-rs", "tests"]
     command += ["-n", str(processes), "--dist", "loadscope"]
@@ -82,9 +79,7 @@ def test(args: Namespace, root: Path) -> int:
     else:
         command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
         command += notebooks_to_test(root, names)
-    with tempfile.TemporaryDirectory() as cache:
-        variables["JAX_COMPILATION_CACHE_DIR"] = cache
-        return subprocess.call(command, cwd=root, env=variables)
+    return subprocess.call(command, cwd=root, env=variables)
 
 
 def notebooks_to_test(root: Path, backends: Sequence[str]) -> list[str]:
