@@ -269,9 +269,8 @@ def test_steps_are_compiled_once_for_each_size_of_batch(d2l, backend, framework,
     trainer = fit(Counted(), max_epochs=3)
     # The last batches are smaller.
     assert calls == [("train", 8), ("train", 4), ("val", 8), ("val", 4)]
-    if (
-        backend == "jax"
-    ):  # a second program for the same size would need no second trace
+    # A second program for the same size would need no second trace.
+    if backend == "jax":
         assert trainer._compiled_train_step._cache_size() == 2
         assert trainer._compiled_eval_step._cache_size() == 2
 

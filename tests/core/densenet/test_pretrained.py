@@ -78,13 +78,13 @@ def keras_file(name, folder):
 
 def gluon_file(name, folder):
     """A file that Gluon wrote, and Gluon's logits of `images`."""
-    from mxnet import nd, npx, util
+    from mxnet import nd
     from mxnet.gluon.model_zoo import vision
+    from shared.frameworks.mxnet import older_interface
 
     X, path = images(SIZES["gluon"]), folder / f"{name}.params"
     rng = np.random.default_rng(1)
-    npx.reset_np()  # the model zoo is older than MXNet's NumPy interface
-    try:
+    with older_interface():
         net = getattr(vision, name)()
         net.initialize()
         net(nd.zeros((1, *X.shape[1:])))
@@ -94,9 +94,6 @@ def gluon_file(name, folder):
             param.set_data(nd.array(values(kind, param.shape, fan_in, rng)))
         net.save_parameters(str(path))
         return path, net(nd.array(X)).asnumpy()
-    finally:
-        npx.set_np()
-        util.set_np_shape(2)  # in all threads
 
 
 @pytest.fixture(scope="module")

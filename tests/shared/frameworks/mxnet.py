@@ -1,10 +1,23 @@
 """What tests need of MXNet."""
 
+import contextlib
+
 from d2lext import mxnet as d2l  # first: it prepares what MXNet reads
 
 # isort: split
-from mxnet import MXNetError, autograd, gluon, np, npx
+from mxnet import MXNetError, autograd, gluon, np, npx, util
 from mxnet.gluon import nn
+
+
+@contextlib.contextmanager
+def older_interface():
+    """Within, MXNet is as before its NumPy interface, which its model zoo does not know."""
+    npx.reset_np()
+    try:
+        yield
+    finally:
+        npx.set_np()
+        util.set_np_shape(2)  # in all threads, as d2lext has it
 
 
 class Linear(d2l.Classifier):

@@ -43,19 +43,19 @@ def gluon_net():
     pytest.importorskip(
         "d2lext.mxnet", reason="MXNet is not installed", exc_type=ImportError
     )
-    from mxnet import init, nd, npx, util
+    from mxnet import init, nd
     from mxnet.gluon.model_zoo.vision import DenseNet
+    from shared.frameworks.mxnet import older_interface
 
-    npx.reset_np()  # the model zoo is older than MXNet's NumPy interface
-    net = DenseNet(SMALL.num_channels, SMALL.growth_rate, list(SMALL.arch), classes=10)
-    net.initialize(init.Uniform(0.5))
-    net.hybridize()
-    net(nd.zeros((1, 3, 224, 224)))
-    for i, param in enumerate(net.collect_params().values()):
-        param.set_data(nd.random.uniform(i, i + 1, param.shape))
-    yield net
-    npx.set_np()
-    util.set_np_shape(2)  # in all threads
+    with older_interface():
+        options = SMALL.num_channels, SMALL.growth_rate, list(SMALL.arch)
+        net = DenseNet(*options, classes=10)
+        net.initialize(init.Uniform(0.5))
+        net.hybridize()
+        net(nd.zeros((1, 3, 224, 224)))
+        for i, param in enumerate(net.collect_params().values()):
+            param.set_data(nd.random.uniform(i, i + 1, param.shape))
+        yield net
 
 
 @pytest.fixture(scope="module")
