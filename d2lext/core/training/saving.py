@@ -31,7 +31,8 @@ class Saving:
         self.path: Any = Path(path).expanduser() if path else None
         self.interrupt = Interrupt()
         self._others: list[Any] = []  # sources of random numbers outside of the data
-        self._drawn: list[Any] = []  # states of those in the data as the epoch began
+        # States of those in the data as the epoch began, by id.
+        self._drawn: dict[int, randomness.State] = {}
         self._is_settled = False
 
     def __enter__(self) -> "Saving":
@@ -87,7 +88,10 @@ class Saving:
                 if place[0] != "trainer" or place[1] not in _RECORDED
             ],
             # Those of the data as the epoch began: its batches are read once more.
-            "random": [self._drawn, randomness.states(self._others)],
+            "random": [
+                [self._drawn.get(id(s)) for s in self._contents.sources],
+                randomness.states(self._others),
+            ],
         }
         checkpoint.save(self.path, record, trainer.get_state())
 
@@ -125,15 +129,14 @@ class Saving:
 
     def _look_at_data(self) -> None:
         """Note what reading has changed, and what is drawn from here in the next epoch."""
-        is_whole = not self.trainer.current.batches
-        drawn = zip(map(id, self._contents.sources), self._drawn, strict=True)
         if not self._is_settled and self._contents.settle():
             self.identity |= identity.of_contents(self._contents)
-            states = dict(drawn)  # some sources may not count any more
-            self._drawn = [states.get(id(s)) for s in self._contents.sources]
-        self._is_settled |= is_whole
-        if is_whole:
-            self._drawn = randomness.states(self._contents.sources)
+        if not self.trainer.current.batches:  # the epoch is over
+            self._is_settled = True
+            self._note_drawn(randomness.states(self._contents.sources))
+
+    def _note_drawn(self, states: list[randomness.State]) -> None:
+        self._drawn = dict(zip(map(id, self._contents.sources), states, strict=False))
 
     def _owners(self) -> list[tuple[str, Any]]:
         """Named objects whose numbers training may change: a reader's own trainer, too."""
@@ -145,13 +148,14 @@ class Saving:
         known = {id(source) for source in self._contents.sources}
         self._others = randomness.everyones()
         self._others += [s for s in held.sources(self._owners()) if id(s) not in known]
-        self._drawn = randomness.states(self._contents.sources)
+        self._note_drawn(randomness.states(self._contents.sources))
 
     def _restore(self, record: dict[str, Any]) -> None:
         """Restore numbers, and what is drawn from now on."""
         self._numbers.restore(record["numbers"])
-        self._drawn, others = record["random"]
-        randomness.set_states(self._contents.sources, self._drawn)
+        drawn, others = record["random"]
+        self._note_drawn(drawn)
+        randomness.set_states(self._contents.sources, drawn)
         randomness.set_states(self._others, others)
 
     def _mark(self) -> None:
