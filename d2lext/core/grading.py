@@ -75,6 +75,7 @@ class _Recorder:
 
     def _start(self, info: object) -> None:
         self._restore()
+        # In the stream itself, which code may hold already; mypy wants no method replaced.
         stream, write = sys.stdout, sys.stdout.write
 
         def keep(text: str) -> int:

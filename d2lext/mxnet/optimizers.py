@@ -57,9 +57,8 @@ def set_state(model, optim, arrays, device):
             updater.states[i], updater.states_synced[i] = state, True
             optimizer._index_update_count[i] = count
             optimizer.num_update = max(count, optimizer.num_update)
-            if (
-                optimizer.lr_scheduler is None
-            ):  # it is determined by the number of steps
+            # A schedule is determined by the number of steps.
+            if optimizer.lr_scheduler is None:
                 optimizer.lr = float(arrays[f"{prefix}learning_rate"])
 
 

@@ -106,7 +106,8 @@ def counts(owner: Any, name: str, value: Any) -> bool:
 
 
 def _place(owner: Any, name: str) -> str:
-    return f"{_name(type(owner))}.{name}"  # type: ignore[arg-type]
+    kind: type = type(owner)
+    return f"{_name(kind)}.{name}"
 
 
 @functools.cache

@@ -140,10 +140,11 @@ def _parts(
                     yield from within((*place, key), part)
 
     for name, owner in owners:
+        owner_kind: type = type(owner)
         for key, value in list(getattr(owner, "__dict__", {}).items()):
             if names is not None and key not in names:
                 continue
-            if key not in _kept_by_framework(type(owner)):  # type: ignore[arg-type]
+            if key not in _kept_by_framework(owner_kind):
                 yield from within((name, key), value)
 
 
@@ -153,7 +154,8 @@ def _inside(value: Any) -> Iterable[tuple[Any, Any]] | None:
         return value.items()
     if isinstance(value, list | tuple):
         return enumerate(value)
-    if hasattr(value, "__dict__") and is_own(type(value)):  # type: ignore[arg-type]
+    kind: type = type(value)
+    if hasattr(value, "__dict__") and is_own(kind):
         return vars(value).items()
     return None
 

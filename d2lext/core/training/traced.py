@@ -23,9 +23,13 @@ class Traced:
     """
 
     def __init__(self, trainer: Any, owners: Owners):
-        read = [(owner, _names(type(owner[1]))) for owner in owners]  # type: ignore[arg-type]
-        self._names = frozenset[str]().union(*(names for _, names in read))
-        self._owners = [owner for owner, names in read if names]
+        self._names: set[str] = set()
+        self._owners: list[tuple[str, Any]] = []
+        for name, owner in owners:
+            kind: type = type(owner)
+            if names := _names(kind):
+                self._names |= names
+                self._owners.append((name, owner))
         if "trainer" in self._names:
             self._owners.append(("trainer", trainer))
         self._known: set[tuple] = set()
