@@ -140,9 +140,15 @@ def lab(args: Namespace, root: Path) -> int:
             f"there is no folder {folder.relative_to(root)}: write it with "
             f"python build.py {writer}"
         )
+    where = [str(folder)]
+    if (
+        not args.edition
+    ):  # Jupyter shows nothing above its root: images are in chapters/
+        url = f"/lab/tree/{folder.relative_to(root).as_posix()}"
+        where = [f"--ServerApp.root_dir={root}", f"--LabApp.default_url={url}"]
     # Jupyter refuses to run as root, often a container's only user.
     as_root = ["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []
-    command = [sys.executable, "-P", "-m", "jupyter", "lab", *as_root, str(folder)]
+    command = [sys.executable, "-P", "-m", "jupyter", "lab", *as_root, *where]
     return subprocess.call(command)
 
 

@@ -545,6 +545,17 @@ def test_lab_opens_the_notebooks(book, name, monkeypatch, capsys):
     assert (folder / "jax" / "01-sums.ipynb").is_file()
 
 
+def test_lab_shows_the_images_of_notebooks(book, monkeypatch):
+    """They are in `chapters`, and Jupyter shows nothing that is above its root."""
+    opened = []
+    monkeypatch.setattr(cli, "ROOT", book.root)
+    monkeypatch.setattr(subprocess, "call", lambda command: opened.append(command[-2:]))
+    (book.root / "notebooks" / "jax").mkdir(parents=True, exist_ok=True)
+    assert cli.main(["lab", "--backend", "jax"]) == 0
+    tree = "--LabApp.default_url=/lab/tree/notebooks/jax"
+    assert opened == [[f"--ServerApp.root_dir={book.root}", tree]]
+
+
 def test_the_recipe_for_hubs_uses_existing_commands():
     folder = ROOT / "binder"
     packages = yaml.safe_load((folder / "environment.yml").read_text())["dependencies"]
