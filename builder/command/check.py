@@ -121,8 +121,8 @@ def _exports(book: Book, backends: Iterable[str]) -> Iterator[str]:
 
 def _notebooks(book: Book, backends: Iterable[str]) -> Iterator[str]:
     chosen = list(editions(book, backends=backends))
-    files = {edition.file for edition in chosen}
-    if not any(file.exists() for file in files):
+    known = {edition.file for edition in chosen}
+    if not any(file.exists() for file in known):
         yield "there are no notebooks: python build.py writes and runs them"
         return
     for edition in chosen:
@@ -133,7 +133,7 @@ def _notebooks(book: Book, backends: Iterable[str]) -> Iterator[str]:
             continue
         yield from _notebook(edition)
     for path in strays(book, {edition.path.parent for edition in chosen}):
-        if path not in files:
+        if path not in known:
             yield (
                 f"{path.relative_to(book.root).as_posix()} has no chapter: restore "
                 f"chapters/{path.stem.partition('.')[0]}.md, or move the notebook elsewhere"
@@ -152,9 +152,7 @@ def _notebook(edition: Edition) -> Iterator[str]:
     if edition.is_edited:
         name = edition.chapter.name
         yield f"{path} was edited: python build.py sync {name}, or undo the edits"
-    elif not is_moved and (
-        not edition.file.exists() or _text(edition) != edition.text()
-    ):
+    elif not is_moved and not files.holds(edition.file, edition.text()):
         yield f"{path} differs from its chapter: python build.py notebooks"
     yield from map(str, outputs.differences(edition))
     recorded = edition.notebook.metadata[store.KEY].get("recorded", {})
@@ -163,7 +161,3 @@ def _notebook(edition: Edition) -> Iterator[str]:
             yield f"{path} was recorded in {mode} mode: {_rerun(edition)}"
     if recorded.get("epochs"):
         yield f"{path} was recorded with --epochs {recorded['epochs']}: {_rerun(edition)}"
-
-
-def _text(edition: Edition) -> str:
-    return edition.file.read_text(encoding="utf-8")

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -63,8 +62,8 @@ def keep_outputs(notebook: NotebookNode, old: NotebookNode | None) -> None:
     for cell, old_cell in _pairs(cells, _as_split(old)):
         cell.outputs = old_cell.outputs
         cell.execution_count = old_cell.execution_count
-    recorded = _ours(old).get("recorded")
-    if cells and isinstance(recorded, dict):
+    recorded = old.metadata.get(KEY, {}).get("recorded")
+    if cells and recorded is not None:
         notebook.metadata[KEY]["recorded"] = recorded
 
 
@@ -118,7 +117,7 @@ def split_from(notebook: NotebookNode) -> NotebookNode | None:
 
     None where a bad merge, for instance, has damaged them.
     """
-    found: Any = _ours(notebook).get(SPLIT_FROM)
+    found = notebook.metadata.get(KEY, {}).get(SPLIT_FROM)
     try:
         for cell in found.cells:
             cell.source = files.unix(cell.source)
@@ -128,12 +127,6 @@ def split_from(notebook: NotebookNode) -> NotebookNode | None:
     except (AttributeError, KeyError, TypeError):
         return None
     return found if good else None
-
-
-def _ours(notebook: NotebookNode) -> NotebookNode:
-    """Our part of the notebook's metadata, empty if that is damaged."""
-    found = notebook.metadata.get(KEY)
-    return found if isinstance(found, NotebookNode) else NotebookNode()
 
 
 def contents(cells: Iterable[NotebookNode]) -> list[Content]:

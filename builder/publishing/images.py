@@ -5,11 +5,10 @@ import re
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import unquote
 
 from PIL import Image
 
-from builder.source.images import COMMON, TYPES
+from builder.source.images import COMMON, TYPES, key
 
 PRINTED = (".svg", ".png", ".jpg", ".jpeg")
 READERS, BROWSERS = COMMON, tuple(TYPES)
@@ -36,11 +35,6 @@ def prepared(
             plain += "-"
         used.add(plain + ending)
         yield key(name), plain + ending, content
-
-
-def key(name: str) -> str:
-    """The `name` of an image as all parsers have it: docutils drops spaces."""
-    return "".join(unquote(name).split())
 
 
 @lru_cache(maxsize=64)

@@ -44,7 +44,7 @@ class Site:
         """What it has of each chapter."""
         return parts.of_book(self.book, _work(self.out) / "parts")
 
-    @property
+    @cached_property
     def stale(self) -> list[Edition]:
         """The editions that it shows with outputs of different code."""
         return [

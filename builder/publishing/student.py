@@ -41,10 +41,12 @@ CONFIG = Path(__file__).parent / "templates" / "nbgrader_config.py"
 
 def build(book: Book, out: Path, backends: Sequence[str]) -> list[Path]:
     """Write both kinds for the `backends` below `out`; return their folders."""
+    # Each is split from its chapter once, for both kinds.
+    own = {backend: list(editions(book, backends=[backend])) for backend in backends}
     prepared = {
         out / kind / backend: {
             f"{edition.chapter.stem}.ipynb": notebook(edition, kind)
-            for edition in editions(book, backends=[backend])
+            for edition in own[backend]
         }
         for kind in KINDS
         for backend in backends

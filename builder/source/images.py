@@ -1,6 +1,7 @@
-"""The kinds of images that chapters may show."""
+"""The kinds of images that chapters may show, and their names."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 from PIL import Image, UnidentifiedImageError
 
@@ -16,6 +17,11 @@ TYPES = {
     ".bmp": "image/bmp",
 }
 COMMON = (".svg", ".png", ".jpg", ".jpeg", ".gif")
+
+
+def key(name: str) -> str:
+    """The `name` of an image as all parsers have it: docutils drops spaces."""
+    return "".join(unquote(name).split())
 
 
 def fault(file: Path) -> str:

@@ -13,8 +13,6 @@ from docutils.nodes import make_id
 from builder.source.chapter import Cell, Chapter
 from builder.source.prose import Element
 
-NUMBERED = ("figure", "table", "equation")
-
 
 @dataclass(frozen=True)
 class Label:

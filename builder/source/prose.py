@@ -18,7 +18,7 @@ from docutils.parsers.rst.states import MarkupError
 from markdown_it.token import Token
 from myst_parser.parsers.directives import parse_directive_text
 
-from builder.source import parser
+from builder.source import html, parser
 
 ADMONITIONS = {
     "note": admonitions.Note,
@@ -62,7 +62,6 @@ _INLINE = {
 }
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 _TASK = re.compile(r"\[[ xX]\]\s")
-_COMMENT = re.compile(r"(<!--.*?-->\s*)+", re.DOTALL)
 
 
 @dataclass
@@ -195,7 +194,7 @@ class Prose:
         elif kind == "heading":
             if not (token.level or self._is_inside):  # those inside are no sections
                 element.level = int(token.tag[1])
-        elif kind == "html" and _COMMENT.fullmatch(content.strip()):
+        elif kind == "html" and html.is_comment(content):
             element.kind = "comment"
         return element
 
@@ -233,7 +232,7 @@ class Prose:
                 match = re.fullmatch(r"(.+?)\s*<(.+)>", element.content)
                 if match and not element.name.startswith("cite"):
                     element.title, element.content = match.groups()
-            elif kind == "html" and _COMMENT.fullmatch(token.content):
+            elif kind == "html" and html.is_comment(token.content):
                 element.kind = "comment"
             elif kind in ("image", "link", "span"):
                 element.label_end = at(token.meta["label"])

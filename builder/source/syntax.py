@@ -106,7 +106,7 @@ def _code(path: Path, token: Token) -> Part:
         remedy = "as YAML between two lines --- or each after a colon, such as "
         raise _not_valid(path, line, detail, remedy + "`:tags: [torch, export]`")
     _check_options(path, line, options)
-    if lines[count : count + 1] and not lines[count].strip():
+    if lines[count + 1 :] and not lines[count].strip():
         count += 1
     return Part("code", "\n".join(lines[count:]), line + 1 + count, options)
 

@@ -1,11 +1,11 @@
 """Sphinx extension: images by the names that `book_images` gives them, by those written."""
 
-from urllib.parse import unquote
-
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util.typing import ExtensionMetadata
+
+from builder.source.images import key
 
 
 class NameImages(SphinxTransform):
@@ -16,7 +16,7 @@ class NameImages(SphinxTransform):
     def apply(self) -> None:
         """Go through the page; outputs have no such names."""
         for node in self.document.findall(nodes.image):
-            written = "".join(unquote(node["uri"]).split())
+            written = key(node["uri"])
             node["uri"] = self.config.book_images.get(written, node["uri"])
 
 

@@ -42,8 +42,6 @@ def _cut(chapter):
     around = []
     for cell in chapter.lecture:
         start = cell.line - 1
-        if cell.kind == "code" and not cell.source:
-            start = _first_inside(lines, place)
         end = after = start + cell.source.count("\n") + 1
         if "".join(lines[start:end]) != f"{cell.source}\n":
             problem = (
@@ -61,18 +59,6 @@ def _cut(chapter):
         around.append(("".join(lines[place:start]), "".join(lines[end:after])))
         place = after
     return "".join(lines[:first]), around, "".join(lines[place:])
-
-
-def _first_inside(lines, place):
-    """The place of the first line in the code cell after `place`, below its options."""
-    while not FENCE.match(lines[place]):
-        place += 1
-    place += 1
-    if lines[place] == "---\n":
-        return lines.index("---\n", place + 1) + 1
-    while lines[place].startswith(":"):
-        place += 1
-    return place
 
 
 def _tagged_prose(lead, tags):

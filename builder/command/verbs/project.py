@@ -46,14 +46,7 @@ def check(args: Namespace, root: Path) -> None:
 
 @verb(
     "test --quick",
-    [
-        BACKEND,
-        option(
-            "--quick",
-            action="store_true",
-            help="skip slow tests",
-        ),
-    ],
+    [BACKEND, option("--quick", action="store_true", help="skip slow tests")],
     needs=lambda args: {"book", "test", *frameworks(args)},
 )
 def test(args: Namespace, root: Path) -> int:

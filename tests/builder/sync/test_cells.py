@@ -235,7 +235,10 @@ def test_a_cell_of_comments_alone_is_in_no_notebook(small):
     assert "+++\n\n% Ours.\n\n+++\n\nSome of" in small.text
 
 
-@pytest.mark.parametrize("options", ["", ":tags: [jax]\n", "---\ntags: [jax]\n---\n"])
+@pytest.mark.parametrize(
+    "options",
+    ["", ":tags: [jax]\n", "---\ntags: [jax]\n---\n", "---\ntags: [jax]\n----\n"],
+)
 def test_an_empty_code_cell_is_named_at_its_end(small, options):
     cell = f"```{{code-cell}}\n{options}```\n"
     small.reset(CHAPTER.replace("More text", f"{cell}\nMore text"))
