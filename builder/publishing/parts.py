@@ -89,8 +89,8 @@ def _inputs(book: Book, chapter: Chapter, shared: str) -> str:
     """A hash of what the chapter's part is made from: `shared`, and its own files."""
     digest = hashlib.sha256(f"{shared} {chapter.text}".encode())
     for backend in IDS:
-        path = Edition(book, chapter, backend).path
-        digest.update(path.read_bytes() if path.exists() else b"")
+        file = Edition(book, chapter, backend).file
+        digest.update(file.read_bytes() if file.exists() else b"")
     return digest.hexdigest()
 
 

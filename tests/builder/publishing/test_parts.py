@@ -40,3 +40,14 @@ def test_an_edit_makes_the_parts_that_it_changes(tmp_path, root, monkeypatch, ed
     second = parts.of_book(Book(tmp_path), folder)
     assert made == wanted
     assert new.partition("\n")[0] in second["01-one"].page
+
+
+def test_the_recording_of_a_renamed_chapter_counts(copy, tmp_path):
+    (copy.root / "chapters" / "01-tiny.md").rename(copy.root / "chapters" / "01-new.md")
+    first = parts.of_book(copy.book, tmp_path / "parts")["01-new"].offered["torch"]
+    path = copy.path("torch")
+    assert '"42"' in path.read_text("utf-8")
+    path.write_text(path.read_text("utf-8").replace('"42"', '"43"'), "utf-8")
+    second = parts.of_book(copy.book, tmp_path / "parts")["01-new"].offered["torch"]
+    assert '"42"' in first
+    assert '"43"' in second
