@@ -1,8 +1,8 @@
-"""Devices of PyTorch."""
+"""Devices of PyTorch: the CPU, and the GPUs of the one kind that its build is for."""
 
 import torch
 
-from d2lext.core.machine.devices import Devices
+from d2lext.core.machine import devices
 
 __all__ = ["cpu", "gpu", "num_gpus", "try_gpu", "try_all_gpus"]
 
@@ -22,6 +22,11 @@ def num_gpus():
     return torch.cuda.device_count()
 
 
-_devices = Devices(cpu, gpu, num_gpus)
+def why_no_gpu():
+    """A sentence on why there is no GPU, and what to do; empty if none is seen."""
+    return devices.why_no_gpu("PyTorch", torch.version.cuda is not None)
+
+
+_devices = devices.Devices(cpu, gpu, num_gpus)
 try_gpu = _devices.try_gpu
 try_all_gpus = _devices.try_all_gpus

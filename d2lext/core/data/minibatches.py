@@ -3,6 +3,7 @@
 Everything is NumPy, so equal seeds give equal batches in every framework.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -103,23 +104,35 @@ class Batches(Minibatches):
     """Minibatches (X, y) of `images`, uint8 (n, h, w), and their `labels`.
 
     X is uint8 of shape (n, 1, h, w), y is int64; `convert(X, y)` turns them into
-    tensors. A thread reads the next batch while the current one is in use.
+    tensors. A thread reads the next batch while the current one is in use. From arrays
+    on a device, `take(array, indices)` gathers a batch, there and without a thread; y
+    then has the type of `labels`.
     """
 
     def __init__(
         self,
-        images: np.ndarray,
-        labels: np.ndarray,
+        images: Any,
+        labels: Any,
         batch_size: int,
         shuffle: bool,
         seed: int,
-        convert: Callable[[np.ndarray, np.ndarray], tuple],
+        convert: Callable[[Any, Any], tuple],
+        take: Callable[[Any, np.ndarray], Any] = operator.getitem,
     ) -> None:
         super().__init__(len(labels), batch_size, shuffle, seed)
-        self.images, self.labels, self.convert = images, labels, convert
+        self.images, self.labels = images, labels
+        self.convert, self.take = convert, take
 
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator[tuple]:
         """Each batch after `convert`."""
+        if isinstance(self.images, np.ndarray):
+            yield from self._read_ahead(indices)
+            return
+        for i in indices:
+            X, y = (self.take(array, i) for array in (self.images, self.labels))
+            yield self.convert(X[:, None], y)
+
+    def _read_ahead(self, indices):
         # Leaving the block ends the thread, even if a caller stops early.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as worker:
             following = worker.submit(self._read, indices[0])

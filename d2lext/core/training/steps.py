@@ -16,7 +16,7 @@ class Steps:
     """The methods that each backend's Trainer defines."""
 
     distributions: tuple[str, ...] = ()  # whose versions a result depends on
-    devices: Any  # the backend's module of devices: cpu, gpu, num_gpus
+    devices: Any  # the backend's module of devices: cpu, gpu, num_gpus, why_no_gpu
     layers: tuple[type, ...] = ()  # the framework's base classes of layers
     # What a step calls of an optimiser, with how many arguments.
     optimizer_methods: ClassVar[dict[str, int]] = {}
@@ -27,7 +27,8 @@ class Steps:
 
     def find_gpus(self, num_gpus: int) -> list:
         """At most `num_gpus` of the machine's GPUs."""
-        count = min(num_gpus, self.devices.num_gpus())
+        # Looking for GPUs may start their driver: then the process cannot fork any more.
+        count = min(num_gpus, self.devices.num_gpus()) if num_gpus else 0
         return [self.devices.gpu(i) for i in range(count)]
 
     def find_device(self) -> Any:
