@@ -1,8 +1,10 @@
 """Devices of JAX."""
 
+import importlib.util
+
 import jax
 
-from d2lext.core.machine.devices import Devices
+from d2lext.core.machine import devices
 
 __all__ = ["cpu", "gpu", "num_gpus", "try_gpu", "try_all_gpus"]
 
@@ -22,6 +24,11 @@ def num_gpus():
     return sum(device.platform == "gpu" for device in jax.devices())
 
 
-_devices = Devices(cpu, gpu, num_gpus)
+def why_no_gpu():
+    """A sentence on why there is no GPU, and what to do; empty if none is seen."""
+    return devices.why_no_gpu("JAX", bool(importlib.util.find_spec("jax_plugins")))
+
+
+_devices = devices.Devices(cpu, gpu, num_gpus)
 try_gpu = _devices.try_gpu
 try_all_gpus = _devices.try_all_gpus

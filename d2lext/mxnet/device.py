@@ -1,8 +1,8 @@
 """Devices of MXNet."""
 
-from mxnet import npx
+from mxnet import npx, runtime
 
-from d2lext.core.machine.devices import Devices
+from d2lext.core.machine import devices
 
 __all__ = ["cpu", "gpu", "num_gpus", "try_gpu", "try_all_gpus"]
 
@@ -22,6 +22,11 @@ def num_gpus():
     return npx.num_gpus()
 
 
-_devices = Devices(cpu, gpu, num_gpus)
+def why_no_gpu():
+    """A sentence on why there is no GPU, and what to do; empty if none is seen."""
+    return devices.why_no_gpu("MXNet", runtime.Features().is_enabled("CUDA"))
+
+
+_devices = devices.Devices(cpu, gpu, num_gpus)
 try_gpu = _devices.try_gpu
 try_all_gpus = _devices.try_all_gpus

@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from d2lext.core.machine.devices import Devices
+from d2lext.core.machine import devices
 
 __all__ = ["cpu", "gpu", "num_gpus", "try_gpu", "try_all_gpus"]
 
@@ -23,7 +23,12 @@ def num_gpus():
     return len(tf.config.get_visible_devices("GPU"))
 
 
-_devices = Devices(cpu, gpu, num_gpus)
+def why_no_gpu():
+    """A sentence on why there is no GPU, and what to do; empty if none is seen."""
+    return devices.why_no_gpu("TensorFlow", tf.test.is_built_with_gpu_support())
+
+
+_devices = devices.Devices(cpu, gpu, num_gpus)
 try_gpu = _devices.try_gpu
 try_all_gpus = _devices.try_all_gpus
 

@@ -4,6 +4,7 @@ It has all that a checkpoint must keep: weights, the optimiser's state, random n
 """
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -47,13 +48,11 @@ class Trainer(trainer.Trainer):
     """`before_step` and `before_val` are called before each batch, with its number."""
 
     distributions = ("numpy",)
+    devices = SimpleNamespace(num_gpus=lambda: 0, why_no_gpu=lambda: "")
 
     def __init__(self, max_epochs=3, before_step=None, before_val=None, **options):
         super().__init__(max_epochs, **options)
         self.before_step, self.before_val = before_step, before_val
-
-    def find_gpus(self, num_gpus):
-        return []
 
     def find_device(self):
         return "cpu"

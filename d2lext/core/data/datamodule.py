@@ -142,6 +142,14 @@ class FashionMNIST(DataModule):
         """
         raise NotImplementedError
 
+    def resident(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, Any]:
+        """What batches are gathered from: `images`, uint8 (n, h, w), and `labels`.
+
+        A framework may put them on `device`, in the same types and the same order. Then
+        `take` gathers there, and `to_tensors` gets arrays of the device.
+        """
+        return images, labels
+
     def text_labels(self, indices: Iterable) -> list[str]:
         """The names of the classes `indices`."""
         return [fashion_mnist.LABELS[int(i)] for i in indices]
@@ -172,13 +180,16 @@ class FashionMNIST(DataModule):
         )
 
     def _batches(self, images, labels, shuffle):
+        images = resized(images, self.resize)
+        source, labels = self.resident(images, labels)
         return minibatches.Batches(
-            resized(images, self.resize),
+            source,
             labels,
             batch_size=self.batch_size,
             shuffle=shuffle,
             seed=_seed_of_order(self),
             convert=self.to_tensors,
+            gather=None if source is images else self.take,
         )
 
 

@@ -106,23 +106,35 @@ class Batches(Minibatches):
     """Minibatches (X, y) of `images`, uint8 (n, h, w), and their `labels`.
 
     X is uint8 of shape (n, 1, h, w), y is int64; `convert(X, y)` turns them into
-    tensors. A thread reads the next batch while the current one is in use.
+    tensors. A thread reads the next batch while the current one is in use. With `gather`
+    the two are arrays on a device, where `gather(array, indices)` selects examples at
+    once: there is no thread, and y has the type of `labels`.
     """
 
     def __init__(
         self,
-        images: np.ndarray,
-        labels: np.ndarray,
+        images: Any,
+        labels: Any,
         batch_size: int,
         shuffle: bool,
         seed: int,
-        convert: Callable[[np.ndarray, np.ndarray], tuple],
+        convert: Callable[[Any, Any], tuple],
+        gather: Callable[[Any, np.ndarray], Any] | None = None,
     ) -> None:
         super().__init__(len(labels), batch_size, shuffle, seed)
-        self.images, self.labels, self.convert = images, labels, convert
+        self.images, self.labels = images, labels
+        self.convert, self.gather = convert, gather
 
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator[tuple]:
         """Each batch after `convert`."""
+        if self.gather is None:
+            yield from self._read_ahead(indices)
+            return
+        for i in indices:
+            X, y = self.gather(self.images, i), self.gather(self.labels, i)
+            yield self.convert(X[:, None], y)
+
+    def _read_ahead(self, indices):
         # Leaving the block ends the thread, even if a caller stops early.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as worker:
             following = worker.submit(self._read, indices[0])

@@ -11,7 +11,11 @@ def beginning(trainer: Any) -> None:
     """Say what makes this training shorter or slower than a reader may expect."""
     shortened(trainer.max_epochs, trainer.num_epochs, FAST_TRAIN_BATCHES)
     if trainer.num_gpus and not trainer.gpus:
-        print("No GPU found: training on the CPU, which takes longer.")
+        why = trainer.devices.why_no_gpu()
+        reason = f" {why}." if why else ""
+        print(f"No GPU found: training on the CPU, which takes longer.{reason}")
+    if trainer.num_gpus > 1 and trainer.gpus:
+        print(f"num_gpus={trainer.num_gpus}: a training uses one GPU.")
 
 
 def end(trainer: Any) -> None:
@@ -19,10 +23,9 @@ def end(trainer: Any) -> None:
     if trainer.history:  # a notebook's own fit_epoch may keep none
         results(trainer.history, trainer.num_train_examples, trainer.data)
     auto = " (auto)" if trainer.precision == "auto" else ""
-    compiled = "compiled" if trainer.compiled else "not compiled"
     print(
-        f"{trainer.device_name()}; {trainer.used_precision}{auto}, {compiled}; "
-        f"seed {trainer.seed}"
+        f"{trainer.device_name()}; {trainer.used_precision}{auto}, "
+        f"{trainer.how_compiled()}; seed {trainer.seed}"
     )
     print(provenance.versions(*trainer.distributions))
 

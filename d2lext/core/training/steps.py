@@ -16,18 +16,20 @@ class Steps:
     """The methods that each backend's Trainer defines."""
 
     distributions: tuple[str, ...] = ()  # whose versions a result depends on
-    devices: Any  # the backend's module of devices: cpu, gpu, num_gpus
+    devices: Any  # the backend's module of devices: cpu, gpu, num_gpus, why_no_gpu
     layers: tuple[type, ...] = ()  # the framework's base classes of layers
     # What a step calls of an optimiser, with how many arguments.
     optimizer_methods: ClassVar[dict[str, int]] = {}
     seed: int
+    compiled: bool
     gpus: list  # the GPUs to train on; the CPU if empty
     model: Any
     optim: Any
 
     def find_gpus(self, num_gpus: int) -> list:
         """At most `num_gpus` of the machine's GPUs."""
-        count = min(num_gpus, self.devices.num_gpus())
+        # Looking for GPUs may start their driver: then the process cannot fork any more.
+        count = min(num_gpus, self.devices.num_gpus()) if num_gpus else 0
         return [self.devices.gpu(i) for i in range(count)]
 
     def find_device(self) -> Any:
@@ -45,6 +47,10 @@ class Steps:
     def fastest(self) -> tuple[str, bool]:
         """The precision of the fastest steps on this machine; whether to compile them."""
         raise NotImplementedError
+
+    def how_compiled(self) -> str:
+        """Whether steps are compiled, in words."""
+        return "compiled" if self.compiled else "not compiled"
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
