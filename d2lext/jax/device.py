@@ -5,6 +5,7 @@ import importlib.util
 import jax
 
 from d2lext.core.machine import devices
+from d2lext.jax import accelerators
 
 __all__ = ["cpu", "gpu", "num_gpus", "try_gpu", "try_all_gpus"]
 
@@ -15,18 +16,31 @@ def cpu():
 
 
 def gpu(i=0):
-    """The `i`-th GPU; RuntimeError or IndexError if it does not exist."""
-    return jax.devices("gpu")[i]
+    """The `i`-th GPU; IndexError if it does not exist.
+
+    Another device that JAX uses unless told otherwise, such as a TPU, is one too.
+    """
+    return accelerators.found()[i]
 
 
 def num_gpus():
     """The number of GPUs."""
-    return sum(device.platform == "gpu" for device in jax.devices())
+    return len(accelerators.found())
 
 
 def why_no_gpu():
     """A sentence on why there is no GPU, and what to do; empty if none is seen."""
-    return devices.why_no_gpu("JAX", bool(importlib.util.find_spec("jax_plugins")))
+    has_plugin = importlib.util.find_spec("jax_plugins") is not None
+    why = devices.why_no_gpu("JAX", has_plugin)
+    if not (why and has_plugin):
+        return why
+    if jax.config.jax_platforms:
+        return f"JAX_PLATFORMS={jax.config.jax_platforms} leaves out the GPU: unset it"
+    try:
+        jax.devices("cuda")
+    except RuntimeError as error:
+        return f"{why} ({error})"
+    return why
 
 
 _devices = devices.Devices(cpu, gpu, num_gpus)

@@ -12,6 +12,7 @@ from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
 from d2lext.core.turns import turn
 from d2lext.jax.module import in_channels
+from d2lext.jax.speed.compiling import compiled_anywhere
 from d2lext.jax.weights import check_built, named_tensors, set_weights, to_numpy
 
 __all__ = ["create_model", "predict", "examine"]
@@ -71,7 +72,7 @@ def examine(model, X, y):
     y = images.as_labels(y, len(X), model.num_classes)
     X, y = jnp.asarray(X.transpose(0, 2, 3, 1)), jnp.asarray(y, jnp.int32)
 
-    @jax.jit
+    @compiled_anywhere
     def step(params, batch_stats):
         rng = jax.random.key(0)
         state = SimpleNamespace(
@@ -106,7 +107,7 @@ def _compiled(model):
     if id(model) not in _functions:
         alive = weakref.ref(model)  # otherwise the function would keep its weights
 
-        @jax.jit
+        @compiled_anywhere
         def apply(variables, X):
             return alive().evaluating().apply(variables, X)
 

@@ -15,8 +15,9 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.training.traced import Traced
-from d2lext.jax import device, variables
+from d2lext.jax import accelerators, device, variables
 from d2lext.jax.batchnorm import values_per_channel
+from d2lext.jax.speed.compiling import compiled
 from d2lext.jax.speed.programs import faster
 from d2lext.jax.state import State
 
@@ -47,8 +48,12 @@ class Trainer(State):
     _key = None
 
     def fastest(self):
-        """bf16 on GPUs and on CPUs that multiply it; compiled."""
-        has_bf16 = bool(self.gpus) or processor.has_bfloat16()
+        """bf16 on devices that multiply it; compiled."""
+        has_bf16 = (
+            accelerators.multiplies_bf16(self.gpus[0])
+            if self.gpus
+            else processor.has_bfloat16()
+        )
         return "bf16" if has_bf16 else "fp32", True
 
     def fit(self, model, data, key=None):
@@ -63,7 +68,7 @@ class Trainer(State):
         self._params_key, self._dropout_key = jax.random.split(key)
 
     def prepare_model(self, model):
-        """Build the model if necessary, and make the functions of the two steps."""
+        """Build the model if necessary, and make the two steps."""
         super().prepare_model(model)
         if not self.gpus:
             keep_pages()
@@ -77,14 +82,7 @@ class Trainer(State):
             )
             with drawn:
                 model.variables = model.apply_init(X, key)
-        self._apply = faster(variables.with_others(model.apply), self._low_precision())
-        self._eval_apply = faster(variables.with_others(model.evaluating().apply))
-        # One compiled function per step; the new state reuses the old one's memory.
-        # `lax.scan` over steps took five times as long per step on a CPU.
-        compiled = functools.partial(jax.jit, static_argnames="values")
-        self._compiled_train_step = compiled(self._train_step, donate_argnums=0)
-        self._compiled_eval_step = compiled(self._eval_step)
-        self._traced = Traced(self, [("model", model)])
+        self._make_steps()
         self._make_state(optax.identity())  # to evaluate; training makes another one
 
     def prepare_optimizer(self):
@@ -159,12 +157,27 @@ class Trainer(State):
         """The GPU's name in XLA."""
         return self.device.device_kind
 
+    def _make_steps(self):
+        """Make the functions of the two steps."""
+        model, low = self.model, self._low_precision()
+        self._apply = faster(variables.with_others(model.apply), low)
+        self._eval_apply = faster(variables.with_others(model.evaluating().apply))
+        # One compiled function per step; the new state reuses the old one's memory.
+        # `lax.scan` over steps took five times as long per step on a CPU, and a GPU does
+        # not wait for the host: JAX queues steps long before they are computed.
+        options = {"deterministic": self.deterministic, "static_argnames": "values"}
+        compile = functools.partial(compiled, device=self.device, **options)
+        self._compiled_train_step = compile(self._train_step, donate_argnums=0)
+        self._compiled_eval_step = compile(self._eval_step)
+        self._traced = Traced(self, [("model", model)])
+
     def _low_precision(self):
         return jnp.bfloat16 if self.used_precision == "bf16" else None
 
     def _run(self, step, compiled, *args):
         if not self.compiled:
-            return step(*args)
+            with accelerators.in_fp32(self.device):
+                return step(*args)
         values = self._traced.values()
         result = compiled(*args, values=values)
         self.compiled = self._traced.may_go_on(values)

@@ -14,7 +14,10 @@ from d2lext.core.names import shared
 # What one framework has beyond the others, and why.
 ONLY_FILES = {
     "torch": ["accelerators.py"],  # it drives several kinds of GPU
-    "jax": ["variables.py"],  # Flax keeps them beside the model, in collections
+    "jax": [
+        "accelerators.py",  # so does it
+        "variables.py",  # Flax keeps them beside the model, in collections
+    ],
     "mxnet": [
         "numpy1.py",  # restores NumPy's names; it also runs without the package
         "optimizers.py",  # Gluon's know no state that could be read without executing it
@@ -36,6 +39,7 @@ ONLY_NAMES = {
         "held_arrays",  # those arrays: a copy lets them have gradients again
         "numbered",  # the blocks that hold them: names keep counting in a process
     ],
+    ("jax", "data.py"): ["DataModule"],  # a GPU waits for the core's tensor[indices]
     ("jax", "module.py"): ["get_key"],  # d2l's: random numbers need a key
     ("jax", "identity.py"): ["fields"],  # of Flax: what defines a module
     ("jax", "state.py"): ["TrainState"],  # a step takes and returns its state

@@ -1,8 +1,9 @@
-"""Turns a function into an equal one that runs faster on a CPU.
+"""Turns a function into an equal one that runs faster.
 
 `faster` leaves a model as its author wrote it and replaces operations in the traced
 program with equivalent ones: those of `convolution`, `normalization` and `pooling`. It
-leaves everything else alone.
+leaves everything else alone, and convolutions on a GPU. There, the others spare a step of
+the first chapter's network a quarter of its memory traffic, as XLA compiles it for an H200.
 """
 
 import functools
