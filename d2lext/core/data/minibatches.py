@@ -119,7 +119,7 @@ class Batches(Minibatches):
         convert: Callable[[Any, Any], tuple],
         take: Callable[[Any, np.ndarray], Any] = operator.getitem,
     ) -> None:
-        super().__init__(len(labels), batch_size, shuffle, seed)
+        super().__init__(labels.shape[0], batch_size, shuffle, seed)
         self.images, self.labels = images, labels
         self.convert, self.take = convert, take
 
