@@ -28,13 +28,13 @@ def num_gpus():
 
 def why_no_gpu():
     """A sentence on why there is no GPU, and what to do; empty if none is seen."""
-    is_for_gpus, remedy = tf.test.is_built_with_gpu_support(), ""
-    if is_for_gpus and (missing := _missing_libraries()):
+    has_cuda, remedy = tf.test.is_built_with_cuda(), ""
+    if has_cuda and (missing := _missing_libraries()):
         remedy = (
             f"install what it lacks, {', '.join(missing)}: pip install "
             f"'tensorflow[and-cuda]=={tf.__version__}'"
         )
-    return devices.why_no_gpu("TensorFlow", is_for_gpus, remedy=remedy)
+    return devices.why_no_gpu("TensorFlow", has_cuda, remedy=remedy)
 
 
 def _missing_libraries():

@@ -79,7 +79,7 @@ def test_a_newer_gpu_is_left_to_other_frameworks(machine, is_for_gpus):
 def test_a_build_for_cpus(machine):
     machine((8, 0), is_for_gpus=False)
     assert device.why_no_gpu().startswith(
-        "MXNet is installed for CPUs alone, not for this machine's A100"
+        "MXNet is installed without CUDA, which this machine's A100 needs"
     )
 
 

@@ -189,7 +189,7 @@ BUILD = {"cuda_version": "12.5.1", "cudnn_version": "9"}
         (
             False,
             [],
-            "TensorFlow is installed for CPUs alone, not for this machine's H200",
+            "TensorFlow is installed without CUDA, which this machine's H200 needs",
         ),
         (
             True,
@@ -211,7 +211,7 @@ def test_why_there_is_no_gpu(monkeypatch, is_built, loads, said):
 
     monkeypatch.setattr(devices, "_nvidia_gpu", lambda: "H200")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(tf.test, "is_built_with_gpu_support", lambda: is_built)
+    monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: is_built)
     monkeypatch.setattr(tf.sysconfig, "get_build_info", lambda: BUILD)
     monkeypatch.setattr(device.ctypes, "CDLL", load)
     assert device.why_no_gpu().startswith(said)

@@ -180,13 +180,16 @@ class FashionMNIST(DataModule):
         )
 
     def _batches(self, images, labels, shuffle):
+        images = resized(images, self.resize)
+        source, labels = self.resident(images, labels)
         return minibatches.Batches(
-            *self.resident(resized(images, self.resize), labels),
+            source,
+            labels,
             batch_size=self.batch_size,
             shuffle=shuffle,
             seed=_seed_of_order(self),
             convert=self.to_tensors,
-            take=self.take,
+            gather=None if source is images else self.take,
         )
 
 

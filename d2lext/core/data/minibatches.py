@@ -3,7 +3,6 @@
 Everything is NumPy, so equal seeds give equal batches in every framework.
 """
 
-import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -104,9 +103,9 @@ class Batches(Minibatches):
     """Minibatches (X, y) of `images`, uint8 (n, h, w), and their `labels`.
 
     X is uint8 of shape (n, 1, h, w), y is int64; `convert(X, y)` turns them into
-    tensors. A thread reads the next batch while the current one is in use. From arrays
-    on a device, `take(array, indices)` gathers a batch, there and without a thread; y
-    then has the type of `labels`.
+    tensors. A thread reads the next batch while the current one is in use. With `gather`
+    the two are arrays on a device, where `gather(array, indices)` selects examples at
+    once: there is no thread, and y has the type of `labels`.
     """
 
     def __init__(
@@ -117,19 +116,19 @@ class Batches(Minibatches):
         shuffle: bool,
         seed: int,
         convert: Callable[[Any, Any], tuple],
-        take: Callable[[Any, np.ndarray], Any] = operator.getitem,
+        gather: Callable[[Any, np.ndarray], Any] | None = None,
     ) -> None:
         super().__init__(labels.shape[0], batch_size, shuffle, seed)
         self.images, self.labels = images, labels
-        self.convert, self.take = convert, take
+        self.convert, self.gather = convert, gather
 
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator[tuple]:
         """Each batch after `convert`."""
-        if isinstance(self.images, np.ndarray):
+        if self.gather is None:
             yield from self._read_ahead(indices)
             return
         for i in indices:
-            X, y = (self.take(array, i) for array in (self.images, self.labels))
+            X, y = self.gather(self.images, i), self.gather(self.labels, i)
             yield self.convert(X[:, None], y)
 
     def _read_ahead(self, indices):

@@ -11,6 +11,7 @@ from d2lext.core.training.own import code, is_written
 # They decide where data go, and how fast they are read.
 _NO_EFFECT = (
     "device",
+    "gather",
     "num_workers",
     "persistent_workers",
     "pin_memory",
