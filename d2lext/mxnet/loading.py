@@ -17,13 +17,19 @@ from d2lext.mxnet import numpy1  # noqa: F401  restores what NumPy 2 removed
 # as it counts, even on machines without hyperthreading. OMP_NUM_THREADS, if set, wins.
 os.environ.setdefault("MXNET_OMP_MAX_THREADS", str(num_cores()))
 
+# On GPUs, MXNet multiplies float32 as TensorFloat-32, unless NVIDIA's libraries, which are
+# loaded with it, find this variable.
+_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
+_is_set = _OVERRIDE in os.environ
+os.environ.setdefault(_OVERRIDE, "0")
+
 with warnings.catch_warnings():
     # MXNet's own: it uses distutils and has invalid escapes in strings.
     warnings.simplefilter("ignore", DeprecationWarning)
     warnings.simplefilter("ignore", SyntaxWarning)
     try:
         with needed_by("mxnet"):
-            from mxnet import npx, util
+            from mxnet import npx, runtime, util
     except ImportError as error:
         if platform.machine() == "x86_64" and platform.system() in ("Linux", "Darwin"):
             raise
@@ -34,11 +40,21 @@ with warnings.catch_warnings():
             name="mxnet",
         ) from error
     except OSError as error:  # a system library that MXNet's own needs is missing
+        remedy = (
+            "On Debian and Ubuntu, install what it needs with: sudo apt-get install "
+            "libgomp1 libquadmath0"
+        )
+        if any(name in str(error) for name in ("libcu", "libnv", "libnccl")):
+            remedy = (
+                "This build is for GPUs, with NVIDIA's driver and CUDA 11. For the CPU, "
+                "install: pip install --force-reinstall --no-deps mxnet==1.9.1"
+            )
         raise ImportError(
-            f"MXNet does not load ({error}). On Debian and Ubuntu, install what it needs "
-            "with: sudo apt-get install libgomp1 libquadmath0",
-            name="mxnet",
+            f"MXNet does not load ({error}). {remedy}", name="mxnet"
         ) from error
+
+if not (_is_set or runtime.Features().is_enabled("CUDA")):
+    del os.environ[_OVERRIDE]  # of the other frameworks in the process
 
 
 class _InEveryThread(threading.local):

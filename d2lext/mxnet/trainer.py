@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 
 import numpy
 from mxnet import autograd, gluon, np, npx
@@ -67,6 +68,23 @@ class Trainer(State):
         """Seed MXNet's random numbers on all devices, Python's and NumPy's."""
         super().seed_framework()
         npx.random.seed(self.seed)
+
+    @contextlib.contextmanager
+    def only_deterministic(self):
+        """Let MXNet choose deterministic algorithms for GPUs, without timing them.
+
+        It keeps those that it has chosen for the same shapes before, in this process.
+        """
+        chosen = {"MXNET_ENFORCE_DETERMINISM": "1", "MXNET_CUDNN_AUTOTUNE_DEFAULT": "0"}
+        before = {name: os.environ.get(name) for name in chosen}
+        os.environ.update(chosen)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
 
     def prepare_model(self, model):
         """Move the model to the device, and compile its network."""

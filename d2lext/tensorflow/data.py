@@ -5,6 +5,7 @@ import contextlib
 import tensorflow as tf
 
 from d2lext.core.data import datamodule
+from d2lext.tensorflow import device
 
 __all__ = ["DataModule", "FashionMNIST"]
 
@@ -21,12 +22,31 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
     """Fashion-MNIST; minibatches are X (n, h, w, 1) float32 in [0, 1] and y (n,)."""
 
     def to_tensors(self, X, y):
-        """Tensors from NumPy: X (n, 1, h, w) uint8 to (n, h, w, 1) in [0, 1], y (n,)."""
-        with self.device or contextlib.nullcontext():
-            X = tf.constant(X.transpose(0, 2, 3, 1))
-            return tf.cast(X, tf.float32) / 255, tf.constant(y)
+        """Tensors (n, h, w, 1) in [0, 1] and (n,) from X (n, 1, h, w) uint8 and y (n,)."""
+        with self._on_device():
+            if not tf.is_tensor(X):
+                X, y = tf.constant(X.transpose(0, 2, 3, 1)), tf.constant(y)
+            else:
+                X, y = tf.transpose(X, (0, 2, 3, 1)), tf.cast(y, tf.int64)
+            return tf.cast(X, tf.float32) / 255, y
+
+    def resident(self, images, labels):
+        """The images and the labels on the GPU, if it has room for them."""
+        if not self.device or not device.has_room(self.device, 4 * images.nbytes):
+            return images, labels
+        # Variables: TensorFlow gathers bytes of a tensor on the CPU, of these on the GPU.
+        with self._on_device():
+            return tuple(tf.Variable(a, trainable=False) for a in (images, labels))
+
+    def take(self, tensor, indices):
+        """The examples `indices`, a NumPy array, of what lies on the device."""
+        with self._on_device():
+            return super().take(tensor, indices)
 
     def visualize(self, batch, nrows=1, ncols=8, labels=()):
         """Show the first images of a minibatch with their labels."""
         # TensorFlow's tensors have no method `squeeze`.
         return super().visualize([a.numpy() for a in batch], nrows, ncols, labels)
+
+    def _on_device(self):
+        return self.device or contextlib.nullcontext()

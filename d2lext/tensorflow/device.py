@@ -1,4 +1,7 @@
-"""Devices of TensorFlow, for use as `with device:`."""
+"""Devices of TensorFlow, for use as `with device:`, and what the GPUs among them can do."""
+
+import contextlib
+import ctypes
 
 import tensorflow as tf
 from tensorflow.python.eager import context
@@ -25,7 +28,29 @@ def num_gpus():
 
 def why_no_gpu():
     """A sentence on why there is no GPU, and what to do; empty if none is seen."""
-    return devices.why_no_gpu("TensorFlow", tf.test.is_built_with_gpu_support())
+    has_cuda, remedy = tf.test.is_built_with_cuda(), ""
+    if has_cuda and (missing := _missing_libraries()):
+        remedy = (
+            f"install what it lacks, {', '.join(missing)}: pip install "
+            f"'tensorflow[and-cuda]=={tf.__version__}'"
+        )
+    return devices.why_no_gpu("TensorFlow", has_cuda, remedy=remedy)
+
+
+def _missing_libraries():
+    """Those of CUDA's libraries that TensorFlow's build needs and has not found."""
+    build = tf.sysconfig.get_build_info()
+    cuda, cudnn = (
+        build.get(f"{n}_version", "").split(".")[0] for n in ("cuda", "cudnn")
+    )
+    missing = []
+    for name, version in ("cudart", cuda), ("cublas", cuda), ("cudnn", cudnn):
+        library = f"lib{name}.so.{version}"
+        try:
+            ctypes.CDLL(library)  # loaded by now if it is among Python's packages
+        except OSError:
+            missing.append(library)
+    return missing if cuda else []
 
 
 _devices = devices.Devices(cpu, gpu, num_gpus)
@@ -37,3 +62,30 @@ def entered():
     """The device of the surrounding `with device:`, or None outside of one."""
     name = context.context().device_name  # TensorFlow has no public way to ask
     return tf.device(name) if name else None
+
+
+def details(device):
+    """What TensorFlow knows of the GPU on which `with device:` computes; {} on the CPU."""
+    with device or contextlib.nullcontext():
+        place = tf.DeviceSpec.from_string(tf.zeros(()).device)
+    if place.device_type != "GPU":
+        return {}
+    gpu = tf.config.get_visible_devices("GPU")[place.device_index]
+    return {"device_name": str(gpu), **tf.config.experimental.get_device_details(gpu)}
+
+
+def has_bfloat16(device):
+    """Whether a GPU multiplies bfloat16 itself; older ones of NVIDIA's emulate it."""
+    return details(device).get("compute_capability", (0, 0)) >= (8, 0)
+
+
+def has_room(device, num_bytes):
+    """Whether a GPU has memory for `num_bytes` more; False on the CPU."""
+    if not details(device):
+        return False
+    try:
+        with device:  # TensorFlow does not say how much it could still take
+            tf.zeros(num_bytes // 8, tf.float64)
+    except tf.errors.ResourceExhaustedError:
+        return False
+    return True

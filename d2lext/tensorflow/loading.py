@@ -1,7 +1,7 @@
 """Imports TensorFlow and Keras quietly, or says how to install them.
 
 `__init__.py` imports this module before all others in the package: Keras chooses its
-backend only once, when it is loaded.
+backend only once, when it is loaded, and TensorFlow how it takes a GPU's memory.
 """
 
 import os
@@ -11,6 +11,8 @@ from d2lext.core.machine.quiet import quiet_stderr
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it logs "no CUDA" as an error
+# Otherwise it takes nearly all memory of each GPU at its first operation.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 # TensorFlow logs before it reads its log level.
 with needed_by("tensorflow"), quiet_stderr():
     import keras

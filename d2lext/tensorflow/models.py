@@ -8,7 +8,7 @@ from d2lext.core.densenet.parity import Step
 from d2lext.core.densenet.weights import is_statistic
 from d2lext.core.turns import turn
 from d2lext.tensorflow.module import in_channels
-from d2lext.tensorflow.settings import ours
+from d2lext.tensorflow.settings import full_float32, ours
 from d2lext.tensorflow.weights import (
     build_layers,
     check_built,
@@ -53,7 +53,7 @@ def predict(model, X, batch_size=128):
     def logits(part):
         return model(tf.constant(part.transpose(0, 2, 3, 1)), training=False)
 
-    with turn(model, shared=True):
+    with turn(model, shared=True), full_float32:
         return images.in_batches(logits, X, batch_size)
 
 
@@ -68,7 +68,7 @@ def examine(model, X, y):
     y = images.as_labels(y, len(X), model.num_classes)
     params = {name: var for name, var in tensors.items() if var.trainable}
     statistics = {name: var for name, var in tensors.items() if is_statistic(name)}
-    with turn(model):
+    with turn(model), full_float32:
         # The seeds of dropout, too.
         before = [(var, var.numpy()) for var in model.variables if not var.trainable]
         try:

@@ -1,17 +1,48 @@
-"""Keras' global settings, and ours, which hold while a model of ours is made and trained.
+"""Global settings of Keras and TensorFlow, and ours, which hold while a model is used.
 
-Keras' layers copy them on construction: the precision in which they compute, the default
-type of numbers, and whether channels are first or last.
+Keras' layers copy its settings on construction: the precision in which they compute, the
+default type of numbers, and whether channels are first or last. TensorFlow's says whether
+GPUs round the factors of float32 products.
 """
 
 import contextlib
 import threading
 
 import keras
+import tensorflow as tf
 
-_lock = threading.Lock()
-_within = 0  # how often `ours` was entered and not left yet, in all threads
-_theirs = None  # the user's number type and order of channels, meanwhile
+
+class _Global:
+    """A setting of the process: it is `ours` within, until the last thread has left."""
+
+    def __init__(self, get, set, ours):
+        self.get, self.set, self.ours = get, set, ours
+        self.lock, self.within, self.theirs = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            if not self.within:
+                self.theirs = self.get()
+                self.set(self.ours)
+            self.within += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.within -= 1
+            if not self.within:
+                self.set(self.theirs)
+
+
+_floatx = _Global(keras.config.floatx, keras.config.set_floatx, "float32")
+_format = _Global(
+    keras.config.image_data_format, keras.config.set_image_data_format, "channels_last"
+)
+# By default GPUs multiply float32 as TensorFloat-32, with 10 binary digits of 23.
+full_float32 = _Global(
+    tf.config.experimental.tensor_float_32_execution_enabled,
+    tf.config.experimental.enable_tensor_float_32_execution,
+    False,
+)
 
 
 @contextlib.contextmanager
@@ -19,11 +50,10 @@ def ours():
     """Within, Keras makes layers for float32 and for images (n, h, w, c)."""
     policy = keras.config.dtype_policy()  # each thread has its own
     keras.config.set_dtype_policy("float32")
-    _enter()
     try:
-        yield
+        with _floatx, _format:
+            yield
     finally:
-        _leave()
         keras.config.set_dtype_policy(policy)
 
 
@@ -53,23 +83,3 @@ def check_layers(layers):
 
 def _order(layer):
     return getattr(layer, "data_format", None)
-
-
-def _enter():
-    global _within, _theirs
-    with _lock:
-        if not _within:
-            _theirs = keras.config.floatx(), keras.config.image_data_format()
-            keras.config.set_floatx("float32")
-            keras.config.set_image_data_format("channels_last")
-        _within += 1
-
-
-def _leave():
-    global _within
-    with _lock:
-        _within -= 1
-        if not _within:
-            floatx, image_data_format = _theirs
-            keras.config.set_floatx(floatx)
-            keras.config.set_image_data_format(image_data_format)

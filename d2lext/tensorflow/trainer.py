@@ -20,7 +20,7 @@ from d2lext.core.training.traced import Traced
 from d2lext.tensorflow import device, penalties, randomness, settings, variables
 from d2lext.tensorflow.batchnorm import values_per_channel
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
-from d2lext.tensorflow.speed import normalization, precision
+from d2lext.tensorflow.speed import normalization, precision, xla
 from d2lext.tensorflow.state import State
 
 
@@ -50,13 +50,21 @@ class Trainer(State):
     )
     optimizer_methods = {"apply_gradients": 1}
 
+    def find_gpus(self, num_gpus):
+        """At most `num_gpus` of the machine's GPUs, else that of a `with device:`."""
+        entered = device.entered()
+        is_gpu = entered is not None and bool(device.details(entered))
+        return super().find_gpus(num_gpus) or [entered] * is_gpu
+
     def find_device(self):
         """The first of `gpus`, else that of an enclosing `with device:`, else the CPU."""
         return self.gpus[0] if self.gpus else device.entered() or device.cpu()
 
     def fastest(self):
         """bf16 if the hardware multiplies it; compiled."""
-        return "bf16" if self.gpus or processor.has_bfloat16() else "fp32", True
+        if self.gpus:
+            return "bf16" if device.has_bfloat16(self.gpus[0]) else "fp32", True
+        return "bf16" if processor.has_bfloat16() else "fp32", True
 
     def framework_kept(self):
         """A context after which TensorFlow's and Keras' random numbers go on as before."""
@@ -88,7 +96,7 @@ class Trainer(State):
         variables.check(self.model)
         if not self.model.trainable_variables:
             raise self.nothing_trains("set trainable = True in what is to train")
-        with settings.ours():  # of the type of the learning rate
+        with self.device, settings.ours():  # of the type of the learning rate
             super().prepare_optimizer()
         if isinstance(self.optim, keras.optimizers.Optimizer):
             with self.device:
@@ -96,12 +104,12 @@ class Trainer(State):
 
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
-        with self.device, self._precision():
+        with self.device, settings.full_float32:
             return self._run(self._train, batch)
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
-        with self.device:
+        with self.device, settings.full_float32:
             return self._run(self._eval, batch)
 
     def try_out(self, function):
@@ -140,12 +148,8 @@ class Trainer(State):
 
     def device_name(self):
         """The GPU's name, or the CPU's with its number of cores."""
-        with self.device:
-            spec = tf.DeviceSpec.from_string(tf.zeros(()).device)
-        if spec.device_type == "GPU":
-            gpu = tf.config.get_visible_devices("GPU")[spec.device_index]
-            return tf.config.experimental.get_device_details(gpu)["device_name"]
-        return f"CPU: {processor.cpu_name()}"
+        found = device.details(self.device).get("device_name")
+        return found or f"CPU: {processor.cpu_name()}"
 
     @contextlib.contextmanager
     def only_deterministic(self):
@@ -164,17 +168,9 @@ class Trainer(State):
             for _ in range(number):
                 iter(self.train_dataloader)
 
-    def _precision(self):
-        """The context of each call of the training step, the compiling one included."""
-        if self.used_precision == "fp32":
-            return contextlib.nullcontext()
-        if self.compiled and not self.gpus:
-            return precision.in_graph()
-        return precision.mixed(self.model)
-
     def _run(self, step, batch):
         if not self.compiled:
-            with settings.ours():
+            with settings.ours(), self._mixed(step):
                 return step(*batch)
         values = self._traced.values()
         logged = self._function(step, _specs(batch), values)(*batch)
@@ -186,8 +182,23 @@ class Trainer(State):
         # Without AutoGraph, as in Keras: errors then point to the author's lines. One
         # concrete function, because TensorFlow warns about retracing after many fits.
         function = tf.function(step, input_signature=specs, autograph=False)
-        with settings.ours():
-            return function.get_concrete_function()
+        with settings.ours(), self._mixed(step):
+            function = function.get_concrete_function()
+        if self.gpus:
+            number = self.num_epochs * self.expected_batches(train=True)
+            recurs = step == self._train and specs == _specs(self.sample)
+            is_worth_it = recurs and number >= xla.FEWEST_STEPS
+            return xla.by_xla(function, self.model) if is_worth_it else function
+        return precision.in_graph(function) if self._is_bf16(step) else function
+
+    def _mixed(self, step):
+        """The context in which the Python of a step runs, as it is traced or each time."""
+        if self._is_bf16(step) and (self.gpus or not self.compiled):
+            return precision.mixed(self.model)
+        return contextlib.nullcontext()
+
+    def _is_bf16(self, step):
+        return step == self._train and self.used_precision == "bf16"
 
     # Traced once per shape: what the model logs is symbolic here, numbers in the results.
 

@@ -30,12 +30,15 @@ class Devices:
         return [self.gpu(i) for i in range(self.num_gpus())] or [self.cpu()]
 
 
-def why_no_gpu(library: str, has_cuda: bool, problem: str = "") -> str:
+def why_no_gpu(
+    library: str, has_cuda: bool, problem: str = "", remedy: str = ""
+) -> str:
     """A sentence on why `library` finds no GPU, and what to do; "" if none is seen.
 
     `has_cuda` says whether the build that is installed could use NVIDIA's, `problem` why
-    it cannot use the one that it has found. No others are looked for: a processor's own
-    graphics are no reason to say anything.
+    it cannot use the one that it has found, `remedy` how it can use the one that the
+    driver serves. No others are looked for: a processor's own graphics are no reason to
+    say anything.
     """
     if problem:
         return problem
@@ -48,7 +51,7 @@ def why_no_gpu(library: str, has_cuda: bool, problem: str = "") -> str:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         if visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
             return f"CUDA_VISIBLE_DEVICES={visible!r} hides the GPU {name}: unset it"
-        return f"{library} cannot use the GPU {name}: update its driver"
+        return f"{library} cannot use the GPU {name}: {remedy or 'update its driver'}"
     if _has_nvidia_card():
         return (
             "This machine has an NVIDIA GPU, which cannot be reached from here: install "

@@ -5,28 +5,40 @@ also works for eager steps and on GPUs. The trainer decides when to use which.
 """
 
 import contextlib
+import copy
 
 import keras
 import tensorflow as tf
 
-_REWRITE = "auto_mixed_precision_onednn_bfloat16"
+# TensorFlow has no public way to give options to a single call.
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+from tensorflow.python.eager import context
 
 
-@contextlib.contextmanager
-def in_graph():
-    """Run functions of `tf.function` in bfloat16: enter it for each call.
+def in_graph(function):
+    """A function of `tf.function` that computes in bfloat16, whoever calls it.
 
     TensorFlow casts around convolutions, matrix products and operations between them, in
     any layers; sums, softmax and the loss stay float32. This works only on CPUs with
-    oneDNN; elsewhere the functions run unchanged.
+    oneDNN; elsewhere the function runs unchanged.
     """
-    # A function called both inside and outside is compiled twice.
-    before = tf.config.optimizer.get_experimental_options().get(_REWRITE, False)
-    tf.config.optimizer.set_experimental_options({_REWRITE: True})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options({_REWRITE: before})
+    eager = context.context()
+    options = copy.copy(eager.function_call_options)
+    config = tf.compat.v1.ConfigProto.FromString(options.config_proto_serialized)
+    rewriting = config.graph_options.rewrite_options
+    rewriting.auto_mixed_precision_onednn_bfloat16 = RewriterConfig.ON
+    options.config_proto_serialized = config
+
+    def call(*args):
+        # Of this thread. Public options are the process', and set in milliseconds.
+        before = eager.function_call_options
+        eager.function_call_options = options
+        try:
+            return function(*args)
+        finally:
+            eager.function_call_options = before
+
+    return call
 
 
 @contextlib.contextmanager
