@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from builder.errors import BookError
 from builder.setup import requirements
+from builder.setup.builds import Build
 
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu/"
+TORCH_INDEX = "https://download.pytorch.org/whl/{}/"
 
 
 def find_uv() -> str | None:
@@ -33,10 +34,12 @@ def install(
     normal: Sequence[str],
     alone: Sequence[str],
     project: Sequence[str],
+    builds: Mapping[str, Build],
 ) -> None:
     """Install three lists: with dependencies, without, and the project in place.
 
-    `python` imports from the folders `paths`; without a `uv`, pip installs.
+    `python` imports from the folders `paths`; without a `uv`, pip installs. `builds` are
+    those for GPUs.
     """
     env = _uv_environment(os.environ) if uv else dict(os.environ)
     command: list[str | Path] = [python, "-P", "-m", "pip", "install", "--no-input"]
@@ -45,7 +48,9 @@ def install(
     command += ["--constraint", requirements.ROOT / "constraints.txt"]
     if normal:
         names = list(dict.fromkeys(map(requirements.name_of, normal)))
-        options = cpu_torch(uv, paths, env) if "torch" in names else []
+        torch = builds.get("torch")
+        index = torch.index if torch else None
+        options = torch_index(uv, index, paths, env) if "torch" in names else []
         step(f"installing {shortened(names)}", [*command, *options, *normal], env)
     if alone:
         title = f"installing {' and '.join(alone)} without dependencies"
@@ -71,30 +76,29 @@ def _uv_environment(environ: os._Environ[str]) -> dict[str, str]:
     return env
 
 
-def cpu_torch(
-    uv: str | None, paths: Sequence[str | Path], env: dict[str, str]
+def torch_index(
+    uv: str | None, index: str | None, paths: Sequence[str | Path], env: dict[str, str]
 ) -> list[str]:
-    """Options, or settings put into `env`, for a CPU build of torch if one is offered.
+    """Options, or settings put into `env`, that take torch from one of PyTorch's indexes.
 
-    On Linux the package index's own build brings several GB of CUDA libraries.
+    None stands for that of CPU builds, if it offers one: on Linux the package index's own
+    build brings several GB of CUDA libraries.
     """
-    pin = requirements.pin("torch")
-    present = requirements.installed(paths).get("torch", "").partition("+")[0]
-    if sys.platform != "linux" or present == pin or _has_nvidia_driver():
+    if "UV_TORCH_BACKEND" in env:
         return []
-    if "UV_TORCH_BACKEND" in env or _is_cpu_wheel_in_links(pin, paths):
+    if index is None:
+        pin = requirements.pin("torch")
+        present = requirements.installed(paths).get("torch", "").partition("+")[0]
+        if sys.platform != "linux" or present == pin or _is_cpu_wheel_in_links(pin, paths):
+            return []
+        if not offers("cpu"):
+            say("no CPU build of torch can be reached: the one with CUDA takes several GB")
+            return []
+        index = "cpu"
+    if uv and index:
+        env["UV_TORCH_BACKEND"] = index
         return []
-    if not _is_reachable(TORCH_CPU_INDEX):
-        say("no CPU build of torch can be reached: the one with CUDA takes several GB")
-        return []
-    if uv:
-        env["UV_TORCH_BACKEND"] = "cpu"
-        return []
-    return ["--extra-index-url", TORCH_CPU_INDEX]
-
-
-def _has_nvidia_driver() -> bool:
-    return bool(shutil.which("nvidia-smi")) or Path("/proc/driver/nvidia").exists()
+    return ["--extra-index-url", TORCH_INDEX.format(index)] if index else []
 
 
 def _is_cpu_wheel_in_links(version: str, paths: Sequence[str | Path]) -> bool:
@@ -107,22 +111,26 @@ def _is_cpu_wheel_in_links(version: str, paths: Sequence[str | Path]) -> bool:
     return any(any(folder.glob(wheel)) for folder in folders)
 
 
-def _is_reachable(address: str) -> bool:
-    """Whether an address answers within five seconds, name resolution included."""
+def offers(index: str, package: str = "torch") -> bool:
+    """Whether one of PyTorch's own indexes has a build of the pinned version.
+
+    One that does not answer within ten seconds, name resolution included, has not.
+    """
     import threading
     import urllib.request
 
-    answers = []
+    address, pages = f"{TORCH_INDEX.format(index)}{package}/", []
 
     def ask():
-        request = urllib.request.Request(address, method="HEAD")
         with contextlib.suppress(Exception):  # any failure means no answer
-            answers.append(urllib.request.urlopen(request, timeout=5))
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                pages.append(answer.read().decode())
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(5)
-    return bool(answers)
+    thread.join(10)
+    wheel = f"{package}-{requirements.pin(package)}+{index}-"
+    return any(wheel in page.replace("%2B", "+") for page in pages)
 
 
 def step(

@@ -51,17 +51,17 @@ def test_d2l_comes_with_every_framework(machine, backend):
 
 
 def test_cpu_torch_through_uv(machine, monkeypatch):
-    monkeypatch.setattr(installer, "_is_reachable", lambda address: True)
+    monkeypatch.setattr(installer, "offers", lambda index: index == "cpu")
     environment.ensure({"torch"})
     assert machine.environments[-1]["UV_TORCH_BACKEND"] == "cpu"
 
 
 def test_cpu_torch_through_pip(machine, monkeypatch):
     machine.programs.clear()
-    monkeypatch.setattr(installer, "_is_reachable", lambda address: True)
+    monkeypatch.setattr(installer, "offers", lambda index: index == "cpu")
     environment.ensure({"torch"})
     options = machine.installs()[0][:2]
-    assert options == ["--extra-index-url", installer.TORCH_CPU_INDEX]
+    assert options == ["--extra-index-url", installer.TORCH_INDEX.format("cpu")]
 
 
 def test_cpu_torch_from_a_folder_of_wheels(machine, monkeypatch, tmp_path, capsys):
@@ -69,7 +69,7 @@ def test_cpu_torch_from_a_folder_of_wheels(machine, monkeypatch, tmp_path, capsy
     wheel = f"torch-{pin}+cpu-cp3{MINOR}-cp3{MINOR}-manylinux_2_28_x86_64.whl"
     (tmp_path / wheel).touch()
     monkeypatch.setenv("PIP_FIND_LINKS", f"/nowhere {tmp_path}")
-    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    monkeypatch.setattr(installer, "offers", pytest.fail)
     environment.ensure({"torch"})
     assert "CUDA" not in capsys.readouterr().err
 
@@ -84,24 +84,17 @@ def test_a_wheel_for_another_python_does_not_count(
     assert "the one with CUDA takes several GB" in capsys.readouterr().err
 
 
-def test_torch_is_left_alone_if_there_is_a_driver(machine, monkeypatch):
-    monkeypatch.setattr(installer, "_has_nvidia_driver", lambda: True)
-    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
-    environment.ensure({"torch"})
-    assert "UV_TORCH_BACKEND" not in machine.environments[-1]
-
-
 def test_a_torch_backend_that_the_user_chose_stays(machine, monkeypatch):
     monkeypatch.setenv("UV_TORCH_BACKEND", "cu130")
-    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    monkeypatch.setattr(installer, "offers", pytest.fail)
     environment.ensure({"torch"})
     assert machine.environments[-1]["UV_TORCH_BACKEND"] == "cu130"
 
 
 def test_an_installed_torch_is_not_looked_for(machine, monkeypatch):
     environment.ensure({"torch"})
-    environment._stamp("torch").unlink()
-    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    (machine.venv / "set-up" / "torch").unlink()
+    monkeypatch.setattr(installer, "offers", pytest.fail)
     environment.ensure({"torch"})
 
 
