@@ -92,7 +92,9 @@ def manager(python: str) -> type[AsyncKernelManager]:
         def _kernel_spec_manager_default(self) -> KernelSpecManager:
             return KernelSpecManager(kernel_dirs=[])
 
-        def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        def format_kernel_cmd(
+            self, extra_arguments: list[str] | None = None
+        ) -> list[str]:
             return [python, *super().format_kernel_cmd(extra_arguments)[1:]]
 
     return Manager

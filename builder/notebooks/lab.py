@@ -5,6 +5,7 @@ Loaded by JupyterLab itself, which `build.py lab` tells to.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 
@@ -22,7 +23,8 @@ class Manager(ServerKernelManager):
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """The command that starts the kernel; a kernel of another language's is kept."""
         command = super().format_kernel_cmd(extra_arguments)
-        variables = (self._launch_args or {}).get("env", {})
+        arguments: Any = self._launch_args or {}
+        variables: dict[str, str] = arguments.get("env", {})
         names = frameworks(Path(variables.get("JPY_SESSION_NAME", "")))
         if len(names) > 1:
             variables.update(kernel.ON_CPU)

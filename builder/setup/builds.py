@@ -6,7 +6,7 @@ a machine with a GPU has two environments. The first has all frameworks, some of
 the CPU. Standard library only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from builder.setup import machine
@@ -102,7 +102,11 @@ def choose(option: str, said: str, has: Callable[[str, str], bool]) -> Choice:
 def _newest(card: machine.Nvidia | None) -> str:
     """The newest CUDA that the driver runs and the card is served by."""
     for cuda, driver in DRIVERS.items():
-        if card and card.release >= driver and (card.capability or (99, 0)) >= LOWEST[cuda]:
+        if (
+            card
+            and card.release >= driver
+            and (card.capability or (99, 0)) >= LOWEST[cuda]
+        ):
             return cuda
     return "none"
 
@@ -145,7 +149,9 @@ def _why_none(choice: Choice, card: machine.Nvidia | None) -> str:
     if choice.option == "none":
         return "set up for the CPU, as told: --gpu auto looks for a GPU again"
     if card is None:
-        return "set up for the CPU: NVIDIA's driver is here, but nvidia-smi finds no card"
+        return (
+            "set up for the CPU: NVIDIA's driver is here, but nvidia-smi finds no card"
+        )
     if card.release < min(DRIVERS.values()):
         rule = " and ".join(f"{cuda} {driver}" for cuda, driver in DRIVERS.items())
         return f"set up for the CPU: {card}, and {rule} is needed: update the driver"
@@ -155,7 +161,6 @@ def _why_none(choice: Choice, card: machine.Nvidia | None) -> str:
 # Their builds take gigabytes and may not know the card, so that nobody gets one unasked.
 _OTHER = {
     "Apple": "Apple GPU: PyTorch trains on it, JAX and TensorFlow on the CPU",
-    "AMD": "AMD GPU: set up for the CPU; builder/setup/README.md names builds that may use it",
-    "Intel": "Intel GPU: set up for the CPU; builder/setup/README.md names a build that may "
-    "use it",
+    "AMD": "AMD GPU: set up for the CPU; for other builds see builder/setup/README.md",
+    "Intel": "Intel GPU: set up for the CPU; for others see builder/setup/README.md",
 }

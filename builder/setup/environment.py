@@ -38,10 +38,7 @@ def ensure(
     """
     needs = _installable(needs)
     try:
-        if is_setup:
-            choice = _chosen(gpu)
-        else:
-            choice = _remembered() or Choice()
+        choice = _chosen(gpu) if is_setup else _remembered() or Choice()
         if active := _active_prefix():
             own = _venv(MAIN, choice).builds if is_setup else {}
             lacking = requirements.lacking([*needs, "base"], sys.path, own)
@@ -115,7 +112,9 @@ def _installable(needs: Collection[str]) -> list[str]:
     missing = [name for name in IDS if name in needs and not machine.has_wheels(name)]
     if missing:
         titles = " and ".join(TITLES[name] for name in missing)
-        installer.say(f"skipped: {titles}, without a current build for {machine.kind()}")
+        installer.say(
+            f"skipped: {titles}, without a current build for {machine.kind()}"
+        )
     return sorted(set(needs) - set(missing))
 
 
@@ -176,8 +175,12 @@ def _set_up(plan: Plan, choice: Choice) -> None:
                     "download (python build.py setup --gpu none: for the CPU)"
                 )
             old = _venv(venv.folder.name, before).builds
-            is_other = any(venv.builds.get(name) != build for name, build in old.items())
-            venv.extend(extras, f"it was set up for {before.cuda}" if is_other else None)
+            is_other = any(
+                venv.builds.get(name) != build for name, build in old.items()
+            )
+            venv.extend(
+                extras, f"it was set up for {before.cuda}" if is_other else None
+            )
         text = json.dumps(dataclasses.asdict(choice)) + "\n"
         for name in (MAIN, SECOND):
             if (ROOT / name / "set-up").is_dir():

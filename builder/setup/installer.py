@@ -13,18 +13,37 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from builder.errors import BookError
 from builder.setup import requirements
 from builder.setup.builds import Build
 
 TORCH_INDEX = "https://download.pytorch.org/whl/{}/"
+_OF_UV = {  # what uv calls a setting of pip's
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "UV_INDEX",
+    "PIP_CERT": "SSL_CERT_FILE",
+    "PIP_PROXY": "ALL_PROXY",
+    "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
+}
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "PIP_PROXY")
 
 
 def find_uv() -> str | None:
-    """The path of a uv that runs: a version manager's shim may lead nowhere."""
+    """The path of a uv that runs: a version manager's shim may lead nowhere.
+
+    Where its cache cannot be written, as in a read-only home, it goes without.
+    """
     uv = shutil.which("uv")
-    return uv if uv and run([uv, "--version"]).returncode == 0 else None
+    answer = run([uv, "cache", "dir"]) if uv else None
+    if answer is None or answer.returncode:
+        return None
+    folder = Path(answer.stdout.strip())
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not os.access(there, os.W_OK):
+        os.environ.setdefault("UV_NO_CACHE", "1")
+    return uv
 
 
 def install(
@@ -45,6 +64,7 @@ def install(
     command: list[str | Path] = [python, "-P", "-m", "pip", "install", "--no-input"]
     if uv:
         command = [uv, "pip", "install", "--python", python]
+        command += ["--no-index"] if _has_no_index(env) else []
     command += ["--constraint", requirements.ROOT / "constraints.txt"]
     if normal:
         names = list(dict.fromkeys(map(requirements.name_of, normal)))
@@ -65,15 +85,25 @@ def _uv_environment(environ: os._Environ[str]) -> dict[str, str]:
     env = dict(environ)
     if links := environ.get("PIP_FIND_LINKS"):
         env.setdefault("UV_FIND_LINKS", ",".join(links.split()))
-    if index := environ.get("PIP_INDEX_URL"):
-        env.setdefault("UV_DEFAULT_INDEX", index)
-    if more := environ.get("PIP_EXTRA_INDEX_URL"):
-        env.setdefault("UV_INDEX", more)
+    if environ.get("PIP_EXTRA_INDEX_URL"):
         # as pip does: the best version of all indexes, not that of the first
         env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
-    if certificates := environ.get("PIP_CERT"):
-        env.setdefault("SSL_CERT_FILE", certificates)
+    for pip, uv in _OF_UV.items():
+        if value := environ.get(pip):
+            env.setdefault(uv, value)
     return env
+
+
+def _has_no_index(environ: Mapping[str, str]) -> bool:
+    """Whether the user has told pip to take wheels from folders alone."""
+    return environ.get("PIP_NO_INDEX", "").lower() not in (
+        "",
+        "0",
+        "f",
+        "false",
+        "n",
+        "no",
+    )
 
 
 def torch_index(
@@ -84,15 +114,21 @@ def torch_index(
     None stands for that of CPU builds, if it offers one: on Linux the package index's own
     build brings several GB of CUDA libraries.
     """
-    if "UV_TORCH_BACKEND" in env:
+    if "UV_TORCH_BACKEND" in env or _has_no_index(env):
         return []
     if index is None:
         pin = requirements.pin("torch")
         present = requirements.installed(paths).get("torch", "").partition("+")[0]
-        if sys.platform != "linux" or present == pin or _is_cpu_wheel_in_links(pin, paths):
+        if (
+            sys.platform != "linux"
+            or present == pin
+            or _is_cpu_wheel_in_links(pin, paths)
+        ):
             return []
         if not offers("cpu"):
-            say("no CPU build of torch can be reached: the one with CUDA takes several GB")
+            say(
+                "no CPU build of torch can be reached: the one with CUDA takes several GB"
+            )
             return []
         index = "cpu"
     if uv and index:
@@ -107,7 +143,10 @@ def _is_cpu_wheel_in_links(version: str, paths: Sequence[str | Path]) -> bool:
     wheel = f"torch-{version}+cpu-cp3{minor}-*{os.uname().machine}.whl"
     links = os.environ.get("PIP_FIND_LINKS", "").split()
     links += filter(None, os.environ.get("UV_FIND_LINKS", "").split(","))
-    folders = [Path(link.removeprefix("file://")) for link in links]
+    folders = [
+        Path(unquote(link[7:]) if link.startswith("file://") else link)
+        for link in links
+    ]
     return any(any(folder.glob(wheel)) for folder in folders)
 
 
@@ -122,9 +161,12 @@ def offers(index: str, package: str = "torch") -> bool:
     address, pages = f"{TORCH_INDEX.format(index)}{package}/", []
 
     def ask():
-        with contextlib.suppress(Exception):  # any failure means no answer
-            with urllib.request.urlopen(address, timeout=5) as answer:
-                pages.append(answer.read().decode())
+        # any failure means no answer
+        with (
+            contextlib.suppress(Exception),
+            urllib.request.urlopen(address, timeout=5) as answer,
+        ):
+            pages.append(answer.read().decode())
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
@@ -175,7 +217,7 @@ def shortened(names: Sequence[str]) -> str:
 NO_NETWORK = (
     "name resolution|dns error|failed to lookup|network is unreachable|connect error"
     "|connection refused|failed to establish a new connection|timed out|connecttimeout"
-    "|error sending request"
+    "|error sending request|proxyerror|cannot connect to proxy|tunnel"
 )
 
 
@@ -186,10 +228,11 @@ def _failure(title: str, output: str) -> str:
     elif unreached := re.findall(f".*(?:{NO_NETWORK}).*", output, re.IGNORECASE):
         # What a resolver concludes from an index without packages is misleading.
         lines = unreached[-4:]
+        proxy = next((f", through {each}" for each in _PROXIES if each in os.environ), "")
         remedy = (
-            "the package index cannot be reached: connect to the network, or name a "
-            "mirror in PIP_INDEX_URL or a folder of wheels in PIP_FIND_LINKS (uv does "
-            "not read pip's configuration files)"
+            f"the package index cannot be reached{proxy}: connect to the network, name a "
+            "mirror in PIP_INDEX_URL, or a folder of wheels in PIP_FIND_LINKS (uv does not "
+            "read pip's configuration files)"
         )
     else:
         remedy = "fix what these lines report"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 NO_CARD = "no card"  # where NVIDIA's driver finds none
 _DRIVER = Path("/proc/driver/nvidia")
+_WSL = "/usr/lib/wsl/lib"
 _PCI = Path("/sys/bus/pci/devices")
 _VENDORS = {"0x1002": "AMD", "0x8086": "Intel"}
 
@@ -68,27 +69,29 @@ def ask_nvidia() -> str:
     The driver alone if it does not tell the capability, NO_CARD if it finds no card, and
     nothing without a driver. This may take seconds.
     """
-    smi = shutil.which("nvidia-smi") or shutil.which(
-        "nvidia-smi", path="/usr/lib/wsl/lib"
-    )
-    for fields in ("driver_version,compute_cap", "driver_version") if smi else ():
-        answer = _output([smi, f"--query-gpu={fields}", "--format=csv,noheader"])
-        lines = re.findall(
-            r"^(\d+\.[\d.]+)(, \d+\.\d+)?(?:, \[.*\])?\s*$", answer, re.M
-        )
-        if lines:  # one for each card
-            driver, _ = lines[0]
-            newest = max(lines, key=lambda line: [*map(int, re.findall(r"\d+", line[1]))])
-            return driver + newest[1]
-    if not has_nvidia_driver():
-        return ""
+    smi = shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=_WSL)
+    if smi:
+        # old ones do not know the capability
+        for fields in ("driver_version,compute_cap", "driver_version"):
+            answer = _output([smi, f"--query-gpu={fields}", "--format=csv,noheader"])
+            if cards := re.findall(r"^(\d+\.[\d.]+)(, \d+\.\d+)?", answer, re.M):
+                [(driver, _), *_] = cards
+                return driver + max(
+                    (capability for _, capability in cards), key=_numbers
+                )
+    if smi or not has_nvidia_driver():
+        return NO_CARD if smi else ""
     try:  # a container may have the driver without its tools
         text = (_DRIVER / "version").read_text()
         has_card = any((_DRIVER / "gpus").iterdir())
     except OSError:
         return NO_CARD
     version = re.search(r" (\d+\.[\d.]+) ", text)
-    return version[1] if version and has_card and not smi else NO_CARD
+    return version[1] if version and has_card else NO_CARD
+
+
+def _numbers(capability: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", capability)]
 
 
 def has_nvidia_driver() -> bool:

@@ -30,8 +30,9 @@ def asked_for(
 ) -> tuple[list[str], list[str]]:
     """The requirements to install with their dependencies, and those without.
 
-    `builds` are those for GPUs, by framework. The metadata of MXNet and d2l requires an outdated NumPy, so these two are installed
-    without dependencies, in the versions of constraints.txt.
+    `builds` are those for GPUs, by framework. The metadata of MXNet and d2l requires an
+    outdated NumPy, so these two are installed without dependencies, in the versions of
+    constraints.txt.
     """
     import tomllib  # only here: most commands find everything installed
 

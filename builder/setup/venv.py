@@ -92,7 +92,9 @@ class Venv:
         have = requirements.installed(self.sites)
         for extra in extras:
             normal, alone = requirements.asked_for([extra], self.builds)
-            names = {requirements.name_of(requirement) for requirement in normal + alone}
+            names = {
+                requirements.name_of(requirement) for requirement in normal + alone
+            }
             if extra == "base":
                 names.add("d2lext")
             lines = [f"{name} {have[name]}" for name in sorted(names)]
@@ -107,7 +109,8 @@ class Venv:
             "import sys, sysconfig; print(sys.prefix, sysconfig.get_path('purelib'), "
             "(3, 11) <= sys.version_info[:2] <= (3, 13), sep='\\n')"
         )
-        answer = installer.run([self.python, "-I", "-c", program])
+        # in UTF-8, which the path may need and a locale may lack
+        answer = installer.run([self.python, "-I", "-X", "utf8", "-c", program])
         if answer.returncode:
             return "its interpreter does not run"
         prefix, site, is_supported = answer.stdout.splitlines()
@@ -119,7 +122,7 @@ class Venv:
             self.sites
         ):
             return "it was made for another folder"
-        pip = [self.python, "-P", "-m", "pip", "--version"]
+        pip = [str(self.python), "-P", "-m", "pip", "--version"]
         if not uv and installer.run(pip).returncode:
             return "it has no working pip"
         return None

@@ -151,7 +151,9 @@ def lab(args: Namespace, root: Path) -> int:
     as_root = ["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []
     python, env = environment.interpreter(args.backend or IDS), dict(os.environ)
     if any(environment.interpreter([name]) != sys.executable for name in IDS):
-        where.append("--AsyncMappingKernelManager.kernel_manager_class=builder.notebooks.lab.Manager")
+        where.append(
+            "--AsyncMappingKernelManager.kernel_manager_class=builder.notebooks.lab.Manager"
+        )
         path = env.get("PYTHONPATH")
         env["PYTHONPATH"] = os.pathsep.join([str(root), *([path] if path else [])])
     command = [python, "-P", "-m", "jupyter", "lab", *as_root, *where]

@@ -23,7 +23,12 @@ MACHINES = [
     ("linux-x86_64", "", "cuda13", ALL),  # as for an image that is built without a card
     ("linux-x86_64", OLD_DRIVER, "auto", OLD),
     ("linux-x86_64", "580.65.06, 7.0", "auto", OLD),  # Volta
-    ("linux-x86_64", "580.65.06, 5.2", "auto", {"torch": MAIN, "jax": SECOND}),  # Maxwell
+    (
+        "linux-x86_64",
+        "580.65.06, 5.2",
+        "auto",
+        {"torch": MAIN, "jax": SECOND},
+    ),  # Maxwell
     ("linux-x86_64", "580.65.06, 5.0", "auto", {"torch": MAIN}),
     ("linux-x86_64", "580.65.06, 3.7", "auto", {}),  # Kepler
     ("linux-x86_64", "470.256.02, 8.6", "auto", {}),
@@ -87,8 +92,16 @@ def test_what_trains_where_is_told(monkeypatch):
         ("470.256.02, 8.6", "linux-x86_64", "cuda13 580 and cuda12 525 is needed"),
         ("580.65.06, 3.7", "linux-x86_64", "no current framework has a build"),
         (facts.NO_CARD, "linux-x86_64", "nvidia-smi finds no card"),
-        (H200, "win32-amd64", "JAX: on the CPU; it has no build for GPUs on win32-amd64"),
-        ("550.1, 12.0", "linux-x86_64", "PyTorch: on the CPU; its build has no code for"),
+        (
+            H200,
+            "win32-amd64",
+            "JAX: on the CPU; it has no build for GPUs on win32-amd64",
+        ),
+        (
+            "550.1, 12.0",
+            "linux-x86_64",
+            "PyTorch: on the CPU; its build has no code for",
+        ),
     ],
 )
 def test_why_something_stays_on_the_cpu_is_told(monkeypatch, said, kind, line):

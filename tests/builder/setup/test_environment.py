@@ -34,7 +34,9 @@ def test_uv_creates_and_fills_the_environment(machine):
 def test_mxnet_is_left_out_kindly(machine, capsys, kind):
     machine.kind = kind
     environment.ensure(set(IDS))
-    assert f"skipped: MXNet, without a current build for {kind}" in capsys.readouterr().err
+    assert (
+        f"skipped: MXNet, without a current build for {kind}" in capsys.readouterr().err
+    )
     names = {requirements.name_of(r) for r in machine.installs()[0]}
     assert {"torch", "jax", "tensorflow"} < names
     assert machine.installs()[1] == ["--no-deps", "d2l==1.0.3"]

@@ -115,7 +115,9 @@ def test_an_older_driver_gets_cuda_12_from_pytorchs_own_index(machine, monkeypat
     first = machine.installs()[0]
     assert f"torch=={requirements.pin('torch')}+cu126" in first
     assert "jax" in names(first)
-    assert "cu126" in {(env or {}).get("UV_TORCH_BACKEND") for env in machine.environments}
+    assert "cu126" in {
+        (env or {}).get("UV_TORCH_BACKEND") for env in machine.environments
+    }
     second = next(some for some in machine.installs() if "jax[cuda12]" in names(some))
     assert "tensorflow[and-cuda]" in names(second)
     python = str(machine.root / ".venv-cuda12/bin/python")

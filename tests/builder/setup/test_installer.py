@@ -1,5 +1,7 @@
 """What is installed, with uv or pip, and what a failure says."""
 
+import os
+
 import pytest
 from shared.machine import EVERYTHING, MINOR
 
@@ -18,6 +20,17 @@ def test_pip_if_no_uv_runs(machine, shim):
     assert all(c[:4] == [python, "-P", "-m", "pip"] for c in others)
 
 
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_uv_goes_without_a_cache_that_cannot_be_written(
+    machine, monkeypatch, tmp_path, is_writable
+):
+    machine.answers["cache"] = (0, f"{tmp_path}/home/.cache/uv\n")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK or is_writable)
+    assert installer.find_uv() == "/usr/bin/uv"
+    assert ("UV_NO_CACHE" in os.environ) != is_writable
+
+
 @pytest.mark.parametrize(
     ("pip", "value", "uv", "handed_on"),
     [
@@ -26,6 +39,8 @@ def test_pip_if_no_uv_runs(machine, shim):
         ("PIP_EXTRA_INDEX_URL", "a: b:", "UV_INDEX", "a: b:"),
         ("PIP_EXTRA_INDEX_URL", "a:", "UV_INDEX_STRATEGY", "unsafe-best-match"),
         ("PIP_CERT", "/ca.crt", "SSL_CERT_FILE", "/ca.crt"),
+        ("PIP_PROXY", "http://proxy:3128", "ALL_PROXY", "http://proxy:3128"),
+        ("PIP_TRUSTED_HOST", "mirror", "UV_INSECURE_HOST", "mirror"),
     ],
 )
 def test_uv_gets_the_settings_of_pip(machine, monkeypatch, pip, value, uv, handed_on):
@@ -35,6 +50,26 @@ def test_uv_gets_the_settings_of_pip(machine, monkeypatch, pip, value, uv, hande
     monkeypatch.setenv(uv, "set by the user")
     environment.ensure({"test"})
     assert machine.environments[-1][uv] == "set by the user"
+
+
+@pytest.mark.parametrize(("value", "is_set"), [("1", True), ("no", False)])
+def test_a_folder_of_wheels_without_an_index(machine, monkeypatch, value, is_set):
+    monkeypatch.setenv("PIP_NO_INDEX", value)
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")
+    asked = []
+    monkeypatch.setattr(installer, "offers", lambda *index: asked.append(index))
+    environment.ensure({"torch"})
+    for command in machine.commands:
+        assert "install" not in command or ("--no-index" in command) == is_set
+    assert bool(asked) != is_set
+
+
+def test_a_proxy_that_does_not_answer_is_named(machine, monkeypatch):
+    machine.answers["install"] = (1, "error sending request: tunnel")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy:3128")
+    with pytest.raises(BookError, match="cannot be reached, through HTTPS_PROXY") as it:
+        environment.ensure({"book"})
+    assert "secret" not in str(it.value)
 
 
 def test_mxnet_and_d2l_are_installed_without_dependencies(machine):
