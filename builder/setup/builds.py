@@ -30,37 +30,27 @@ class Build:
     lowest: tuple[int, int]  # compute capabilities that it has code for
     highest: tuple[int, int] = (99, 0)
     more: tuple[str, ...] = ()  # further requirements; {pin} is the package's version
-    index: str = ""  # which of PyTorch's own indexes has it, if PyPI does not
+    index: str = ""  # which of PyTorch's own indexes has it, if PyPI has not
 
 
-# The newest driver's and card's first. constraints.txt holds NVIDIA's compiler and cuDNN.
+# Without these two, the compiler of the newest CUDA would come beside 13.0's libraries.
+_COMPILER = ("nvidia-cuda-nvcc", "nvidia-nvvm")
 BUILDS = {
     "cuda13": (
         Build("torch", MAIN, "torch", _LINUX, (7, 5), more=("torch!={pin}+cpu",)),
-        Build(
-            *("torch", MAIN, "torch", _WINDOWS, (7, 5)),
-            more=("torch=={pin}+cu130",),
-            index="cu130",
-        ),
-        Build(
-            *("jax", MAIN, "jax[cuda13]", _LINUX, (7, 5)),
-            more=("nvidia-cuda-nvcc", "nvidia-nvvm"),
-        ),
+        Build("torch", MAIN, "torch", _WINDOWS, (7, 5), index="cu130"),
+        Build("jax", MAIN, "jax[cuda13]", _LINUX, (7, 5), more=_COMPILER),
         Build("tensorflow", SECOND, "tensorflow[and-cuda]", _X86, (6, 0)),
     ),
     "cuda12": (
-        Build(
-            *("torch", MAIN, "torch", (*_X86, *_WINDOWS), (5, 0), (9, 0)),
-            more=("torch=={pin}+cu126",),
-            index="cu126",
-        ),
+        Build("torch", MAIN, "torch", _X86 + _WINDOWS, (5, 0), (9, 0), index="cu126"),
         Build("jax", SECOND, "jax[cuda12]", _LINUX, (5, 2)),
         Build("tensorflow", SECOND, "tensorflow[and-cuda]", _X86, (6, 0)),
     ),
     "none": (),
 }
-DRIVERS = {"cuda13": 580, "cuda12": 525}  # the first release that runs it
-LOWEST = {"cuda13": (7, 5), "cuda12": (5, 0)}
+# The first release of the driver that runs it, and the lowest compute capability.
+NEEDS = {"cuda13": (580, (7, 5)), "cuda12": (525, (5, 0))}
 
 
 @dataclass(frozen=True)
@@ -101,13 +91,10 @@ def choose(option: str, said: str, has: Callable[[str, str], bool]) -> Choice:
 
 def _newest(card: machine.Nvidia | None) -> str:
     """The newest CUDA that the driver runs and the card is served by."""
-    for cuda, driver in DRIVERS.items():
-        if (
-            card
-            and card.release >= driver
-            and (card.capability or (99, 0)) >= LOWEST[cuda]
-        ):
-            return cuda
+    if card:
+        for cuda, (driver, lowest) in NEEDS.items():
+            if card.release >= driver and (card.capability or lowest) >= lowest:
+                return cuda
     return "none"
 
 
@@ -139,8 +126,10 @@ def _why(name: str, choice: Choice, card: machine.Nvidia | None) -> str:
     if not here:
         return f"it has no build for GPUs on {machine.kind()}"
     capability = card and card.capability
-    if capability and not here[0].lowest <= capability <= here[0].highest:
-        return "its build has no code for this card"
+    if capability and capability < here[0].lowest:
+        return "its build has no code for so old a card"
+    if capability and capability > here[0].highest:
+        return "this card needs CUDA 13: update the driver to 580 or later"
     return "PyTorch's own index, which alone has its build, does not offer it"
 
 
@@ -152,9 +141,9 @@ def _why_none(choice: Choice, card: machine.Nvidia | None) -> str:
         return (
             "set up for the CPU: NVIDIA's driver is here, but nvidia-smi finds no card"
         )
-    if card.release < min(DRIVERS.values()):
-        rule = " and ".join(f"{cuda} {driver}" for cuda, driver in DRIVERS.items())
-        return f"set up for the CPU: {card}, and {rule} is needed: update the driver"
+    if card.release < NEEDS["cuda12"][0]:
+        rule = " or ".join(f"{driver} ({cuda})" for cuda, (driver, _) in NEEDS.items())
+        return f"set up for the CPU: {card}; a GPU needs {rule}: update the driver"
     return f"set up for the CPU: no current framework has a build for this GPU ({card})"
 
 

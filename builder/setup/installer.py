@@ -77,7 +77,9 @@ def install(
         step(title, [*command, "--no-deps", *alone], env)
     if project:
         title = "installing the project in place"
-        step(title, [*command, "--no-deps", "--editable", requirements.ROOT], env)
+        # as an address: uv reads a # in a path as the beginning of a fragment
+        here = requirements.ROOT.as_uri()
+        step(title, [*command, "--no-deps", "--editable", here], env)
 
 
 def _uv_environment(environ: os._Environ[str]) -> dict[str, str]:
@@ -228,7 +230,9 @@ def _failure(title: str, output: str) -> str:
     elif unreached := re.findall(f".*(?:{NO_NETWORK}).*", output, re.IGNORECASE):
         # What a resolver concludes from an index without packages is misleading.
         lines = unreached[-4:]
-        proxy = next((f", through {each}" for each in _PROXIES if each in os.environ), "")
+        proxy = next(
+            (f", through {each}" for each in _PROXIES if each in os.environ), ""
+        )
         remedy = (
             f"the package index cannot be reached{proxy}: connect to the network, name a "
             "mirror in PIP_INDEX_URL, or a folder of wheels in PIP_FIND_LINKS (uv does not "

@@ -58,6 +58,7 @@ def _built(requirements: Sequence[str], build: Build | None) -> list[str]:
     rest = [each for each in requirements if name_of(each) != name]
     bounds = "".join(re.findall(r"[<>=!~].*", found[0].partition(";")[0]))
     more = [each.format(pin=pin(name)) for each in build.more]
+    more += [f"{name}=={pin(name)}+{build.index}"] if build.index else []
     return [*rest, build.package + bounds, *more]
 
 

@@ -81,7 +81,7 @@ class Machine:
 
     def install(self, arguments, site, build):
         for argument in arguments:
-            if argument == str(self.root):
+            if argument == self.root.as_uri():
                 project_in_place(site, self.root)
             elif not argument.startswith("-") and "://" not in argument:
                 name = requirements.name_of(argument)

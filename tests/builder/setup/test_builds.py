@@ -89,7 +89,7 @@ def test_what_trains_where_is_told(monkeypatch):
 @pytest.mark.parametrize(
     ("said", "kind", "line"),
     [
-        ("470.256.02, 8.6", "linux-x86_64", "cuda13 580 and cuda12 525 is needed"),
+        ("470.256.02, 8.6", "linux-x86_64", "a GPU needs 580 (cuda13) or 525 (cuda12)"),
         ("580.65.06, 3.7", "linux-x86_64", "no current framework has a build"),
         (facts.NO_CARD, "linux-x86_64", "nvidia-smi finds no card"),
         (
@@ -97,11 +97,8 @@ def test_what_trains_where_is_told(monkeypatch):
             "win32-amd64",
             "JAX: on the CPU; it has no build for GPUs on win32-amd64",
         ),
-        (
-            "550.1, 12.0",
-            "linux-x86_64",
-            "PyTorch: on the CPU; its build has no code for",
-        ),
+        ("550.1, 12.0", "linux-x86_64", "PyTorch: on the CPU; this card needs CUDA 13"),
+        ("580.1, 5.2", "linux-x86_64", "TensorFlow: on the CPU; its build has no code"),
     ],
 )
 def test_why_something_stays_on_the_cpu_is_told(monkeypatch, said, kind, line):

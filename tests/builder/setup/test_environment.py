@@ -24,7 +24,7 @@ def test_uv_creates_and_fills_the_environment(machine):
     assert made[made.index("--python") + 1] == sys._base_executable
     normal, project = machine.installs()
     assert {"sphinx", "jupytext", "numpy"} < set(map(requirements.name_of, normal))
-    assert project == ["--no-deps", "--editable", str(machine.root)]
+    assert project == ["--no-deps", "--editable", machine.root.as_uri()]
     for command in machine.commands[2:]:
         assert command[command.index("--python") + 1] == python
         assert str(machine.root / "constraints.txt") in command

@@ -11,6 +11,7 @@ from shared.machine import EVERYTHING
 
 from builder.setup import builds, environment, installer, requirements
 from builder.setup import machine as facts
+from d2lext.core.frameworks import IDS
 
 PLATFORMS = {
     "linux-x86_64": "x86_64-manylinux_2_28",
@@ -56,7 +57,9 @@ def test_environments_resolve(monkeypatch, capsys, kind, said):
     monkeypatch.setattr(facts, "kind", lambda: kind)
     # PyTorch's own indexes are no part of what can be asked for everywhere.
     choice = builds.choose("auto", said, lambda *_: False)
-    needs = environment._installable(EVERYTHING)
+    # JupyterLab needs a package that only a compiler makes on Macs with Intel processors.
+    extras = {"book", *IDS} if kind == "darwin-x86_64" else EVERYTHING
+    needs = environment._installable(extras)
     for venv, extras in environment._plan(needs, choice):
         normal, _ = requirements.asked_for(extras, venv.builds)
         versions = resolved(normal, kind)
