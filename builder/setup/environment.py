@@ -92,7 +92,10 @@ def hand_over(python: str, arguments: Sequence[str]) -> NoReturn:
     command = [python, "-P", *arguments]
     if os.name == "posix":
         os.execv(python, command)
-    sys.exit(subprocess.call(command))  # elsewhere, execv neither waits nor quotes
+    try:  # elsewhere, execv neither waits nor quotes
+        sys.exit(subprocess.call(command))
+    except KeyboardInterrupt:  # of which the program has told
+        sys.exit(130)
 
 
 def summary(python: str, needs: Collection[str]) -> str:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from builder.command import arguments
-from builder.command.verbs import formats, project
+from builder.command.verbs import authoring, formats, project
 from builder.notebooks import kernel, lab, run
 from builder.setup import environment
 
@@ -76,6 +76,21 @@ def test_recording_hides_the_gpu_from_several_frameworks(
     hidden = ("", "cpu") if is_shared else ("1", None)
     names = ("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")
     assert tuple(map(variables.get, names)) == hidden
+
+
+def test_a_shared_chapter_gets_all_that_it_imports(shared, monkeypatch):
+    installed, recorded = [], []
+    monkeypatch.setattr(environment, "ensure", lambda needs: installed.append(needs))
+    monkeypatch.setattr(environment, "hand_over", lambda *_: None)
+    monkeypatch.setattr(run, "record", lambda edition, **_: recorded.append(edition))
+    args = arguments.parse(["run", "--backend", "torch"])
+    authoring.run(args, shared.root)
+    assert installed == [{"book", *lab.IDS}]
+    text = "# Sums\n\n```{code-cell}\nprint(1 + 1)\n```\n"
+    (shared.root / "chapters" / "01-tiny.md").write_text(text)
+    authoring.run(args, shared.root)
+    assert len(installed) == 1, "nothing more is needed"
+    assert len(recorded) == 2
 
 
 @pytest.fixture
