@@ -28,19 +28,15 @@ def main(argv):
     try:
         args = arguments.parse(argv)
         needs = arguments.needs(args)
-        python = environment.ensure(needs, into_active=args.verb == "setup")
+        python = environment.ensure(
+            needs, is_setup=args.verb == "setup", gpu=getattr(args, "gpu", None)
+        )
     except BookError as error:
         sys.exit("error: {}".format(error))
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted; run the same command again to resume\n")
         sys.exit(130)
-    # -P: run from d2lext/, Python would import that folder's own torch and jax.
-    command = [python, "-P", os.path.join(ROOT, "builder", "__main__.py")] + argv
-    if os.name == "posix":
-        os.execv(python, command)
-    import subprocess
-
-    sys.exit(subprocess.call(command))
+    environment.hand_over(python, [os.path.join(ROOT, "builder", "__main__.py")] + argv)
 
 
 if __name__ == "__main__":

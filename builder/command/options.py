@@ -10,7 +10,7 @@ from typing import Any
 
 from builder.command.registry import Option
 from builder.errors import BookError
-from builder.setup import environment
+from builder.setup import machine
 from d2lext.core.frameworks import IDS, backend_id
 
 
@@ -81,4 +81,4 @@ def backends(args: Namespace) -> list[str]:
     """The requested frameworks, by default all that run on this kind of machine."""
     if args.backend:
         return args.backend
-    return [name for name in IDS if name != "mxnet" or environment.mxnet_has_wheels()]
+    return [name for name in IDS if machine.has_wheels(name)]

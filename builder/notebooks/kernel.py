@@ -52,6 +52,10 @@ USERS = (
 )
 
 
+# For a notebook that uses several frameworks: no card serves all of them in one process.
+ON_CPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+
+
 def environment(
     empty: Path, user: Mapping[str, str] = os.environ, **modes: object
 ) -> dict[str, str]:
@@ -81,8 +85,16 @@ def _is_any(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-class Manager(AsyncKernelManager):
-    """Starts the kernel of this Python, whichever `python3` is installed for the user."""
+def manager(python: str) -> type[AsyncKernelManager]:
+    """A class that starts kernels of `python`, whichever one is installed for the user."""
 
-    def _kernel_spec_manager_default(self) -> KernelSpecManager:
-        return KernelSpecManager(kernel_dirs=[])
+    class Manager(AsyncKernelManager):
+        def _kernel_spec_manager_default(self) -> KernelSpecManager:
+            return KernelSpecManager(kernel_dirs=[])
+
+        def format_kernel_cmd(
+            self, extra_arguments: list[str] | None = None
+        ) -> list[str]:
+            return [python, *super().format_kernel_cmd(extra_arguments)[1:]]
+
+    return Manager

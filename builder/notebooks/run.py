@@ -23,6 +23,7 @@ from nbformat import NotebookNode
 from builder.errors import BookError
 from builder.notebooks import fallback, kernel, outputs, recording, store
 from builder.notebooks.edition import Edition, check_unedited, editions
+from builder.setup.environment import interpreter
 from builder.source import python
 from d2lext.core.data import fashion_mnist
 from d2lext.core.data.download import DataError
@@ -63,6 +64,8 @@ def record(
         environment = kernel.environment(
             Path(empty), FAST=int(fast), EPOCHS=epochs, CHECKPOINTS=checkpoints
         )
+        if len(edition.backends) > 1:
+            environment |= kernel.ON_CPU
         execute(edition, environment, progress)
     recorded["outputs"] = recording.digests(edition.notebook.cells)
     for owner in owners:
@@ -115,7 +118,7 @@ def execute(
         edition.notebook,
         timeout=None,
         kernel_name="python3",
-        kernel_manager_class=kernel.Manager,
+        kernel_manager_class=kernel.manager(interpreter(edition.backends)),
         resources={"metadata": {"path": str(folder)}},
         on_cell_executed=check,
         record_timing=False,

@@ -1,238 +1,197 @@
-"""The Python environment that the book runs in: created, extended and repaired in place.
+"""The Python environments that the book runs in: which there are, and what is in them.
 
-`command/` decides which extras a verb needs, requirements.py knows what they require,
-and installer.py installs it. Standard library only.
+`command/` decides which extras a verb needs, builds.py which builds of the frameworks the
+machine gets; venv.py makes the environments. Standard library only.
 """
 
+import contextlib
+import dataclasses
+import json
 import os
-import shutil
+import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NoReturn
 
 from builder import files
 from builder.errors import BookError
-from builder.setup import installer, requirements
+from builder.setup import builds, installer, machine, requirements
+from builder.setup.builds import MAIN, SECOND, Choice
 from builder.setup.requirements import ROOT
-from d2lext.core.frameworks import IDS
+from builder.setup.venv import Venv
+from d2lext.core.frameworks import IDS, TITLES
 
-VENV = ROOT / ".venv"
+Plan = list[tuple[Venv, list[str]]]  # environments, and the extras that each must have
 
 
-def ensure(needs: Collection[str], into_active: bool = False) -> str:
+def ensure(
+    needs: Collection[str], is_setup: bool = False, gpu: str | None = None
+) -> str:
     """An interpreter with the project, its base packages and the extras `needs`.
 
     An active conda or virtual environment that has them all is used as is. Otherwise
-    `.venv` is created, repaired or extended. The active environment itself is changed
-    only with `into_active`, for the verb `setup`.
+    `.venv` is created, repaired or extended. What trains on the GPU in an environment of
+    its own gets that one, too. Only the verb `setup` changes the active environment, and
+    looks for a GPU where `.venv` exists; `gpu` is its option.
     """
-    extras = [*_installable(needs), "base"]
-    active = _active_prefix()
+    needs = _installable(needs)
     try:
-        if active:
-            lacking = requirements.lacking(extras, sys.path)
-            if not any(lacking):
-                return sys.executable
+        choice = _chosen(gpu) if is_setup else _remembered() or Choice()
+        if active := _active_prefix():
+            own = _venv(MAIN, choice).builds if is_setup else {}
+            lacking = requirements.lacking([*needs, "base"], sys.path, own)
             # condabin marks conda's base environment, which holds conda itself
-            if into_active and not (active / "condabin").is_dir():
+            if any(lacking) and is_setup and not (active / "condabin").is_dir():
                 installer.say(f"setting up the active environment, {active}")
                 uv = installer.find_uv()
-                installer.install(uv, sys.executable, sys.path, *lacking)
+                installer.install(uv, sys.executable, sys.path, *lacking, own)
+                lacking = [], [], []
+            if not any(lacking):
+                if is_setup:
+                    _set_up(_plan(needs, choice)[1:], choice)
                 return sys.executable
-        if not _is_fresh(extras):
-            if active:
-                missing = installer.shortened(sum(lacking, []))
-                installer.say(f"using .venv: the active {active} lacks {missing}")
-            with _lock():
-                if not _is_fresh(extras):
-                    _extend(extras)
+        if not (is_setup or _remembered() or _is_fresh(_plan(needs, choice))):
+            choice = _chosen(gpu)
+        plan = _plan(needs, choice)
+        if active and not _is_fresh(plan):
+            missing = installer.shortened(sum(lacking, []))
+            installer.say(f"using .venv: the active {active} lacks {missing}")
+        _set_up(plan, choice)
     except OSError as error:
         raise BookError(
-            f"cannot set up {VENV}: {error}. Make the folder writable, or delete "
+            f"cannot set up {ROOT / MAIN}: {error}. Make the folder writable, or delete "
             ".venv, and run the same command again"
         ) from error
-    return str(_python())
+    if not is_setup and choice == Choice() and machine.has_nvidia_driver():
+        installer.say(
+            "NVIDIA's driver is here, and .venv is for the CPU: python build.py setup "
+            "makes it one for the GPU, setup --gpu none keeps it and ends this line"
+        )
+    return str(_venv(MAIN, choice).python)
+
+
+def interpreter(backends: Collection[str]) -> str:
+    """The interpreter of the environment in which all these frameworks train.
+
+    Where they train in different ones, it is this one, which has them all.
+    """
+    choice = _remembered() or Choice()
+    names = {build.venv for name, build in choice.builds().items() if name in backends}
+    if names == {SECOND} and set(backends) <= set(choice.builds()):
+        python = _venv(SECOND, choice).python
+        if os.access(python, os.X_OK):
+            return str(python)
+    return sys.executable
+
+
+def hand_over(python: str, arguments: Sequence[str]) -> NoReturn:
+    """Go on as a program of another interpreter."""
+    # -P: run from d2lext/, Python would import that folder's own torch and jax.
+    command = [python, "-P", *arguments]
+    if os.name == "posix":
+        os.execv(python, command)
+    try:  # elsewhere, execv neither waits nor quotes
+        sys.exit(subprocess.call(command))
+    except KeyboardInterrupt:  # of which the program has told
+        sys.exit(130)
 
 
 def summary(python: str, needs: Collection[str]) -> str:
-    """One line that says what `ensure` has prepared."""
-    is_ours = python == str(_python())
-    have = requirements.installed(_sites() if is_ours else sys.path)
+    """What `ensure` has prepared, in a line, and what trains where."""
+    choice = _remembered() or Choice()
+    main = _venv(MAIN, choice)
+    is_ours = python == str(main.python)
+    have = requirements.installed(main.sites if is_ours else sys.path)
     parts = [f"{name} {have[name]}" for name in IDS if name in needs and name in have]
     parts += sorted(set(needs) - set(IDS))
-    return f"ready in {VENV if is_ours else sys.prefix}: {', '.join(parts)}"
-
-
-def mxnet_has_wheels() -> bool:
-    """Whether MXNet's last release can be installed on this kind of machine."""
-    return sys.platform in ("linux", "darwin") and os.uname().machine == "x86_64"
+    ready = f"ready in {main.folder if is_ours else sys.prefix}: {', '.join(parts)}"
+    return "\n".join([ready, *builds.remarks(choice)])
 
 
 def _installable(needs: Collection[str]) -> list[str]:
-    if "mxnet" in needs and not mxnet_has_wheels():
+    """The extras less the frameworks that this kind of machine cannot have."""
+    missing = [name for name in IDS if name in needs and not machine.has_wheels(name)]
+    if missing:
+        titles = " and ".join(TITLES[name] for name in missing)
         installer.say(
-            "MXNet is skipped: its last release is for Linux and macOS on x86-64 "
-            "only. The other three frameworks work here"
+            f"skipped: {titles}, without a current build for {machine.kind()}"
         )
-        needs = set(needs) - {"mxnet"}
-    return sorted(needs)
+    return sorted(set(needs) - set(missing))
 
 
 def _active_prefix() -> Path | None:
     """The folder of the active conda or virtual environment, unless it is `.venv`."""
     prefix = Path(sys.prefix)
     is_active = sys.prefix != sys.base_prefix or (prefix / "conda-meta").is_dir()
-    return prefix if is_active and prefix.resolve() != VENV.resolve() else None
+    ours = [(ROOT / name).resolve() for name in (MAIN, SECOND)]
+    return prefix if is_active and prefix.resolve() not in ours else None
 
 
-def _python() -> Path:
-    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def _chosen(gpu: str | None) -> Choice:
+    """The choice for what the machine has now; the user's option is remembered."""
+    kept = _remembered() or Choice()
+    return builds.choose(gpu or kept.option, machine.ask_nvidia(), installer.offers)
 
 
-def _sites() -> list[Path]:
-    pattern = "Lib/site-packages" if os.name == "nt" else "lib/python3*/site-packages"
-    return list(VENV.glob(pattern))
-
-
-def _stamp(extra: str) -> Path:
-    """The file that records what an extra was set up with, and the versions it got."""
-    return VENV / "set-up" / extra
-
-
-def _unfinished() -> Path:
-    """The marker that an interrupted set-up leaves behind."""
-    return VENV / "set-up" / "unfinished"
-
-
-def _fingerprint() -> str:
-    import hashlib
-
-    digest = hashlib.sha256()
-    for name in ("pyproject.toml", "constraints.txt"):
-        digest.update((ROOT / name).read_bytes())
-    # A moved folder, or another interpreter behind the link, calls for a closer look.
-    digest.update(f"{ROOT}\n{os.path.realpath(_python())}".encode())
-    return digest.hexdigest()
-
-
-def _is_fresh(extras: Sequence[str]) -> bool:
-    """Whether `.venv` has the extras, as far as a few milliseconds can tell."""
-    if _unfinished().exists() or not os.access(_python(), os.X_OK):
-        return False
-    fingerprint = _fingerprint()
-    have = requirements.installed(_sites()).items()
-    lines = {f"{name} {version}" for name, version in have}
-    for extra in extras:
-        try:
-            first, *rest = _stamp(extra).read_text("utf-8").splitlines()
-        except (OSError, ValueError):
-            return False
-        if first != fingerprint or not lines.issuperset(rest):
-            return False
-    return True
-
-
-def _write_stamps(extras: Sequence[str]) -> None:
-    have = requirements.installed(_sites())
-    for extra in extras:
-        normal, alone = requirements.asked_for([extra])
-        names = {requirements.name_of(requirement) for requirement in normal + alone}
-        if extra == "base":
-            names.add("d2lext")
-        lines = [_fingerprint(), *(f"{name} {have[name]}" for name in sorted(names))]
-        files.write(_stamp(extra), "".join(f"{line}\n" for line in lines))
-
-
-def _extend(extras: Sequence[str]) -> None:
-    """Install the extras into `.venv`, which is first created or repaired if necessary."""
-    uv = installer.find_uv()
-    fault = _fault(uv)
-    if fault:
-        _create(uv, fault)
-    elif _unfinished().exists():
-        _forget_partial()
-    _unfinished().parent.mkdir(exist_ok=True)
-    _unfinished().touch()
-    normal, alone = requirements.asked_for(extras)
-    project = [] if requirements.is_in_place(_sites()) else ["d2lext"]
-    installer.install(uv, str(_python()), _sites(), normal, alone, project)
-    _write_stamps(extras)
-    _unfinished().unlink()
-
-
-def _fault(uv: str | None) -> str | None:
-    """Why `.venv` has to be recreated, or None if it can be extended."""
-    if not os.access(_python(), os.X_OK):
-        return "it has no interpreter"
-    program = (
-        "import sys, sysconfig; print(sys.prefix, sysconfig.get_path('purelib'), "
-        "(3, 11) <= sys.version_info[:2] <= (3, 13), sep='\\n')"
-    )
-    answer = installer.run([_python(), "-I", "-c", program])
-    if answer.returncode:
-        return "its interpreter does not run"
-    prefix, site, is_supported = answer.stdout.splitlines()
-    if Path(prefix).resolve() != VENV.resolve() or not Path(site).is_dir():
-        return "it is incomplete"
-    if is_supported != "True":
-        return "its Python is not 3.11, 3.12 or 3.13"
-    sites = _sites()
-    if requirements.project_folder(sites) and not requirements.is_in_place(sites):
-        return "it was made for another folder"
-    if not uv and installer.run([_python(), "-P", "-m", "pip", "--version"]).returncode:
-        return "it has no working pip"
+def _remembered() -> Choice | None:
+    """The choice that the environments were last set up with."""
+    for name in (MAIN, SECOND):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            kept = json.loads((ROOT / name / "set-up" / "gpu").read_bytes())
+            return Choice(**{**kept, "frameworks": tuple(kept["frameworks"])})
     return None
 
 
-def _create(uv: str | None, fault: str) -> None:
-    from importlib.util import find_spec
-
-    # Not the interpreter of an active environment: `.venv` may outlive that environment.
-    base = getattr(sys, "_base_executable", sys.executable)
-    if uv:
-        command = [uv, "venv", "--python", base, VENV]
-    elif find_spec("venv") and find_spec("ensurepip"):
-        command = [base, "-P", "-m", "venv", VENV]
-    else:
-        raise BookError(
-            "this Python has no venv module: install it (Debian, Ubuntu: apt install "
-            "python3-venv), or install uv, and run the same command again"
-        )
-    if VENV.exists():
-        installer.say(f"recreating .venv: {fault}")
-        shutil.rmtree(VENV)
-    version = "{}.{}.{}".format(*sys.version_info)
-    installer.step(f"creating .venv with Python {version}", command)
+def _venv(name: str, choice: Choice) -> Venv:
+    own = {f: build for f, build in choice.builds().items() if build.venv == name}
+    return Venv(ROOT / name, own)
 
 
-def _forget_partial() -> None:
-    """Remove the dist-info of packages that an interrupted set-up left incomplete.
+def _plan(needs: Sequence[str], choice: Choice) -> Plan:
+    """`.venv` with all extras, and the other one with what trains on the GPU there."""
+    plan = [(_venv(MAIN, choice), [*needs, "base"])]
+    second = _venv(SECOND, choice)
+    if set(second.builds) & set(needs):
+        own = [each for each in needs if each in second.builds or each not in IDS]
+        plan.append((second, [*own, "base"]))
+    return plan
 
-    Without that folder a distribution counts as missing, so it is installed again.
-    """
-    for site in _sites():
-        for info in site.glob("*.dist-info"):
-            if not _is_complete(info):
-                shutil.rmtree(info)
+
+def _is_fresh(plan: Plan) -> bool:
+    return all(venv.is_fresh(extras) for venv, extras in plan)
 
 
-def _is_complete(info: Path) -> bool:
-    import csv
-
-    try:
-        rows = list(csv.reader((info / "RECORD").read_text("utf-8").splitlines()))
-        return all(
-            (info.parent / path).stat().st_size == int(size)
-            for path, _, size in rows
-            if size
-        )
-    except (OSError, ValueError):
-        return False
+def _set_up(plan: Plan, choice: Choice) -> None:
+    """Bring the environments to what the `plan` says, one process at a time."""
+    if _is_fresh(plan) and choice == (_remembered() or Choice()):
+        return
+    with _lock():
+        before = _remembered() or Choice()
+        for venv, extras in plan:
+            if venv.is_fresh(extras):
+                continue
+            if own := [TITLES[each] for each in extras if each in venv.builds]:
+                installer.say(
+                    f"for the GPU in {venv.folder.name}: {' and '.join(own)}, 3 to 4 GB to "
+                    "download (python build.py setup --gpu none: for the CPU)"
+                )
+            old = _venv(venv.folder.name, before).builds
+            is_other = any(
+                venv.builds.get(name) != build for name, build in old.items()
+            )
+            venv.extend(
+                extras, f"it was set up for {before.cuda}" if is_other else None
+            )
+        text = json.dumps(dataclasses.asdict(choice)) + "\n"
+        for name in (MAIN, SECOND):
+            if (ROOT / name / "set-up").is_dir():
+                files.write(ROOT / name / "set-up" / "gpu", text)
 
 
 def _lock() -> AbstractContextManager[None]:
-    """Let one set-up at a time change `.venv`."""
+    """Let one set-up at a time change the environments."""
     return files.locked(
         ROOT / "pyproject.toml",
         lambda: installer.say("waiting for another set-up to finish"),

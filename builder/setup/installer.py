@@ -6,24 +6,45 @@ is shown only if it fails. Standard library only.
 
 import contextlib
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from builder.errors import BookError
 from builder.setup import requirements
+from builder.setup.builds import Build
 
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu/"
+TORCH_INDEX = "https://download.pytorch.org/whl/{}/"
+_OF_UV = {  # what uv calls a setting of pip's
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "UV_INDEX",
+    "PIP_CERT": "SSL_CERT_FILE",
+    "PIP_PROXY": "ALL_PROXY",
+    "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
+}
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "PIP_PROXY")
 
 
 def find_uv() -> str | None:
-    """The path of a uv that runs: a version manager's shim may lead nowhere."""
+    """The path of a uv that runs: a version manager's shim may lead nowhere.
+
+    Where its cache cannot be written, as in a read-only home, it goes without.
+    """
     uv = shutil.which("uv")
-    return uv if uv and run([uv, "--version"]).returncode == 0 else None
+    answer = run([uv, "cache", "dir"]) if uv else None
+    if answer is None or answer.returncode:
+        return None
+    folder = Path(answer.stdout.strip())
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not os.access(there, os.W_OK):
+        os.environ.setdefault("UV_NO_CACHE", "1")
+    return uv
 
 
 def install(
@@ -33,105 +54,144 @@ def install(
     normal: Sequence[str],
     alone: Sequence[str],
     project: Sequence[str],
+    builds: Mapping[str, Build],
 ) -> None:
     """Install three lists: with dependencies, without, and the project in place.
 
-    `python` imports from the folders `paths`; without a `uv`, pip installs.
+    `python` imports from the folders `paths`; without a `uv`, pip installs. `builds` are
+    those for GPUs.
     """
-    env = _uv_environment(os.environ) if uv else dict(os.environ)
+    env = uv_environment(os.environ) if uv else dict(os.environ)
     command: list[str | Path] = [python, "-P", "-m", "pip", "install", "--no-input"]
     if uv:
         command = [uv, "pip", "install", "--python", python]
+        command += ["--no-index"] if _has_no_index(env) else []
     command += ["--constraint", requirements.ROOT / "constraints.txt"]
     if normal:
         names = list(dict.fromkeys(map(requirements.name_of, normal)))
-        options = cpu_torch(uv, paths, env) if "torch" in names else []
+        torch = builds.get("torch")
+        index = torch.index if torch else None
+        options = torch_index(uv, index, paths, env) if "torch" in names else []
         step(f"installing {shortened(names)}", [*command, *options, *normal], env)
     if alone:
         title = f"installing {' and '.join(alone)} without dependencies"
         step(title, [*command, "--no-deps", *alone], env)
     if project:
         title = "installing the project in place"
-        step(title, [*command, "--no-deps", "--editable", requirements.ROOT], env)
+        # from within: uv cannot read every path that a folder may have
+        step(title, [*command, "--no-deps", "--editable", "."], env, requirements.ROOT)
 
 
-def _uv_environment(environ: os._Environ[str]) -> dict[str, str]:
+def uv_environment(environ: os._Environ[str]) -> dict[str, str]:
     """The environment for uv, which reads neither pip's variables nor its files."""
     env = dict(environ)
     if links := environ.get("PIP_FIND_LINKS"):
         env.setdefault("UV_FIND_LINKS", ",".join(links.split()))
-    if index := environ.get("PIP_INDEX_URL"):
-        env.setdefault("UV_DEFAULT_INDEX", index)
-    if more := environ.get("PIP_EXTRA_INDEX_URL"):
-        env.setdefault("UV_INDEX", more)
+    if environ.get("PIP_EXTRA_INDEX_URL"):
         # as pip does: the best version of all indexes, not that of the first
         env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
-    if certificates := environ.get("PIP_CERT"):
-        env.setdefault("SSL_CERT_FILE", certificates)
+    for pip, uv in _OF_UV.items():
+        if value := environ.get(pip):
+            env.setdefault(uv, value)
     return env
 
 
-def cpu_torch(
-    uv: str | None, paths: Sequence[str | Path], env: dict[str, str]
+def _has_no_index(environ: Mapping[str, str]) -> bool:
+    """Whether the user has told pip to take wheels from folders alone."""
+    return environ.get("PIP_NO_INDEX", "").lower() not in (
+        "",
+        "0",
+        "f",
+        "false",
+        "n",
+        "no",
+    )
+
+
+def torch_index(
+    uv: str | None, index: str | None, paths: Sequence[str | Path], env: dict[str, str]
 ) -> list[str]:
-    """Options, or settings put into `env`, for a CPU build of torch if one is offered.
+    """Options, or settings put into `env`, for the torch of a GPU's `index` or for the CPU.
+
+    An empty `index` stands for the package index, None for a build for the CPU.
+    """
+    if index is None:
+        pin = requirements.pin("torch")
+        present = requirements.installed(paths).get("torch", "").partition("+")[0]
+        if sys.platform != "linux" or present == pin:
+            return []
+        return [] if _is_cpu_wheel_in_links(pin, paths) else cpu_index(uv, env)
+    return _options(uv, index, env) if index else []
+
+
+def cpu_index(uv: str | None, env: dict[str, str]) -> list[str]:
+    """As `torch_index`, for PyTorch's own index of CPU builds, if it can be reached.
 
     On Linux the package index's own build brings several GB of CUDA libraries.
     """
-    pin = requirements.pin("torch")
-    present = requirements.installed(paths).get("torch", "").partition("+")[0]
-    if sys.platform != "linux" or present == pin or _has_nvidia_driver():
+    if sys.platform != "linux" or "UV_TORCH_BACKEND" in env or _has_no_index(env):
         return []
-    if "UV_TORCH_BACKEND" in env or _is_cpu_wheel_in_links(pin, paths):
-        return []
-    if not _is_reachable(TORCH_CPU_INDEX):
+    if not offers("cpu"):
         say("no CPU build of torch can be reached: the one with CUDA takes several GB")
         return []
+    return _options(uv, "cpu", env)
+
+
+def _options(uv: str | None, index: str, env: dict[str, str]) -> list[str]:
     if uv:
-        env["UV_TORCH_BACKEND"] = "cpu"
+        env.setdefault("UV_TORCH_BACKEND", index)
         return []
-    return ["--extra-index-url", TORCH_CPU_INDEX]
-
-
-def _has_nvidia_driver() -> bool:
-    return bool(shutil.which("nvidia-smi")) or Path("/proc/driver/nvidia").exists()
+    return ["--extra-index-url", TORCH_INDEX.format(index)]
 
 
 def _is_cpu_wheel_in_links(version: str, paths: Sequence[str | Path]) -> bool:
     """Whether a folder of wheels offers a CPU build for the environment's Python."""
     [minor, *_] = re.findall(r"python3\.(\d+)", " ".join(map(str, paths)))
-    wheel = f"torch-{version}+cpu-cp3{minor}-*{os.uname().machine}.whl"
+    wheel = f"torch-{version}+cpu-cp3{minor}-*{platform.machine()}.whl"
     links = os.environ.get("PIP_FIND_LINKS", "").split()
     links += filter(None, os.environ.get("UV_FIND_LINKS", "").split(","))
-    folders = [Path(link.removeprefix("file://")) for link in links]
+    folders = [
+        Path(unquote(link[7:]) if link.startswith("file://") else link)
+        for link in links
+    ]
     return any(any(folder.glob(wheel)) for folder in folders)
 
 
-def _is_reachable(address: str) -> bool:
-    """Whether an address answers within five seconds, name resolution included."""
+def offers(index: str, package: str = "torch") -> bool:
+    """Whether one of PyTorch's own indexes has a build of the pinned version.
+
+    One that does not answer within ten seconds, name resolution included, has not.
+    """
     import threading
     import urllib.request
 
-    answers = []
+    address, pages = f"{TORCH_INDEX.format(index)}{package}/", []
 
     def ask():
-        request = urllib.request.Request(address, method="HEAD")
-        with contextlib.suppress(Exception):  # any failure means no answer
-            answers.append(urllib.request.urlopen(request, timeout=5))
+        # any failure means no answer
+        with (
+            contextlib.suppress(Exception),
+            urllib.request.urlopen(address, timeout=5) as answer,
+        ):
+            pages.append(answer.read().decode())
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(5)
-    return bool(answers)
+    thread.join(10)
+    wheel = f"{package}-{requirements.pin(package)}+{index}-"
+    return any(wheel in page.replace("%2B", "+") for page in pages)
 
 
 def step(
-    title: str, command: Sequence[str | Path], env: dict[str, str] | None = None
+    title: str,
+    command: Sequence[str | Path],
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> None:
     """Run a command as one step of the set-up; a failure says what to do about it."""
     print(f"  {title} ...", end=" ", file=sys.stderr, flush=True)
     start = time.monotonic()
-    done = run(command, env)
+    done = run(command, env, cwd)
     if done.returncode:
         say("failed")
         raise BookError(_failure(title, done.stdout))
@@ -139,12 +199,15 @@ def step(
 
 
 def run(
-    command: Sequence[str | Path], env: dict[str, str] | None = None
+    command: Sequence[str | Path],
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to completion, without input; its output is in `stdout`."""
     return subprocess.run(
         [str(part) for part in command],
         env=env,
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -167,7 +230,7 @@ def shortened(names: Sequence[str]) -> str:
 NO_NETWORK = (
     "name resolution|dns error|failed to lookup|network is unreachable|connect error"
     "|connection refused|failed to establish a new connection|timed out|connecttimeout"
-    "|error sending request"
+    "|error sending request|proxyerror|cannot connect to proxy|tunnel"
 )
 
 
@@ -178,10 +241,13 @@ def _failure(title: str, output: str) -> str:
     elif unreached := re.findall(f".*(?:{NO_NETWORK}).*", output, re.IGNORECASE):
         # What a resolver concludes from an index without packages is misleading.
         lines = unreached[-4:]
+        proxy = next(
+            (f", through {each}" for each in _PROXIES if each in os.environ), ""
+        )
         remedy = (
-            "the package index cannot be reached: connect to the network, or name a "
-            "mirror in PIP_INDEX_URL or a folder of wheels in PIP_FIND_LINKS (uv does "
-            "not read pip's configuration files)"
+            f"the package index cannot be reached{proxy}: connect to the network, name a "
+            "mirror in PIP_INDEX_URL, or a folder of wheels in PIP_FIND_LINKS (uv does not "
+            "read pip's configuration files)"
         )
     else:
         remedy = "fix what these lines report"

@@ -8,31 +8,58 @@ import json
 import operator
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
+from builder.setup.builds import Build
 from d2lext.core.frameworks import IDS
 
 ROOT = Path(__file__).resolve().parents[2]
-_COMPARE = {">=": operator.ge, "<": operator.lt, "==": operator.eq}
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 
 
-def asked_for(extras: Sequence[str]) -> tuple[list[str], list[str]]:
+def asked_for(
+    extras: Sequence[str], builds: Mapping[str, Build] | None = None
+) -> tuple[list[str], list[str]]:
     """The requirements to install with their dependencies, and those without.
 
-    The metadata of MXNet and d2l requires an outdated NumPy, so these two are installed
-    without dependencies, in the versions of constraints.txt.
+    `builds` are those for GPUs, by framework. The metadata of MXNet and d2l requires an
+    outdated NumPy, so these two are installed without dependencies, in the versions of
+    constraints.txt.
     """
     import tomllib  # only here: most commands find everything installed
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     table = {"base": project["dependencies"], **project["optional-dependencies"]}
-    normal = [requirement for extra in extras for requirement in table[extra]]
+    normal = [
+        requirement
+        for extra in extras
+        for requirement in _built(table[extra], (builds or {}).get(extra))
+    ]
     alone = ["d2l"] if set(extras) & set(IDS) else []
     if "mxnet" in extras:
         alone.append("mxnet")
     return normal, [f"{name}=={pin(name)}" for name in alone]
+
+
+def _built(requirements: Sequence[str], build: Build | None) -> list[str]:
+    """A framework's requirements with the package of its `build` instead of its own."""
+    if build is None:
+        return list(requirements)
+    name = name_of(build.package)
+    found = [each for each in requirements if name_of(each) == name]
+    rest = [each for each in requirements if name_of(each) != name]
+    bounds = "".join(re.findall(r"[<>=!~].*", found[0].partition(";")[0]))
+    more = [each.format(pin=pin(name)) for each in build.more]
+    more += [f"{name}=={pin(name)}+{build.index}"] if build.index else []
+    return [*rest, build.package + bounds, *more]
 
 
 def pin(name: str) -> str:
@@ -42,13 +69,15 @@ def pin(name: str) -> str:
 
 
 def lacking(
-    extras: Sequence[str], paths: Sequence[str | Path]
+    extras: Sequence[str],
+    paths: Sequence[str | Path],
+    builds: Mapping[str, Build] | None = None,
 ) -> tuple[list[str], list[str], list[str]]:
     """What `paths` lack: of the two lists of `asked_for`, and of the project itself."""
     have = installed(paths)
     normal, alone = (
         [requirement for requirement in some if not _is_met(requirement, have)]
-        for some in asked_for(extras)
+        for some in asked_for(extras, builds)
     )
     return normal, alone, [] if is_in_place(paths) else ["d2lext"]
 
@@ -93,10 +122,13 @@ def _is_met(requirement: str, have: dict[str, str]) -> bool:
     version = have.get(name_of(requirement))
     if version is None:
         return False
-    bounds = requirement.partition(";")[0]
+    bounds = re.findall(r"(>=|<|==|!=)([^,\s]+)", requirement.partition(";")[0])
     return all(
-        _COMPARE[comparison](_numbers(version), _numbers(bound))
-        for comparison, bound in re.findall(r"(>=|<|==)([^,\s]+)", bounds)
+        # a bound that names a build is about exactly that build
+        _COMPARE[comparison](version, bound)
+        if "+" in bound
+        else _COMPARE[comparison](_numbers(version), _numbers(bound))
+        for comparison, bound in bounds
     )
 
 

@@ -61,7 +61,7 @@ def test_the_readmes_example_runs_with_nothing_else(wheel, tmp_path):
     command += ["install", "--no-input", "--quiet"]
     command += ["--no-compile"]  # most modules are never imported
     command += ["--constraint", requirements.ROOT / "constraints.txt"]
-    command += installer.cpu_torch(None, sites, os.environ)
+    command += installer.torch_index(None, None, sites, os.environ)
     done = installer.run([*command, f"{wheel}[torch]"])
     if re.search(installer.NO_NETWORK, done.stdout, re.IGNORECASE):
         pytest.skip("the package index cannot be reached, which has PyTorch")

@@ -1,7 +1,9 @@
 """A simulated computer to set up, whose tools are fake."""
 
 import json
+import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 from builder.setup import requirements
@@ -36,12 +38,17 @@ class Machine:
         self.environments = []
         self.answers = {}  # word in a command: exit status and output
         self.interrupt_at = None
+        self.kind = "linux-x86_64"
+        self.nvidia = ""  # what NVIDIA's driver says of itself and its card
 
     @property
     def site(self):
-        return self.venv / f"lib/python3.{MINOR}/site-packages"
+        return self.site_of(self.venv)
 
-    def run(self, command, env=None):
+    def site_of(self, venv):
+        return venv / f"lib/python3.{MINOR}/site-packages"
+
+    def run(self, command, env=None, cwd=None):
         command = [str(part) for part in command]
         self.commands.append(command)
         self.environments.append(env)
@@ -52,28 +59,41 @@ class Machine:
                 return SimpleNamespace(returncode=status, stdout=output)
         output = ""
         if "venv" in command:
-            self.make_venv()
+            self.make_venv(Path(command[-1]))
         elif "install" in command:
-            self.install(command[command.index("--constraint") + 2 :])
+            uv = "--python" in command and command[command.index("--python") + 1]
+            site = self.site_of(Path(uv or command[0]).parents[1])
+            build = "+cpu" if env.get("UV_TORCH_BACKEND") == "cpu" else ""
+            self.install(command[command.index("--constraint") + 2 :], site, build)
         elif "-c" in command:
-            output = f"{self.venv}\n{self.site}\nTrue\n"
+            venv = Path(command[0]).parents[1]
+            output = f"{venv}\n{self.site_of(venv)}\nTrue\n"
         return SimpleNamespace(returncode=0, stdout=output)
 
-    def make_venv(self):
-        assert not self.venv.exists(), "the old .venv must be removed first"
-        (self.venv / "bin").mkdir(parents=True)
-        self.site.mkdir(parents=True)
-        python = self.venv / "bin/python"
+    def make_venv(self, venv=None):
+        venv = venv or self.venv
+        assert not venv.exists(), "the old environment must be removed first"
+        (venv / "bin").mkdir(parents=True)
+        self.site_of(venv).mkdir(parents=True)
+        python = venv / "bin/python"
         python.touch()
         python.chmod(0o755)
 
-    def install(self, arguments):
+    def install(self, arguments, site, build):
         for argument in arguments:
-            if argument == str(self.root):
-                project_in_place(self.site, self.root)
+            if argument == ".":
+                project_in_place(site, self.root)
             elif not argument.startswith("-") and "://" not in argument:
                 name = requirements.name_of(argument)
-                distribution(self.site, name, requirements.pin(name))
+                have = requirements.installed([site])
+                if not requirements._is_met(argument, have):
+                    for old in site.glob(f"{name.replace('-', '_')}-*.dist-info"):
+                        shutil.rmtree(old)
+                    _, exactly, local = argument.partition("==")
+                    version = local if "+" in local else requirements.pin(name)
+                    if name == "torch" and not exactly and "!=" not in argument:
+                        version += build
+                    distribution(site, name, version)
 
     def installs(self):
         """The commands that install, each without its path and constraints."""

@@ -1,6 +1,5 @@
 """Verbs for authors: from a chapter to its notebooks, and back."""
 
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
@@ -55,19 +54,23 @@ def all_(args: Namespace, root: Path) -> None:
 )
 def run(args: Namespace, root: Path) -> None:
     """Execute notebooks and record their outputs."""
-    from builder.notebooks.edition import editions
+    from builder.notebooks.edition import Edition, editions
     from builder.notebooks.run import record
     from builder.source import export
     from builder.source.book import Book
 
     book = Book(root)
-    chosen = book.select(args.chapter)
-    _report_exports(export.write(book))
-    for chapter in chosen:
+    chosen: list[Edition] = []
+    for chapter in book.select(args.chapter):
         # One recording of a shared chapter serves every framework.
         names = backends(args)[: 1 if chapter.is_shared else None]
-        for edition in editions(book, [chapter], names):
-            record(edition, fast=args.fast, epochs=args.epochs)
+        chosen += editions(book, [chapter], names)
+    needed = {name for edition in chosen for name in edition.backends}
+    if not needed <= set(frameworks(args)):  # a shared chapter may use all
+        _install(needed)
+    _report_exports(export.write(book))
+    for edition in chosen:
+        record(edition, fast=args.fast, epochs=args.epochs)
 
 
 @verb("notebooks", [BACKEND, CHAPTERS])
@@ -132,4 +135,4 @@ def _install(backends: Iterable[str]) -> None:
     """Install frameworks; if that takes another environment, restart in it."""
     python = environment.ensure({"book", *backends})
     if python != sys.executable:
-        os.execv(python, [python, "-P", *sys.argv])
+        environment.hand_over(python, sys.argv)

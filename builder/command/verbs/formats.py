@@ -17,7 +17,8 @@ from builder.command.options import (
 )
 from builder.command.registry import verb
 from builder.errors import BookError
-from d2lext.core.frameworks import TITLES
+from builder.setup import environment
+from d2lext.core.frameworks import IDS, TITLES
 
 
 @verb("html")
@@ -148,8 +149,15 @@ def lab(args: Namespace, root: Path) -> int:
         where = [f"--ServerApp.root_dir={root}", f"--LabApp.default_url={url}"]
     # Jupyter refuses to run as root, often a container's only user.
     as_root = ["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []
-    command = [sys.executable, "-P", "-m", "jupyter", "lab", *as_root, *where]
-    return subprocess.call(command)
+    python, env = environment.interpreter(args.backend or IDS), dict(os.environ)
+    if any(environment.interpreter([name]) != sys.executable for name in IDS):
+        where.append(
+            "--AsyncMappingKernelManager.kernel_manager_class=builder.notebooks.lab.Manager"
+        )
+        path = env.get("PYTHONPATH")
+        env["PYTHONPATH"] = os.pathsep.join([str(root), *([path] if path else [])])
+    command = [python, "-P", "-m", "jupyter", "lab", *as_root, *where]
+    return subprocess.call(command, env=env)
 
 
 def _write_volumes(kind: str, args: Namespace, root: Path) -> None:

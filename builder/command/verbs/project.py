@@ -11,7 +11,7 @@ from benchmarks import NAMES as BENCHMARKS
 from builder.command.options import BACKEND, backends, frameworks, option
 from builder.command.registry import verb
 from builder.errors import BookError
-from builder.setup import environment
+from builder.setup import builds, environment
 from d2lext.core.frameworks import IDS
 
 
@@ -20,7 +20,19 @@ def _everything(args: Namespace) -> set[str]:
     return {"book", "test", *frameworks(args), *lab}
 
 
-@verb("setup --backend torch", [BACKEND], needs=_everything)
+@verb(
+    "setup --backend torch",
+    [
+        BACKEND,
+        option(
+            "--gpu",
+            choices=builds.OPTIONS,
+            help="install builds for NVIDIA's GPUs, with this CUDA or none; remembered "
+            "(default: auto, what this machine's driver and card can use)",
+        ),
+    ],
+    needs=_everything,
+)
 def setup(args: Namespace, root: Path) -> None:
     """Install what the book needs."""
     from builder.sphinxext import katex
@@ -64,7 +76,8 @@ def test(args: Namespace, root: Path) -> int:
         "OMP_NUM_THREADS": "1",
         "TQDM_DISABLE": "1",
     }
-    command = [sys.executable, "-m", "pytest", "-rs", "tests"]
+    python = environment.interpreter(names)
+    command = [python, "-m", "pytest", "-rs", "tests"]
     command += ["-n", str(processes), "--dist", "loadscope"]
     command += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest first
     if args.quick:
@@ -139,7 +152,8 @@ def _measured(args: Namespace) -> set[str]:
 def bench(args: Namespace, root: Path) -> int:
     """Compare speed and memory with d2l and other libraries."""
     # In another process, because this one has loaded the book's modules.
-    command = [sys.executable, "-m", "benchmarks", *args.name]
+    python = environment.interpreter(backends(args))
+    command = [python, "-m", "benchmarks", *args.name]
     for backend in backends(args):
         command += ["--backend", backend]
     command += ["--precision", args.precision]

@@ -58,8 +58,8 @@ def test_no_mxnet_where_it_has_no_wheels(monkeypatch):
     def backends(*argv):
         return options.backends(arguments.parse(argv))
 
-    monkeypatch.setattr(options.environment, "mxnet_has_wheels", lambda: False)
+    monkeypatch.setattr(options.machine, "kind", lambda: "darwin-arm64")
     assert "mxnet" not in backends("test")
     assert backends("test", "--backend", "mxnet") == ["mxnet"]
-    monkeypatch.setattr(options.environment, "mxnet_has_wheels", lambda: True)
+    monkeypatch.setattr(options.machine, "kind", lambda: "linux-x86_64")
     assert "mxnet" in backends("test")

@@ -3,33 +3,34 @@
 import os
 import shutil
 import sys
-from types import SimpleNamespace
 
 import pytest
 from shared import ROOT
 from shared.machine import EVERYTHING, MINOR, Machine, distribution, project_in_place
 
-from builder.setup import environment, installer, requirements
+from builder.setup import environment, installer, requirements, venv
+from builder.setup import machine as facts
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A Linux machine with uv, and neither `.venv` nor an active environment."""
-    root = tmp_path / "book"
+    root = tmp_path / "a böok #5 50%"
     root.mkdir()
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, root)
     result = Machine(root)
     result.programs["uv"] = "/usr/bin/uv"
-    for module in (environment, requirements):
+    for module in (environment, requirements, venv):
         monkeypatch.setattr(module, "ROOT", root)
-    monkeypatch.setattr(environment, "VENV", result.venv)
     monkeypatch.setattr(installer, "run", result.run)
-    monkeypatch.setattr(shutil, "which", result.programs.get)
-    monkeypatch.setattr(installer, "_has_nvidia_driver", lambda: False)
-    monkeypatch.setattr(installer, "_is_reachable", lambda address: False)
+    monkeypatch.setattr(shutil, "which", lambda name: result.programs.get(name))
+    monkeypatch.setattr(installer, "offers", lambda *_: False)
+    monkeypatch.setattr(facts, "ask_nvidia", lambda: result.nvidia)
+    monkeypatch.setattr(facts, "has_nvidia_driver", lambda: bool(result.nvidia))
+    monkeypatch.setattr(facts, "other_gpus", list)
+    monkeypatch.setattr(facts, "kind", lambda: result.kind)
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine="x86_64"))
     usr = str(tmp_path / "usr")
     monkeypatch.setattr(sys, "prefix", usr)
     monkeypatch.setattr(sys, "base_prefix", usr)

@@ -53,7 +53,7 @@ def build(monkeypatch):
 
 def test_the_command_is_handed_over(build, monkeypatch):
     handed_over = []
-    monkeypatch.setattr(environment, "ensure", lambda needs, into_active: "/python")
+    monkeypatch.setattr(environment, "ensure", lambda needs, **_: "/python")
     monkeypatch.setattr(os, "execv", lambda *call: handed_over.append(call))
     monkeypatch.setattr(subprocess, "call", lambda command: 0)
     with pytest.raises(SystemExit):  # execv does not return; this one does
@@ -64,7 +64,7 @@ def test_the_command_is_handed_over(build, monkeypatch):
 
 
 def test_a_failed_set_up_is_one_message(build, monkeypatch):
-    def ensure(needs, into_active):
+    def ensure(needs, **_):
         raise BookError("no venv")
 
     monkeypatch.setattr(environment, "ensure", ensure)
@@ -73,7 +73,7 @@ def test_a_failed_set_up_is_one_message(build, monkeypatch):
 
 
 def test_an_interrupted_set_up_says_how_to_continue(build, monkeypatch, capsys):
-    def ensure(needs, into_active):
+    def ensure(needs, **_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(environment, "ensure", ensure)

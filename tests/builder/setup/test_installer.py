@@ -1,5 +1,9 @@
 """What is installed, with uv or pip, and what a failure says."""
 
+import io
+import os
+import urllib.request
+
 import pytest
 from shared.machine import EVERYTHING, MINOR
 
@@ -18,6 +22,17 @@ def test_pip_if_no_uv_runs(machine, shim):
     assert all(c[:4] == [python, "-P", "-m", "pip"] for c in others)
 
 
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_uv_goes_without_a_cache_that_cannot_be_written(
+    machine, monkeypatch, tmp_path, is_writable
+):
+    machine.answers["cache"] = (0, f"{tmp_path}/home/.cache/uv\n")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK or is_writable)
+    assert installer.find_uv() == "/usr/bin/uv"
+    assert ("UV_NO_CACHE" in os.environ) != is_writable
+
+
 @pytest.mark.parametrize(
     ("pip", "value", "uv", "handed_on"),
     [
@@ -26,6 +41,8 @@ def test_pip_if_no_uv_runs(machine, shim):
         ("PIP_EXTRA_INDEX_URL", "a: b:", "UV_INDEX", "a: b:"),
         ("PIP_EXTRA_INDEX_URL", "a:", "UV_INDEX_STRATEGY", "unsafe-best-match"),
         ("PIP_CERT", "/ca.crt", "SSL_CERT_FILE", "/ca.crt"),
+        ("PIP_PROXY", "http://proxy:3128", "ALL_PROXY", "http://proxy:3128"),
+        ("PIP_TRUSTED_HOST", "mirror", "UV_INSECURE_HOST", "mirror"),
     ],
 )
 def test_uv_gets_the_settings_of_pip(machine, monkeypatch, pip, value, uv, handed_on):
@@ -35,6 +52,26 @@ def test_uv_gets_the_settings_of_pip(machine, monkeypatch, pip, value, uv, hande
     monkeypatch.setenv(uv, "set by the user")
     environment.ensure({"test"})
     assert machine.environments[-1][uv] == "set by the user"
+
+
+@pytest.mark.parametrize(("value", "is_set"), [("1", True), ("no", False)])
+def test_a_folder_of_wheels_without_an_index(machine, monkeypatch, value, is_set):
+    monkeypatch.setenv("PIP_NO_INDEX", value)
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")
+    asked = []
+    monkeypatch.setattr(installer, "offers", lambda *index: asked.append(index))
+    environment.ensure({"torch"})
+    for command in machine.commands:
+        assert "install" not in command or ("--no-index" in command) == is_set
+    assert bool(asked) != is_set
+
+
+def test_a_proxy_that_does_not_answer_is_named(machine, monkeypatch):
+    machine.answers["install"] = (1, "error sending request: tunnel")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy:3128")
+    with pytest.raises(BookError, match="cannot be reached, through HTTPS_PROXY") as it:
+        environment.ensure({"book"})
+    assert "secret" not in str(it.value)
 
 
 def test_mxnet_and_d2l_are_installed_without_dependencies(machine):
@@ -51,17 +88,17 @@ def test_d2l_comes_with_every_framework(machine, backend):
 
 
 def test_cpu_torch_through_uv(machine, monkeypatch):
-    monkeypatch.setattr(installer, "_is_reachable", lambda address: True)
+    monkeypatch.setattr(installer, "offers", lambda index: index == "cpu")
     environment.ensure({"torch"})
     assert machine.environments[-1]["UV_TORCH_BACKEND"] == "cpu"
 
 
 def test_cpu_torch_through_pip(machine, monkeypatch):
     machine.programs.clear()
-    monkeypatch.setattr(installer, "_is_reachable", lambda address: True)
+    monkeypatch.setattr(installer, "offers", lambda index: index == "cpu")
     environment.ensure({"torch"})
     options = machine.installs()[0][:2]
-    assert options == ["--extra-index-url", installer.TORCH_CPU_INDEX]
+    assert options == ["--extra-index-url", installer.TORCH_INDEX.format("cpu")]
 
 
 def test_cpu_torch_from_a_folder_of_wheels(machine, monkeypatch, tmp_path, capsys):
@@ -69,7 +106,7 @@ def test_cpu_torch_from_a_folder_of_wheels(machine, monkeypatch, tmp_path, capsy
     wheel = f"torch-{pin}+cpu-cp3{MINOR}-cp3{MINOR}-manylinux_2_28_x86_64.whl"
     (tmp_path / wheel).touch()
     monkeypatch.setenv("PIP_FIND_LINKS", f"/nowhere {tmp_path}")
-    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    monkeypatch.setattr(installer, "offers", pytest.fail)
     environment.ensure({"torch"})
     assert "CUDA" not in capsys.readouterr().err
 
@@ -84,24 +121,39 @@ def test_a_wheel_for_another_python_does_not_count(
     assert "the one with CUDA takes several GB" in capsys.readouterr().err
 
 
-def test_torch_is_left_alone_if_there_is_a_driver(machine, monkeypatch):
-    monkeypatch.setattr(installer, "_has_nvidia_driver", lambda: True)
-    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
-    environment.ensure({"torch"})
-    assert "UV_TORCH_BACKEND" not in machine.environments[-1]
+@pytest.mark.parametrize(
+    ("wheel", "is_there"),
+    [
+        (f"torch-{requirements.pin('torch')}%2Bcu126-cp311-cp311-linux.whl", True),
+        (f"torch-{requirements.pin('torch')}+cu126-cp311-cp311-linux.whl", True),
+        ("torch-2.0.0%2Bcu126-cp311-cp311-linux.whl", False),
+        (None, False),
+    ],
+)
+def test_pytorchs_own_index_is_asked_for_the_pinned_version(
+    monkeypatch, wheel, is_there
+):
+    def urlopen(address, timeout):
+        assert address == "https://download.pytorch.org/whl/cu126/torch/"
+        if wheel is None:
+            raise OSError("no network")
+        return io.BytesIO(f'<a href="/whl/{wheel}#sha256=0">'.encode())
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    assert installer.offers("cu126") == is_there
 
 
 def test_a_torch_backend_that_the_user_chose_stays(machine, monkeypatch):
     monkeypatch.setenv("UV_TORCH_BACKEND", "cu130")
-    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    monkeypatch.setattr(installer, "offers", pytest.fail)
     environment.ensure({"torch"})
     assert machine.environments[-1]["UV_TORCH_BACKEND"] == "cu130"
 
 
 def test_an_installed_torch_is_not_looked_for(machine, monkeypatch):
     environment.ensure({"torch"})
-    environment._stamp("torch").unlink()
-    monkeypatch.setattr(installer, "_is_reachable", pytest.fail)
+    (machine.venv / "set-up" / "torch").unlink()
+    monkeypatch.setattr(installer, "offers", pytest.fail)
     environment.ensure({"torch"})
 
 

@@ -1,0 +1,155 @@
+"""Which builds of the frameworks a machine gets: for its GPU, or for the CPU.
+
+All in one environment use one major version of CUDA, because packages for two of them
+overwrite each other's libraries. TensorFlow is at CUDA 12, PyTorch and JAX at CUDA 13, so
+a machine with a GPU has two environments. The first has all frameworks, some of them for
+the CPU. Standard library only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from builder.setup import machine
+from d2lext.core.frameworks import IDS, TITLES
+
+MAIN, SECOND = ".venv", ".venv-cuda12"
+OPTIONS = ("auto", "none", "cuda12", "cuda13")
+
+_LINUX = ("linux-x86_64", "linux-aarch64")
+_X86, _WINDOWS = ("linux-x86_64",), ("win32-amd64",)
+
+
+@dataclass(frozen=True)
+class Build:
+    """A framework's build for NVIDIA's GPUs."""
+
+    framework: str
+    venv: str  # the environment that it is installed in
+    package: str  # it replaces the one for the CPU, in the same versions
+    platforms: tuple[str, ...]
+    lowest: tuple[int, int]  # compute capabilities that it has code for
+    highest: tuple[int, int] = (99, 0)
+    more: tuple[str, ...] = ()  # further requirements; {pin} is the package's version
+    index: str = ""  # which of PyTorch's own indexes has it, if PyPI has not
+
+
+# Without these two, the compiler of the newest CUDA would come beside 13.0's libraries.
+_COMPILER = ("nvidia-cuda-nvcc", "nvidia-nvvm")
+BUILDS = {
+    "cuda13": (
+        Build("torch", MAIN, "torch", _LINUX, (7, 5), more=("torch!={pin}+cpu",)),
+        Build("torch", MAIN, "torch", _WINDOWS, (7, 5), index="cu130"),
+        Build("jax", MAIN, "jax[cuda13]", _LINUX, (7, 5), more=_COMPILER),
+        Build("tensorflow", SECOND, "tensorflow[and-cuda]", _X86, (6, 0)),
+    ),
+    "cuda12": (
+        Build("torch", MAIN, "torch", _X86 + _WINDOWS, (5, 0), (9, 0), index="cu126"),
+        Build("jax", SECOND, "jax[cuda12]", _LINUX, (5, 2)),
+        Build("tensorflow", SECOND, "tensorflow[and-cuda]", _X86, (6, 0)),
+    ),
+    "none": (),
+}
+# The first release of the driver that runs it, and the lowest compute capability.
+NEEDS = {"cuda13": (580, (7, 5)), "cuda12": (525, (5, 0))}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is installed: the option `--gpu`, what NVIDIA's driver said, and the result."""
+
+    option: str = "auto"
+    said: str = ""
+    cuda: str = "none"
+    frameworks: tuple[str, ...] = ()  # those for the GPU
+
+    def builds(self) -> dict[str, Build]:
+        """The builds for the GPU, by framework."""
+        return {
+            build.framework: build
+            for build in BUILDS.get(self.cuda, ())
+            if build.framework in self.frameworks and machine.kind() in build.platforms
+        }
+
+
+def choose(option: str, said: str, has: Callable[[str, str], bool]) -> Choice:
+    """The choice for a machine of this kind whose driver `said` what it is.
+
+    `has(index, package)` asks one of PyTorch's own indexes for the pinned version.
+    """
+    card = machine.nvidia(said)
+    cuda = _newest(card) if option == "auto" else option
+    capability = card and card.capability
+    frameworks = tuple(
+        build.framework
+        for build in BUILDS[cuda]
+        if machine.kind() in build.platforms
+        and (not capability or build.lowest <= capability <= build.highest)
+        and (not build.index or has(build.index, build.package))
+    )
+    return Choice(option, said, cuda if frameworks else "none", frameworks)
+
+
+def _newest(card: machine.Nvidia | None) -> str:
+    """The newest CUDA that the driver runs and the card is served by."""
+    if card:
+        for cuda, (driver, lowest) in NEEDS.items():
+            if card.release >= driver and (card.capability or lowest) >= lowest:
+                return cuda
+    return "none"
+
+
+def remarks(choice: Choice) -> list[str]:
+    """What the user is told about the `choice`: what trains where, and why."""
+    card, builds = machine.nvidia(choice.said), choice.builds()
+    lines = []
+    for venv in (MAIN, SECOND):
+        if titles := [TITLES[n] for n, build in builds.items() if build.venv == venv]:
+            lines.append(f"{' and '.join(titles)}: on the GPU, from {venv}")
+    if builds:
+        lines += [
+            f"{TITLES[name]}: on the CPU; {_why(name, choice, card)}"
+            for name in IDS
+            if name not in builds
+        ]
+        return [f"NVIDIA GPU, {card or f'not asked, {choice.cuda} as told'}", *lines]
+    if choice.said:
+        return [_why_none(choice, card)]
+    return [_OTHER[maker] for maker in machine.other_gpus()]
+
+
+def _why(name: str, choice: Choice, card: machine.Nvidia | None) -> str:
+    """Why a framework stays on the CPU where others use the GPU."""
+    if name == "mxnet":
+        return "its last release is for CUDA 11, and for no card above 8.6"
+    served = [build for build in BUILDS[choice.cuda] if build.framework == name]
+    here = [build for build in served if machine.kind() in build.platforms]
+    if not here:
+        return f"it has no build for GPUs on {machine.kind()}"
+    capability = card and card.capability
+    if capability and capability < here[0].lowest:
+        return "its build has no code for so old a card"
+    if capability and capability > here[0].highest:
+        return "this card needs CUDA 13: update the driver to 580 or later"
+    return "PyTorch's own index, which alone has its build, does not offer it"
+
+
+def _why_none(choice: Choice, card: machine.Nvidia | None) -> str:
+    """Why a machine with NVIDIA's driver is set up for the CPU."""
+    if choice.option == "none":
+        return "set up for the CPU, as told: --gpu auto looks for a GPU again"
+    if card is None:
+        return (
+            "set up for the CPU: NVIDIA's driver is here, but nvidia-smi finds no card"
+        )
+    if card.release < NEEDS["cuda12"][0]:
+        rule = " or ".join(f"{driver} ({cuda})" for cuda, (driver, _) in NEEDS.items())
+        return f"set up for the CPU: {card}; a GPU needs {rule}: update the driver"
+    return f"set up for the CPU: no current framework has a build for this GPU ({card})"
+
+
+# Their builds take gigabytes and may not know the card, so that nobody gets one unasked.
+_OTHER = {
+    "Apple": "Apple GPU: PyTorch trains on it, JAX and TensorFlow on the CPU",
+    "AMD": "AMD GPU: set up for the CPU; for other builds see builder/setup/README.md",
+    "Intel": "Intel GPU: set up for the CPU; for others see builder/setup/README.md",
+}

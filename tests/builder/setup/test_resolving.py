@@ -1,0 +1,76 @@
+"""Each environment of each kind of machine resolves; nothing is downloaded but metadata."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from shared import ROOT
+from shared.machine import EVERYTHING
+
+from builder.setup import builds, environment, installer, requirements
+from builder.setup import machine as facts
+from d2lext.core.frameworks import IDS
+
+PLATFORMS = {
+    "linux-x86_64": "x86_64-manylinux_2_28",
+    "linux-aarch64": "aarch64-manylinux_2_28",
+    "win32-amd64": "x86_64-pc-windows-msvc",
+    "darwin-arm64": "aarch64-apple-darwin",
+    "darwin-x86_64": "x86_64-apple-darwin",
+}
+MACHINES = [
+    ("linux-x86_64", "580.65.06, 9.0"),
+    ("linux-x86_64", "550.144.03, 8.6"),
+    ("linux-aarch64", "580.65.06, 9.0"),
+    ("win32-amd64", ""),
+    ("darwin-arm64", ""),
+    ("darwin-x86_64", ""),
+]
+
+
+def resolved(wanted, kind):
+    """The versions that uv would install on another kind of machine."""
+    command = ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "-"]
+    command += ["--python-platform", PLATFORMS[kind], "--python-version", "3.12"]
+    command += ["--only-binary", ":all:", "--constraint", str(ROOT / "constraints.txt")]
+    done = subprocess.run(
+        command,
+        input="\n".join(wanted),
+        env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"},
+        capture_output=True,
+        text=True,
+    )
+    if re.search(installer.NO_NETWORK, done.stderr, re.IGNORECASE):
+        pytest.skip("the package index cannot be reached")
+    assert done.returncode == 0, done.stderr
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", done.stdout, re.MULTILINE))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not shutil.which("uv"), reason="uv, which resolves, is not installed"
+)
+@pytest.mark.parametrize(("kind", "said"), MACHINES)
+def test_environments_resolve(monkeypatch, capsys, kind, said):
+    monkeypatch.setattr(facts, "kind", lambda: kind)
+    # PyTorch's own indexes are no part of what can be asked for everywhere.
+    choice = builds.choose("auto", said, lambda *_: False)
+    # JupyterLab needs a package that only a compiler makes on Macs with Intel processors.
+    extras = {"book", *IDS} if kind == "darwin-x86_64" else EVERYTHING
+    needs = environment._installable(extras)
+    for venv, extras in environment._plan(needs, choice):
+        normal, _ = requirements.asked_for(extras, venv.builds)
+        versions = resolved(normal, kind)
+        for name in set(extras) & {"torch", "jax", "tensorflow"}:
+            found = versions.get(name) or versions[f"{name}-cpu"]
+            assert found == requirements.pin(name)
+        # CUDA 13's packages say it in the name, or nothing; CUDA 12's say it.
+        nvidia = [name for name in versions if name.startswith("nvidia-")]
+        majors = {"12" if name.endswith("-cu12") else "13" for name in nvidia}
+        assert len(majors) <= 1, nvidia
+        if "jax" in venv.builds or "tensorflow" in venv.builds:
+            assert majors == {"12" if venv.folder.name == builds.SECOND else "13"}
+        if "nvidia-nvvm" in versions:
+            assert versions["nvidia-nvvm"] == versions["nvidia-cuda-nvcc"] == "13.0.88"
