@@ -231,7 +231,7 @@ def _is_complete(info: Path) -> bool:
         return False
 
 
-def _lock() -> AbstractContextManager[None]:
+def _lock() -> AbstractContextManager[bool]:
     """Let one set-up at a time change `.venv`."""
     return files.locked(
         ROOT / "pyproject.toml",
