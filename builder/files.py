@@ -143,23 +143,26 @@ def explained(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(path: Path, say: Callable[[], object]) -> Iterator[None]:
+def locked(path: Path, say: Callable[[], object]) -> Iterator[bool]:
     """Let one process at a time run the block; call `say` if another one does.
 
-    The lock, on the file at `path`, ends with its process.
+    The block gets whether it had to wait. The lock, on the file at `path`, ends with its
+    process.
     """
     try:
         import fcntl
     except ImportError:  # Windows
-        yield
+        yield False
         return
+    has_waited = False
     with open(path, "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            has_waited = True
             say()
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield has_waited
 
 
 def fingerprint(*paths: Path) -> str:

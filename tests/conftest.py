@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from shared import frameworks
+from shared import frameworks, notebook_kernels
 from shared.selected import BACKENDS, SELECTED, d2l_or_skip
 
 from d2lext.core.frameworks import IDS
@@ -22,8 +22,10 @@ from d2lext.core.frameworks import IDS
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes that use the builder
-QUICKLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"
-os.environ[QUICKLY] = "1"  # JAX reads these where a file of tests first imports it
+# A test runs a program a few times, so that compiling it takes most of the time. Where it
+# is about rounding or memory, the fixture `optimized` compiles as for readers. JAX reads
+# this where a file of tests first imports it, also in processes that a test starts.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # Programs that several tests have, in several processes and kernels, are compiled
     # once. The folder lasts until this process ends.
@@ -68,6 +70,11 @@ collect_ignore_glob = [
 COMPILING = ("jax", "tensorflow")
 
 
+def pytest_configure(config):
+    """Take care of notebooks, too."""
+    config.pluginmanager.register(notebook_kernels)
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest reads the marks
 def pytest_collection_modifyitems(items):
     """Begin with notebooks and with the other files that take longest.
@@ -107,20 +114,6 @@ def _backend(item):
 
 def _is_slow(item):
     return item.get_closest_marker("slow") is not None
-
-
-@pytest.hookimpl(tryfirst=True)  # before the kernel of a notebook starts
-def pytest_runtest_setup(item):
-    """Let tests compile JAX's programs quickly, and notebooks as their readers do.
-
-    A test runs a program a few times, so that compiling it takes most of the time. Where
-    it is about rounding or memory, the fixture `optimized` compiles as for readers. What
-    is set here holds for the processes that a test starts.
-    """
-    if item.path.suffix == ".ipynb":
-        os.environ.pop(QUICKLY, None)
-    else:
-        os.environ[QUICKLY] = "1"
 
 
 @contextlib.contextmanager

@@ -32,22 +32,15 @@ def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
     return [*findings, *_exports(book, backends), *_notebooks(book, backends)]
 
 
-def stale_editions(book: Book, backends: Iterable[str] = IDS) -> list[Edition]:
-    """The editions whose notebooks must run again."""
-    return [
-        edition for edition in editions(book, backends=backends) if edition.is_stale
-    ]
-
-
-def report_stale(book: Book, backends: Iterable[str] = IDS) -> None:
-    """Print a line for each stale edition: why it is stale, and what to do."""
-    report(stale_editions(book, backends))
+def report_stale(some: Iterable[Edition]) -> None:
+    """Print a line for each stale one of `some` editions."""
+    report(edition for edition in some if edition.is_stale)
 
 
 def report(stale: Iterable[Edition]) -> None:
-    """Print a line for each of these `stale` editions."""
+    """Print a line for each of these `stale` editions: why it is stale, and a remedy."""
     for edition in stale:
-        print(f"{edition.title} is stale, as it {_stale(edition)}")
+        print(f"{edition.title} is stale, as it {_stale(edition)}", flush=True)
 
 
 def _stale(edition: Edition) -> str:

@@ -63,10 +63,11 @@ class Edition:
     @property
     def backends(self) -> tuple[str, ...]:
         """The frameworks that its code may import: if it is shared, all of them or none."""
-        if not self.chapter.is_shared:
-            return (self.backend,)
-        code = [cell.source for cell in self.chapter.cells if cell.kind == "code"]
-        return IDS if {*re.findall(r"\w+", " ".join(code))} & IMPORTED else ()
+        cells = self.chapter.cells_for(self.backend)
+        code = " ".join(cell.source for cell in cells if cell.kind == "code")
+        if not {*re.findall(r"\w+", code)} & IMPORTED:
+            return ()
+        return IDS if self.chapter.is_shared else (self.backend,)
 
     def pairs(self) -> list[tuple[Cell, NotebookNode]]:
         """Each of the chapter's cells for this framework, paired with the notebook's."""

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from builder import files
 from builder.errors import BookError
 from builder.notebooks import fallback, kernel, outputs, recording, store
 from builder.notebooks.edition import Edition, check_unedited, editions
@@ -47,45 +49,36 @@ def record(
     `expect:`; the earlier recording is then unchanged.
     """
     chapter = edition.chapter
-    backends = IDS if chapter.is_shared else [edition.backend]
-    owners = list(editions(edition.book, [chapter], backends))
-    check_unedited(owners)
     name = f"{chapter.stem} ({'all' if chapter.is_shared else edition.backend})"
-    if not edition.has_code:
-        for owner in owners:
-            owner.write()
-        progress(f"{name} has no code to run")
-        return
-    recorded = _origin(edition, fast, epochs)
-    progress(f"running {name}")
-    start = time.perf_counter()
-    checkpoints = None if fast else _checkpoints(edition, recorded, epochs)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
-        environment = kernel.environment(
-            Path(empty), FAST=int(fast), EPOCHS=epochs, CHECKPOINTS=checkpoints
-        )
-        if len(edition.backends) > 1:
-            environment |= kernel.ON_CPU
-        execute(edition, environment, progress)
-    recorded["outputs"] = recording.digests(edition.notebook.cells)
-    for owner in owners:
-        if owner.is_edited:  # during the run
-            kept = owner.path.with_suffix(".edited.ipynb")
-            progress(
-                f"{owner.path.name} was edited during the run: edits kept in {kept}"
+    with _alone(edition.book.root, name, progress) as has_waited:
+        backends = IDS if chapter.is_shared else [edition.backend]
+        owners = list(editions(edition.book, [chapter], backends))
+        check_unedited(owners)
+        if not edition.has_code:
+            for owner in owners:
+                owner.write()
+            progress(f"{name} has no code to run")
+            return
+        recorded = _origin(edition, fast, epochs)
+        if has_waited and all(_is_recorded(owner, recorded) for owner in owners):
+            progress(f"{name} was recorded meanwhile")
+            return
+        progress(f"running {name}")
+        start = time.perf_counter()
+        checkpoints = None if fast else _checkpoints(edition, recorded, epochs)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
+            environment = kernel.environment(
+                Path(empty), FAST=int(fast), EPOCHS=epochs, CHECKPOINTS=checkpoints
             )
-            owner.file.replace(kept)
-        for cell, executed in zip(
-            owner.notebook.cells, edition.notebook.cells, strict=True
-        ):
-            if cell.cell_type == "code":
-                cell.outputs = executed.outputs
-                cell.execution_count = executed.execution_count
-        owner.notebook.metadata[store.KEY]["recorded"] = recorded
-        owner.write()
-    if checkpoints:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    progress(f"recorded {name} in {time.perf_counter() - start:.0f} s")
+            if len(edition.backends) > 1:
+                environment |= kernel.ON_CPU
+            execute(edition, environment, progress)
+        recorded["outputs"] = recording.digests(edition.notebook.cells)
+        for owner in owners:
+            _write(owner, edition.notebook, recorded, progress)
+        if checkpoints:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+        progress(f"recorded {name} in {time.perf_counter() - start:.0f} s")
 
 
 def execute(
@@ -137,6 +130,35 @@ def execute(
     edition.notebook.metadata = metadata  # without the kernel's own language_info
 
 
+def _alone(
+    root: Path, name: str, progress: Callable[[str], object]
+) -> AbstractContextManager[bool]:
+    """Let one run at a time record the notebook `name`; whether this one has waited."""
+    folder = root / "_build" / "running"
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = f"waiting for another run of {name} to finish"
+    return files.locked(folder / name, lambda: progress(waiting))
+
+
+def _write(
+    owner: Edition,
+    executed: NotebookNode,
+    recorded: Mapping[str, Any],
+    progress: Callable[[str], object],
+) -> None:
+    """Write a notebook with the outputs of the one that was `executed`."""
+    if owner.is_edited:  # during the run
+        kept = owner.path.with_suffix(".edited.ipynb")
+        progress(f"{owner.path.name} was edited during the run: edits kept in {kept}")
+        owner.file.replace(kept)
+    for cell, result in zip(owner.notebook.cells, executed.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs = result.outputs
+            cell.execution_count = result.execution_count
+    owner.notebook.metadata[store.KEY]["recorded"] = recorded
+    owner.write()
+
+
 def _origin(edition: Edition, fast: bool, epochs: int | None) -> dict[str, Any]:
     """How the outputs were produced, for the notebook's metadata."""
     origin: dict[str, Any] = {"code": edition.notebook.metadata[store.KEY]["code"]}
@@ -147,6 +169,13 @@ def _origin(edition: Edition, fast: bool, epochs: int | None) -> dict[str, Any]:
     if "FashionMNIST" in edition.chapter.text and not _has_real_images():
         origin["synthetic"] = True
     return origin
+
+
+def _is_recorded(owner: Edition, origin: Mapping[str, Any]) -> bool:
+    """Whether a notebook has outputs that were produced in the way of `origin`."""
+    recorded = owner.notebook.metadata[store.KEY].get("recorded", {})
+    found = {key: value for key, value in recorded.items() if key != "outputs"}
+    return found == origin and not owner.is_stale
 
 
 def _has_real_images() -> bool:

@@ -1,13 +1,13 @@
 """The book for one framework: its pages, with solutions or without, for PDF and EPUB."""
 
+from collections.abc import Iterable
 from itertools import groupby
 
 import nbformat
 from nbformat import NotebookNode
 
-from builder.notebooks.edition import editions
+from builder.notebooks.edition import Edition
 from builder.publishing import tabs
-from builder.source.book import Book
 
 
 def file_name(backend: str, solutions: bool, ending: str) -> str:
@@ -15,11 +15,11 @@ def file_name(backend: str, solutions: bool, ending: str) -> str:
     return f"{backend}{'' if solutions else '-no-solutions'}.{ending}"
 
 
-def pages(book: Book, backend: str, solutions: bool = True) -> dict[str, NotebookNode]:
-    """The chapters for readers of `backend`, as notebooks by the page's name."""
+def pages(own: Iterable[Edition], solutions: bool = True) -> dict[str, NotebookNode]:
+    """The chapters in the editions of one framework, as notebooks by the page's name."""
     return {
         edition.chapter.stem: with_solutions(tabs.single(edition), solutions)
-        for edition in editions(book, backends=[backend])
+        for edition in own
     }
 
 

@@ -15,11 +15,10 @@ from nbformat import NotebookNode
 
 from builder.errors import BookError
 from builder.notebooks import markdown
-from builder.notebooks.edition import Edition, editions
+from builder.notebooks.edition import Edition
 from builder.notebooks.fallback import readable
 from builder.publishing import sphinx_build, sphinx_source
 from builder.publishing.sphinx_source import Source
-from builder.source.book import Book
 from builder.source.chapter import Cell, Chapter
 from builder.source.settings import read_settings
 from builder.sphinxext import katex
@@ -43,20 +42,21 @@ REVEAL = {
 }
 
 
-def build(book: Book, out: Path, backend: str) -> Path:
-    """Write the decks for `backend` into the folder `out`; return its first page."""
+def build(own: Sequence[Edition], out: Path) -> Path:
+    """Write the decks of one framework's editions into `out`; return its first page."""
+    root, backend = own[0].book.root, own[0].backend
     decks = {
         edition.chapter.stem: deck(edition)
-        for edition in editions(book, backends=[backend])
+        for edition in own
         if any("slide" in cell.tags for cell in edition.chapter.lecture)
     }
     if not decks:
         raise BookError(
             "no chapter has slides: tag cells with `slide` in chapters/*.md"
         )
-    title = read_settings(book.root)["title"]
+    title = read_settings(root)["title"]
     pages = {**decks, "index": _front(title, list(decks), backend)}
-    source = Source(book.root, pages, _configuration())
+    source = Source(root, pages, _configuration())
     work = out.parent.with_name("work") / f"slides-{backend}"
     with sphinx_build.alone(out, work):
         sphinx_build.build(source, out, work, builder="revealjs")

@@ -7,7 +7,7 @@ generate_assignment` makes of it, with the outputs of everything but solutions.
 """
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
@@ -16,11 +16,10 @@ from nbformat import NotebookNode
 
 from builder import files
 from builder.notebooks import colab, markdown, store
-from builder.notebooks.edition import Edition, editions
+from builder.notebooks.edition import Edition
 from builder.publishing import exercises
 from builder.publishing.answers import TEXT_STUB, Answers
 from builder.source import repository
-from builder.source.book import Book
 from builder.source.prose import Element, Prose
 from d2lext.core.frameworks import TITLES
 
@@ -31,7 +30,7 @@ OPENING = (
     "those cells whole: add cells instead of splitting, copying or deleting them."
 )
 NEEDED = (
-    "The code needs the package `d2lext` with {needed}. {where} run "
+    "The code needs the package `d2lext` {needed}. {where} run "
     "`python build.py {setup}`, and choose the environment `.venv` there as this "
     "notebook's kernel; or start `.venv/bin/jupyter lab` from the folder where you keep "
     "this notebook, not from the book's."
@@ -39,25 +38,22 @@ NEEDED = (
 CONFIG = Path(__file__).parent / "templates" / "nbgrader_config.py"
 
 
-def build(book: Book, out: Path, backends: Sequence[str]) -> list[Path]:
-    """Write both kinds for the `backends` below `out`; return their folders."""
-    # Each is split from its chapter once, for both kinds.
-    own = {backend: list(editions(book, backends=[backend])) for backend in backends}
-    prepared = {
-        out / kind / backend: {
-            f"{edition.chapter.stem}.ipynb": notebook(edition, kind)
-            for edition in own[backend]
-        }
-        for kind in KINDS
-        for backend in backends
-    }
+def build(own: Iterable[Edition], out: Path) -> list[Path]:
+    """Write both kinds of these editions below `out`; return their folders."""
+    own = list(own)
+    prepared: dict[Path, dict[str, NotebookNode]] = {}
+    for kind in KINDS:
+        for edition in own:
+            notebooks = prepared.setdefault(out / kind / edition.backend, {})
+            notebooks[f"{edition.chapter.stem}.ipynb"] = notebook(edition, kind)
+    images = own[0].book.root / "chapters" / "img"
     # Only now: an error leaves everything as it was.
     for folder, notebooks in prepared.items():
         for name, content in notebooks.items():
             files.write(folder / name, nbformat.writes(content) + "\n")
         for path in set(folder.glob("*.ipynb")) - {folder / name for name in notebooks}:
             path.unlink()  # of a chapter that no longer exists
-        _copy_images(book.root / "chapters" / "img", folder / "img", notebooks.values())
+        _copy_images(images, folder / "img", notebooks.values())
     files.write(out / "instructor" / CONFIG.name, CONFIG.read_bytes())
     return list(prepared)
 
@@ -93,15 +89,18 @@ def notebook(edition: Edition, kind: str) -> NotebookNode:
 
 def _opening(edition: Edition) -> NotebookNode:
     """The first cell: who this notebook is for, and what its code needs."""
-    needed = TITLES[edition.backend]
-    setup = f"setup --backend {edition.backend}"
-    if edition.chapter.is_shared:
-        needed, setup = "all four frameworks", "setup"
-    where = "In the book's folder"
-    if repo := repository.of_book(edition.book.root):
-        where = f"In a clone of [the book]({repo.address})"
-    text = NEEDED.format(needed=needed, where=where, setup=setup)
-    return nbformat.v4.new_markdown_cell(f"{OPENING}\n\n{text}", id="edition")
+    text = OPENING
+    if edition.has_code:
+        needed, setup = "and no framework", f"setup --backend {edition.backend}"
+        if len(edition.backends) > 1:
+            needed, setup = "with all four frameworks", "setup"
+        elif edition.backends:
+            needed = f"with {TITLES[edition.backend]}"
+        where = "In the book's folder"
+        if repo := repository.of_book(edition.book.root):
+            where = f"In a clone of [the book]({repo.address})"
+        text += "\n\n" + NEEDED.format(needed=needed, where=where, setup=setup)
+    return nbformat.v4.new_markdown_cell(text, id="edition")
 
 
 def _beside(image: Element) -> str:

@@ -190,7 +190,7 @@ def _set_up(plan: Plan, choice: Choice) -> None:
                 files.write(ROOT / name / "set-up" / "gpu", text)
 
 
-def _lock() -> AbstractContextManager[None]:
+def _lock() -> AbstractContextManager[bool]:
     """Let one set-up at a time change the environments."""
     return files.locked(
         ROOT / "pyproject.toml",

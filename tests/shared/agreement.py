@@ -54,7 +54,7 @@ def write(root, chapters):
 def pages(book, backend=None, solutions=True):
     """The pages of the site, or of one framework's PDF and EPUB."""
     if backend:
-        return single.pages(book, backend, solutions)
+        return single.pages(editions(book, backends=[backend]), solutions)
     return {
         chapter.stem: tabs.merged(list(editions(book, [chapter])))
         for chapter in book.chapters

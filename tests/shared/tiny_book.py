@@ -2,9 +2,8 @@
 
 import shutil
 
-from builder.command import check
 from builder.notebooks import run
-from builder.notebooks.edition import Edition
+from builder.notebooks.edition import Edition, editions
 from builder.source.book import Book
 
 CHAPTER = """\
@@ -96,4 +95,4 @@ class Tiny:
             run.record(self.edition(backend), progress=lambda line: None)
 
     def stale(self):
-        return {edition.backend for edition in check.stale_editions(self.book)}
+        return {e.backend for e in editions(self.book) if e.is_stale}

@@ -52,26 +52,28 @@ def epub(args: Namespace, root: Path) -> None:
 def slides(args: Namespace, root: Path) -> None:
     """Write slides: a deck for each framework and chapter."""
     from builder.command import check
+    from builder.notebooks.edition import editions
     from builder.publishing import slides
     from builder.source.book import Book
 
     book = Book(root)
-    check.report_stale(book, backends(args))
     for backend in backends(args):
-        out = root / "_build" / "slides" / backend
-        print(f"slides: {slides.build(book, out, backend)}")
+        own = list(editions(book, backends=[backend]))
+        check.report_stale(own)
+        print(f"slides: {slides.build(own, root / '_build' / 'slides' / backend)}")
 
 
 @verb("student --backend torch", [BACKEND])
 def student(args: Namespace, root: Path) -> None:
     """Write the students' notebooks and the instructor's."""
     from builder.command import check
+    from builder.notebooks.edition import editions
     from builder.publishing import student
     from builder.source.book import Book
 
-    book = Book(root)
-    check.report_stale(book, backends(args))
-    for folder in student.build(book, root / "_build", backends(args)):
+    own = list(editions(Book(root), backends=backends(args)))
+    check.report_stale(own)
+    for folder in student.build(own, root / "_build"):
         print(f"notebooks: {folder}")
 
 
@@ -162,13 +164,9 @@ def lab(args: Namespace, root: Path) -> int:
 
 def _write_volumes(kind: str, args: Namespace, root: Path) -> None:
     """Write the whole book for each framework; the frameworks need not be installed."""
-    from builder.command import check
     from builder.publishing import parallel
-    from builder.source.book import Book
 
-    names = frameworks(args)
-    check.report_stale(Book(root), names)
-    tasks = [(kind, root, backend, args.solutions) for backend in names]
+    tasks = [(kind, root, backend, args.solutions) for backend in frameworks(args)]
     for path, is_written in parallel.side_by_side(_write_volume, tasks):
         print(f"{path}{'' if is_written else ' (nothing has changed)'}", flush=True)
 
@@ -176,10 +174,14 @@ def _write_volumes(kind: str, args: Namespace, root: Path) -> None:
 def _write_volume(
     kind: str, root: Path, backend: str, solutions: bool
 ) -> tuple[Path, bool]:
+    from builder.command import check
+    from builder.notebooks.edition import editions
     from builder.publishing import epub, pdf, single
     from builder.source.book import Book
 
+    own = list(editions(Book(root), backends=[backend]))
+    check.report_stale(own)
     out = root / "_build" / kind / single.file_name(backend, solutions, kind)
-    pages = single.pages(Book(root), backend, solutions)
+    pages = single.pages(own, solutions)
     build = {"pdf": pdf.build, "epub": epub.build}[kind]
     return out, build(root, out, pages, backend)

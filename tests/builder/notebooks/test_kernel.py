@@ -2,8 +2,13 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import nbformat
 import pytest
+from shared import ROOT
 
 from builder.notebooks import kernel, outputs
 
@@ -104,3 +109,33 @@ def test_modes_of_one_recording(tmp_path):
         name: variables[f"D2LEXT_{name}"] for name in ("FAST", "EPOCHS", "CHECKPOINTS")
     }
     assert modes == {"FAST": "", "EPOCHS": "2", "CHECKPOINTS": ""}
+
+
+SEEN = """\
+import os
+print(*(os.environ.get(name) for name in ("MPLBACKEND", "TZ", "D2LEXT_FAST")))
+print([name for name in os.environ if name.startswith("JAX_DISABLE")])
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_is_tested_in_the_environment_of_recordings(tmp_path):
+    inline = "module://matplotlib_inline.backend_inline"
+    cell = nbformat.v4.new_code_cell(
+        SEEN,
+        outputs=[
+            nbformat.v4.new_output(
+                "stream", name="stdout", text=f"{inline} UTC 1\n[]\n"
+            )
+        ],
+        execution_count=1,
+    )
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "seen.ipynb")
+    here = Path(__file__).relative_to(ROOT)  # so that conftest.py is read
+    command = [sys.executable, "-m", "pytest", str(here), str(tmp_path), "-k", "Cell"]
+    command += ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
+    variables = {**os.environ, "MPLBACKEND": "agg", "TZ": "America/Lima"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True
+    )
+    assert " 1 passed" in done.stdout, done.stdout + done.stderr

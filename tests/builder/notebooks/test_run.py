@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
@@ -93,6 +95,40 @@ def test_interrupting_a_run_loses_nothing(copy):
         os.kill(int(started.read_text()), 0)
     left = {path.name for path in copy.path("torch").parent.iterdir()}
     assert left == {"01-tiny.ipynb", "started"}
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_runs_of_one_notebook_take_turns(tiny, monkeypatch, fast):
+    entered, told, finish = (threading.Event() for _ in range(3))
+    ran, lines = [], []
+
+    def execute(edition, environment, progress):
+        ran.append(edition.backend + environment["D2LEXT_FAST"])
+        if ran == ["torch"]:
+            entered.set()
+            assert finish.wait(20)
+
+    def say(line):
+        lines.append(line)
+        told.set()
+
+    monkeypatch.setattr(run, "execute", execute)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(run.record, tiny.edition("torch"))
+        assert entered.wait(60)
+        second = pool.submit(run.record, tiny.edition("torch"), fast, progress=say)
+        run.record(tiny.edition("jax"))  # another notebook: at once
+        assert told.wait(60)
+        assert ran == ["torch", "jax"]
+        finish.set()
+        first.result()
+        second.result()
+    assert lines[0] == "waiting for another run of 01-tiny (torch) to finish"
+    # Not again what is as it should be by then.
+    assert ran[2:] == (["torch1"] if fast else [])
+    assert lines[1] == (
+        "running 01-tiny (torch)" if fast else "01-tiny (torch) was recorded meanwhile"
+    )
 
 
 def test_what_is_damaged_while_a_notebook_runs_is_kept(copy):

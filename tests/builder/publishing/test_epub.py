@@ -13,6 +13,7 @@ from shared.parsed import text_of
 from shared.selected import SELECTED
 
 from builder.errors import BookError
+from builder.notebooks.edition import editions
 from builder.publishing import epub, single
 from builder.source import reader
 from builder.source.book import Book
@@ -215,7 +216,8 @@ def test_epubcheck_finds_no_error_in_all_html(markup):
 @pytest.mark.parametrize("backend", SELECTED[:1])  # a check takes seconds
 def test_the_book_itself(root, tmp_path, backend):
     out = tmp_path / "epub" / f"{backend}.epub"
-    pages = single.pages(Book(root), backend, solutions=False)
+    own = editions(Book(root), backends=[backend])
+    pages = single.pages(own, solutions=False)
     assert epub.build(root, out, pages, backend)
     assert_valid(out)
     text = text_of(parse(out, "01-densenet.xhtml"))

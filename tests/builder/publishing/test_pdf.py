@@ -10,6 +10,7 @@ from shared import sample_book
 from shared.selected import SELECTED
 
 from builder.errors import BookError
+from builder.notebooks.edition import editions
 from builder.publishing import pdf, single, xelatex
 from builder.source.book import Book
 from d2lext.core.frameworks import TITLES
@@ -252,7 +253,7 @@ def test_solutions_get_a_title_or_are_left_out():
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", SELECTED)
 def test_the_book_itself(root, tmp_path, backend):
-    pages = single.pages(Book(root), backend)
+    pages = single.pages(editions(Book(root), backends=[backend]))
     out = tmp_path / "pdf" / f"{backend}.pdf"
     assert pdf.build(root, out, pages, backend)
     assert_sound(out)

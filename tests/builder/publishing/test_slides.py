@@ -100,9 +100,8 @@ def write(root, text=CHAPTER):
 def decks(tmp_path_factory):
     """The folder of the small book's decks for PyTorch."""
     root = tmp_path_factory.mktemp("book")
-    return slides.build(
-        write(root), root / "_build" / "slides" / "torch", "torch"
-    ).parent
+    own = list(editions(write(root), backends=["torch"]))
+    return slides.build(own, root / "_build" / "slides" / "torch").parent
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +201,7 @@ def test_a_book_without_slides_says_how_to_tag_them(tmp_path):
     with pytest.raises(
         BookError, match="no chapter has slides: tag cells with `slide`"
     ):
-        slides.build(book, tmp_path / "slides", "torch")
+        slides.build([Edition(book, book.chapters[0], "torch")], tmp_path / "slides")
 
 
 def test_the_deck_of_the_first_chapter_covers_the_lecture():
@@ -256,7 +255,8 @@ def has_slides(chapter):
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_every_slide_fits_on_screen_and_on_its_own_sheet(tmp_path, backend, browser):
-    first = slides.build(Book(ROOT), tmp_path / "slides" / backend, backend)
+    own = list(editions(Book(ROOT), backends=[backend]))
+    first = slides.build(own, tmp_path / "slides" / backend)
     address = first.with_name("01-densenet.html").as_uri()
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     asked = []

@@ -1,0 +1,25 @@
+"""A plugin of pytest: a notebook is tested in the environment that it is recorded in.
+
+Pytest calls no hook of tests/conftest.py for notebooks, as they are in another folder.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from builder.notebooks import kernel
+
+empty = tempfile.TemporaryDirectory(prefix="settings-")  # until this process ends
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item):
+    """Let nbval start kernels in the book's environment; training takes a few steps."""
+    if item.path.suffix != ".ipynb":
+        return (yield)
+    variables = kernel.environment(Path(empty.name), FAST=1)
+    with mock.patch.dict(os.environ, variables, clear=True):
+        return (yield)
