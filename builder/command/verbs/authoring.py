@@ -27,6 +27,7 @@ def all_(args: Namespace, root: Path) -> None:
     if last_build.is_current(root):
         print(f"nothing has changed; site: {page}")
         return
+    from builder.command import formulas
     from builder.notebooks.edition import check_unedited, editions
     from builder.notebooks.run import record
     from builder.publishing.site import Site
@@ -35,6 +36,7 @@ def all_(args: Namespace, root: Path) -> None:
 
     book = Book(root)
     check_unedited(editions(book, backends=backends(args)))
+    formulas.check(book.chapters)
     _report_exports(export.write(book))
     for edition in editions(book, backends=backends(args)):
         if not edition.is_stale:
@@ -55,6 +57,7 @@ def all_(args: Namespace, root: Path) -> None:
 )
 def run(args: Namespace, root: Path) -> None:
     """Execute notebooks and record their outputs."""
+    from builder.command import formulas
     from builder.notebooks.edition import editions
     from builder.notebooks.run import record
     from builder.source import export
@@ -62,6 +65,7 @@ def run(args: Namespace, root: Path) -> None:
 
     book = Book(root)
     chosen = book.select(args.chapter)
+    formulas.check(chosen)
     _report_exports(export.write(book))
     for chapter in chosen:
         # One recording of a shared chapter serves every framework.
@@ -73,12 +77,14 @@ def run(args: Namespace, root: Path) -> None:
 @verb("notebooks", [BACKEND, CHAPTERS])
 def notebooks(args: Namespace, root: Path) -> None:
     """Write the notebooks from the chapters."""
+    from builder.command import formulas
     from builder.notebooks.edition import check_unedited, editions
     from builder.source.book import Book
 
     book = Book(root)
     chosen = list(editions(book, book.select(args.chapter), backends(args)))
     check_unedited(chosen)
+    formulas.check(book.select(args.chapter))
     for edition in chosen:
         if edition.write():
             print(f"wrote {edition.path.relative_to(root).as_posix()}")
