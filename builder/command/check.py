@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from builder import files
+from builder.command import formulas
 from builder.errors import BookError
 from builder.notebooks import outputs, store
 from builder.notebooks.edition import Edition, editions
@@ -29,7 +30,12 @@ def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
     """
     book, backends = Book(root), list(backends)
     findings = dict.fromkeys(_in_chapters(_findings(root), book))
-    return [*findings, *_exports(book, backends), *_notebooks(book, backends)]
+    return [
+        *findings,
+        *formulas.problems(book.chapters),
+        *_exports(book, backends),
+        *_notebooks(book, backends),
+    ]
 
 
 def report_stale(some: Iterable[Edition]) -> None:

@@ -1,7 +1,8 @@
 """Text in place of outputs that a form of the book cannot show.
 
 Widgets, scripts and other programs' types are in a notebook alone; HTML, and with it an
-animation, is on the site but not in print.
+animation, is on the site but not in print. Markdown and LaTeX become MyST, if all forms
+can show them; otherwise their source stands there.
 """
 
 import json
@@ -12,11 +13,10 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-TEXT = "text/plain"
-ON_PAPER = (
-    *("image/svg+xml", "image/png", "image/jpeg"),
-    *("text/markdown", "text/latex"),
-)
+from builder.notebooks import typeset
+
+TEXT, MARKDOWN, LATEX = "text/plain", "text/markdown", "text/latex"
+ON_PAPER = ("image/svg+xml", "image/png", "image/jpeg", MARKDOWN, LATEX)
 ON_SCREEN = ("text/html", "image/gif")
 # What Python prints of an object that does not say more: nothing to read.
 _BARE = re.compile(r"<[\w.]+( object)?( at 0x[0-9a-f]+)?>")
@@ -24,18 +24,24 @@ _BARE = re.compile(r"<[\w.]+( object)?( at 0x[0-9a-f]+)?>")
 
 def readable(output: NotebookNode) -> NotebookNode:
     """The `output` as forms of the book show it: without types that none of them can."""
-    data = output.get("data", {})
+    data = _typeset(output.get("data", {}))
     kinds = [kind for kind in data if kind != TEXT]
-    if not kinds or all(kind in ON_PAPER for kind in kinds):
-        return output
-    kept = {kind: data[kind] for kind in kinds if kind in (*ON_PAPER, *ON_SCREEN)}
-    return NotebookNode({**output, "data": {**kept, TEXT: _text(data)}})
+    if kinds and not all(kind in ON_PAPER for kind in kinds):
+        kept = {kind: data[kind] for kind in kinds if kind in (*ON_PAPER, *ON_SCREEN)}
+        data = {**kept, TEXT: _text(data)}
+    return NotebookNode({**output, "data": data}) if data else output
 
 
 def problem(output: NotebookNode) -> str:
     """What of an `output` some readers will not see, and what to do; empty if nothing."""
     data = output.get("data", {})
     kinds = [kind for kind in data if kind != TEXT]
+    if part := MARKDOWN in data and typeset.unknown(data[MARKDOWN]):
+        shown = shorten(part, 40)
+        return (
+            f"Markdown with {shown!r}, which not every form of the book can show: in its "
+            "place is its source\nWrite Markdown alone, without HTML, images or MyST"
+        )
     if not kinds or any(kind in ON_PAPER for kind in kinds):
         return ""
     if _on_screen(data) and _is_read(data):
@@ -46,6 +52,21 @@ def problem(output: NotebookNode) -> str:
         f"{shorten(_text(data), 60)!r}\n"
         "Print a value or draw a picture, for instance one frame of an animation"
     )
+
+
+def _typeset(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The `data` with Markdown as MyST or, if forms cannot show it, as plain text."""
+    kept = {
+        kind: value for kind, value in data.items() if kind not in (MARKDOWN, LATEX)
+    }
+    if MARKDOWN in data:
+        markdown = data[MARKDOWN]
+        if typeset.unknown(markdown):
+            return {**kept, TEXT: markdown}
+        return {**kept, MARKDOWN: typeset.from_markdown(markdown)}
+    if LATEX in data:
+        return {**kept, MARKDOWN: typeset.from_latex(data[LATEX])}
+    return kept
 
 
 def _text(data: Mapping[str, Any]) -> str:

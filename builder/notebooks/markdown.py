@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from builder.source import references
 from builder.source.book import Book
 from builder.source.chapter import Chapter
-from builder.source.prose import ADMONITIONS, Element, Prose, plain_text
+from builder.source.prose import REMARKS, Element, Prose, plain_text
 
 IMAGES = "../../chapters/"  # from notebooks/<backend>/
 Edit = tuple[int, int, str]  # of a text: from where to where, and what is there then
@@ -50,10 +50,11 @@ def _references(prose: Prose, plain: "_Plain", place: int = 0) -> Iterator[Edit]
         is_known = element.content in plain.book.labels
         if element.kind == "role" and (is_known or element.name.startswith("cite")):
             yield place + element.start, place + element.end, plain.role(element)
-        elif element.body and element.body.text in element.written:
-            begin = element.start + element.written.rindex(element.body.text)
-            yield from _references(element.body, plain, place + begin)
         # Other references are to what only slides have.
+        start, end = element.start, len(element.written)
+        for part in (element.body, element.caption):
+            if part and (end := element.written.rfind(part.text, 0, end)) >= 0:
+                yield from _references(part, plain, place + start + end)
 
 
 def _edited(text: str, edits: list[Edit]) -> str:
@@ -130,9 +131,13 @@ class _Plain:
                 return f"{self._caption(element)}{caption}\n\n{content}"
             case "bibliography":
                 return self._bibliography()
-            case name if name in ADMONITIONS:
+            case name if name in REMARKS:
+                title = f"{name.capitalize()}."
+                if element.caption:
+                    title = self.text(element.caption)
+                mark = "__" if "*" in title else "**"
                 lines = "".join(f"\n> {line}".rstrip() for line in content.split("\n"))
-                return f"> **{name.capitalize()}.**\n>{lines}"
+                return f"> {mark}{title}{mark}\n>{lines}"
         raise KeyError(element.name)
 
     def _caption(self, element: Element) -> str:

@@ -28,7 +28,10 @@ HERE = Path(__file__).parent
 ROOM = 18  # lines of code and text output, at the 79 columns of code
 LARGE = (13, 66)  # lines and columns of code that fits in larger type, too
 # What slides can show, best first; myst-nb knows this for other builders only.
-MIME_TYPES = ("image/svg+xml", "image/png", "image/jpeg", "text/html", "text/plain")
+MIME_TYPES = (
+    *("image/svg+xml", "image/png", "image/jpeg"),
+    *("text/html", "text/markdown", "text/plain"),
+)
 REVEAL = {
     "width": 1280,
     "height": 720,

@@ -25,6 +25,7 @@ EXTENSIONS = [
     "builder.sphinxext.elements",
     "builder.sphinxext.images",
     "builder.sphinxext.numbers",
+    "builder.sphinxext.remarks",
     "builder.sphinxext.unbroken",
 ]
 PLOT_ALT = "Plot drawn by the code above."
@@ -121,6 +122,7 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
         # Notebooks
         "nb_execution_mode": "off",
         "nb_merge_streams": True,
+        "nb_render_markdown_format": "myst",  # with formulas
         "nb_render_image_options": {"alt": PLOT_ALT},
         **{f"myst_{name}": value for name, value in parser.SETTINGS.items()},
         # Numbers: figure 1.1, equation (1.1)

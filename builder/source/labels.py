@@ -16,7 +16,7 @@ from builder.source.prose import Element
 
 @dataclass(frozen=True)
 class Label:
-    """What a label refers to: `kind` is figure, table, equation or section."""
+    """What a label refers to: `kind` is figure, table, equation, section or chapter."""
 
     kind: str
     number: str
@@ -37,7 +37,8 @@ def collect(chapters: Iterable[Chapter]) -> dict[str, Label]:
                     _check_name(name, chapter, element.line, known)
         for cell, element, number in numbered(chapter, place):
             element.number = number
-            title, kind, line = _title(element), kind_of(element), element.line
+            title, line = _title(element), element.line
+            kind = "chapter" if element.level == 1 else kind_of(element)
             for name in element.labels:
                 labels[name] = Label(kind, number, title, chapter.stem, line, cell)
     return labels

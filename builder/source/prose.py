@@ -13,24 +13,27 @@ from typing import Any
 from urllib.parse import unquote
 
 from docutils.parsers.rst import Directive
-from docutils.parsers.rst.directives import admonitions, images, tables
+from docutils.parsers.rst.directives import images, tables
+from docutils.parsers.rst.directives.admonitions import BaseAdmonition
 from docutils.parsers.rst.states import MarkupError
 from markdown_it.token import Token
 from myst_parser.parsers.directives import parse_directive_text
 
 from builder.source import html, parser
 
-ADMONITIONS = {
-    "note": admonitions.Note,
-    "tip": admonitions.Tip,
-    "warning": admonitions.Warning,
-    "important": admonitions.Important,
-}
+
+class Remark(BaseAdmonition):
+    """A remark: what follows its name is a title of its own, not docutils' first words."""
+
+    optional_arguments = 1
+
+
+REMARKS = ("note", "tip", "warning", "important")
 DIRECTIVES: dict[str, type[Directive]] = {
     "figure": images.Figure,
     "table": tables.RSTTable,
     "bibliography": Directive,  # its options are for Sphinx alone
-    **ADMONITIONS,
+    **dict.fromkeys(REMARKS, Remark),
 }
 # Kinds of elements by the tokens of blocks; all are as long as their token's lines.
 _BLOCKS = {
@@ -56,6 +59,8 @@ _INLINE = {
     "html_inline": "html",
     "image": "image",
     "link_open": "link",
+    "math_inline": "formula",
+    "math_inline_double": "formula",
     "myst_role": "role",
     "s_open": "struck text",
     "span_open": "span",
@@ -87,7 +92,7 @@ class Element:
     number: str = ""  # in the book, if it has one
     label_end: int = 0  # of an image, link or span: where its closing bracket is
     options: dict[str, Any] = field(default_factory=dict)  # of a directive
-    caption: "Prose | None" = None  # of a table
+    caption: "Prose | None" = None  # of a table; the title of a remark
     body: "Prose | None" = None  # of a directive
     fault: str = ""  # what its directive's options or arguments break
 
@@ -304,7 +309,7 @@ def _read_directive(element: Element, references: Mapping[str, Any]) -> None:
     element.body = Prose(
         "\n".join(found.body), line, is_inside=True, references=references
     )
-    if element.name == "table" and found.arguments:
+    if element.name != "figure" and found.arguments:
         element.caption = Prose(
             found.arguments[0], element.line, in_line=True, references=references
         )

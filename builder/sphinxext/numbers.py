@@ -7,10 +7,12 @@ tabs change the order of a page; counted by itself, each form would have other n
 from typing import Any
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.logging import getLogger
 from sphinx.util.typing import ExtensionMetadata
 
@@ -62,6 +64,27 @@ class NoteNumbered(SphinxTransform):
         )
 
 
+class NameChapters(SphinxPostTransform):
+    """Let {numref} say Chapter 1, as in notebooks: to Sphinx it is a section."""
+
+    default_priority = 5  # before Sphinx resolves references
+
+    def run(self, **kwargs: Any) -> None:
+        """Go through the page."""
+        labels = self.env.domains.standard_domain.anonlabels
+        for node in list(self.document.findall(pending_xref)):
+            page, target = labels.get(node.get("reftarget", ""), ("", ""))
+            if page and node["reftype"] == "numref" and not node["refexplicit"]:
+                named = self.env.get_doctree(page).ids.get(target)
+                if isinstance(named, nodes.section) and _is_chapter(named):
+                    node["refexplicit"] = True
+                    node[:] = [nodes.inline("", "Chapter %s")]
+
+
+def _is_chapter(section: nodes.section) -> bool:
+    return isinstance(section.parent, nodes.document)
+
+
 def _kind(node: nodes.Element) -> str:
     """The kind of number that a `node` has; empty if it has none."""
     if isinstance(node, nodes.section):
@@ -105,5 +128,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the transform; its numbers go into each page's file, too."""
     app.add_config_value("book_numbers", {}, "", dict)
     app.add_transform(NoteNumbered)
+    app.add_post_transform(NameChapters)
     app.connect("env-get-updated", _number, priority=900)  # after Sphinx's
     return {"parallel_read_safe": True, "parallel_write_safe": True}

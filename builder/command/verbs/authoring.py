@@ -26,6 +26,7 @@ def all_(args: Namespace, root: Path) -> None:
     if last_build.is_current(root):
         print(f"nothing has changed; site: {page}")
         return
+    from builder.command import formulas
     from builder.notebooks.edition import check_unedited, editions
     from builder.notebooks.run import record
     from builder.publishing.site import Site
@@ -34,6 +35,7 @@ def all_(args: Namespace, root: Path) -> None:
 
     book = Book(root)
     check_unedited(editions(book, backends=backends(args)))
+    formulas.check(book.chapters)
     _report_exports(export.write(book))
     for edition in editions(book, backends=backends(args)):
         if not edition.is_stale:
@@ -54,14 +56,17 @@ def all_(args: Namespace, root: Path) -> None:
 )
 def run(args: Namespace, root: Path) -> None:
     """Execute notebooks and record their outputs."""
+    from builder.command import formulas
     from builder.notebooks.edition import Edition, editions
     from builder.notebooks.run import record
     from builder.source import export
     from builder.source.book import Book
 
     book = Book(root)
+    chapters = book.select(args.chapter)
+    formulas.check(chapters)
     chosen: list[Edition] = []
-    for chapter in book.select(args.chapter):
+    for chapter in chapters:
         # One recording of a shared chapter serves every framework.
         names = backends(args)[: 1 if chapter.is_shared else None]
         chosen += editions(book, [chapter], names)
@@ -76,12 +81,14 @@ def run(args: Namespace, root: Path) -> None:
 @verb("notebooks", [BACKEND, CHAPTERS])
 def notebooks(args: Namespace, root: Path) -> None:
     """Write the notebooks from the chapters."""
+    from builder.command import formulas
     from builder.notebooks.edition import check_unedited, editions
     from builder.source.book import Book
 
     book = Book(root)
     chosen = list(editions(book, book.select(args.chapter), backends(args)))
     check_unedited(chosen)
+    formulas.check(book.select(args.chapter))
     for edition in chosen:
         if edition.write():
             print(f"wrote {edition.path.relative_to(root).as_posix()}")

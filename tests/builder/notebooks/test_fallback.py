@@ -27,7 +27,6 @@ def shows(data):
         {"text/plain": "<Figure size 1 with 1 Axes>", "image/png": "aGk="},
         {"image/jpeg": "aGk="},
         {"text/plain": "   a\n0  1", "text/html": "<table></table>"},  # of pandas
-        {"text/plain": "<IPython.core.display.Math object>", "text/latex": "$x$"},
         {"text/plain": "<IPython.core.display.Markdown object>", "text/markdown": "x"},
     ],
 )
@@ -87,6 +86,78 @@ def test_what_some_readers_do_not_see(data, reason, text):
     assert shown.data["text/plain"] == text
     assert {*shown.data} <= {"text/plain", "text/html", "image/gif"}
     assert output == shows(data)  # the recording is what the kernel showed
+
+
+TYPESET = {
+    # what code shows: (its type, what MyST has in its place)
+    "formula": ("latex", "$\\displaystyle x$", "$$\n\\displaystyle x\n$$"),
+    "brackets": ("latex", "\\[x\n\ny\\]", "$$\nx\ny\n$$"),
+    "equation": (
+        "latex",
+        "\\begin{equation}\na\n\\end{equation}",
+        "$$\na\n$$",
+    ),
+    "align": (
+        "latex",
+        "\\begin{align*}a&=b\\end{align*}",
+        "$$\n\\begin{aligned}a&=b\\end{aligned}\n$$",
+    ),
+    "matrix": (
+        "latex",
+        "\\begin{pmatrix}1\\end{pmatrix}",
+        "$$\n\\begin{pmatrix}1\\end{pmatrix}\n$$",
+    ),
+    "words": (
+        "latex",
+        "An *area*\n  of $ x_1 $, \\(y\\).",
+        r"An \*area\* of $x_1$\, $y$\.",
+    ),
+    "no formula": ("latex", "\\begin{tabular}", r"\\begin\{tabular\}"),
+    "markdown": ("markdown", "# A\n\n*b* $c$", "# A\n\n*b* $c$"),
+    "nested": (
+        "markdown",
+        "Of\n\n$$\\begin{align}\na\n\\end{align}$$\n\n```\n\\begin{align}\n```",
+        "Of\n\n$$\\begin{aligned}\na\n\\end{aligned}$$\n\n```\n\\begin{align}\n```",
+    ),
+    "bare": (
+        "markdown",
+        "\\begin{gather}\na\n\\end{gather}",
+        "\n\n$$\n\\begin{gathered}\na\n\\end{gathered}\n$$\n\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TYPESET)
+def test_formulas_are_typeset_in_every_form(case):
+    kind, written, shown = TYPESET[case]
+    output = shows({f"text/{kind}": written, "text/plain": OBJECT})
+    assert fallback.problem(output) == ""
+    data = {"text/markdown": shown, "text/plain": OBJECT}
+    assert fallback.readable(output).data == data
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "![A plot](plot.png)",
+        "<div>",
+        ":::{note}\nx\n:::",
+        "{eq}`x`",
+        "```{note}\nx\n```",
+        "[x](#there)",
+        "~~x~~",
+        "(x)=",
+        "% x",
+        "$$x$$ (y)",
+        "---",
+    ],
+)
+def test_markdown_that_not_every_form_shows_is_its_source(part):
+    output = shows({"text/markdown": f"One\n\n{part}\n\ntwo.", "text/plain": OBJECT})
+    assert f"Markdown with '{part[:2]}" in fallback.problem(output)
+    assert fallback.readable(output).data == {
+        "text/plain": output.data["text/markdown"]
+    }
 
 
 CHAPTER = """\

@@ -138,7 +138,7 @@ def test_formulas_are_rendered_and_notes_are_notes(page):
 
 
 def test_references_to_what_is_on_no_slide_are_numbers_and_titles(page):
-    assert "See (1.1), Section 1, Part 1, Sums of two." in page.get_text()
+    assert "See (1.1), Chapter 1, Part 1, Sums of two." in page.get_text()
     assert "Euler (1770) proved it (Euler, 1770)." in page.get_text()
 
 

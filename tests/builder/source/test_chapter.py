@@ -236,6 +236,48 @@ BROKEN = {
         26,
         "a formula has no empty line",
     ),
+    "environment in a formula": (
+        "Text for JAX.",
+        "$$\n\\begin{align}\na\n\\end{align}\n$$",
+        26,
+        r"print shows no \\begin{align} inside of a formula: write \\begin{aligned}",
+    ),
+    "equation in a formula": (
+        "Text for JAX.",
+        "$$\\begin{equation*}a\\end{equation*}$$",
+        26,
+        r"print shows no \\begin{equation\*} inside of a formula: remove it",
+    ),
+    "stroke in a formula in a table": (
+        "Text for JAX.",
+        "| a |\n|---|\n| $P(a \\| b)$ |",
+        28,
+        r"not every viewer reads this formula alike: .* in a formula as \\mid",
+    ),
+    "stroke between cells": (
+        "Text for JAX.",
+        "| a | b |\n|---|---|\n| $|x|$ | c |",
+        28,
+        "a row of 4 cells below 2 headings",
+    ),
+    "stroke in a heading": (
+        "Text for JAX.",
+        "One.\n\n> | a | `b|c` |\n> |---|---|\n> | 1 | 2 |",
+        28,
+        "a table has as many",
+    ),
+    "row too long": (
+        "Text for JAX.",
+        ":::{table} T\na | b\n---|---\n1 | 2 | 3\n:::",
+        29,
+        "a row of 3 cells below 2 headings",
+    ),
+    "remark without a text": (
+        "Text for JAX.",
+        ":::{note} A title\n:::",
+        26,
+        "this note has no text: write it below",
+    ),
     "text in a table": (
         "Text for JAX.",
         ":::{table} T\n| a |\n|---|\n\nMore.\n:::",
@@ -316,6 +358,14 @@ def test_a_broken_chapter(write, case):
     with pytest.raises(BookError) as error:
         write(text)
     assert re.match(rf"chapters/01-tiny\.md:{line}: .*({message})", str(error.value))
+
+
+def test_tables_may_hold_formulas_and_strokes(write):
+    rows = (
+        "| $x_1$ | a\\|b |\n|---|---|\n| $a \\mid b$ |\n| `a\\|b` | $\\Vert$ |\na | b"
+    )
+    write(GOOD.replace("Text for JAX.", f"> {rows}".replace("\n", "\n> ")))
+    write(GOOD.replace("Text for JAX.", "Of $\\|x\\|$ and $|x|$.\n\n> $|x\n> |$ |"))
 
 
 def test_code_in_prose_is_no_reference(write):
