@@ -32,10 +32,16 @@ def show(answer: str) -> None:
     found = values.values(shown) or shown.split()
     if found:
         print("Values above, of which the last count:", *found[-_LISTED:])
+    elif not _recorder.has_begun(answer):
+        print(
+            f'Nothing to check: run the cell `grading.begin("{answer}")`, then those of '
+            "the answer below it. If it is gone, add a cell above the answer:\n"
+            f'from d2lext.core import grading; grading.begin("{answer}")'
+        )
     else:
         print(
-            "Nothing to check: run the cells of the answer, the first one included, and "
-            "show values with `print` or as the last line of a cell."
+            "Nothing to check: run the cells of the answer, and show values with `print` "
+            "or as the last line of a cell."
         )
 
 
@@ -68,10 +74,14 @@ class _Recorder:
             self._shell.events.register("post_run_cell", self._stop)
             self._shell.display_pub.register_hook(self._display)
 
+    def has_begun(self, answer: str) -> bool:
+        """Whether the cell that begins `answer` has run."""
+        return answer in self._texts
+
     def shown(self, answer: str) -> str:
         """What `answer` has shown, without the cell that asks."""
         self._restore()
-        return "".join(self._texts[answer])
+        return "".join(self._texts.get(answer, ()))
 
     def _start(self, info: object) -> None:
         self._restore()

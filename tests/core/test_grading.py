@@ -22,6 +22,7 @@ CELLS = [
     CHECK.format("5 6"),
     BEGIN.format(1),
     CHECK.format("5 6"),
+    "grading.show('3')",  # whose first cell was deleted
 ]
 RIGHT = [6, 7, 10, 13]
 
@@ -37,4 +38,7 @@ def test_the_cells_between_begin_and_the_next_answer_count():
     checks = [i for i, source in enumerate(CELLS) if "check" in source]
     assert failed == [i for i in checks if i not in RIGHT]
     assert notebook.cells[7].outputs[0].text.endswith("the last count: 5 6\n")
-    assert notebook.cells[2].outputs[0].text.startswith("Nothing to check")
+    said = "Nothing to check: run the cells of the answer, and show values"
+    assert notebook.cells[2].outputs[0].text.startswith(said)
+    said = 'Nothing to check: run the cell `grading.begin("3")`, then those of the'
+    assert notebook.cells[-1].outputs[0].text.startswith(said)

@@ -19,7 +19,7 @@ from shared.small_book import write
 from builder.command import main as cli
 from builder.command.verbs import VERBS
 from builder.errors import BookError
-from builder.notebooks.edition import Edition
+from builder.notebooks.edition import Edition, editions
 from builder.publishing import answers, student
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
@@ -118,6 +118,10 @@ def book(tmp_path):
 
 def edition(book, name, backend="torch"):
     return student.notebook(Edition(book, book.chapters[0], backend), name)
+
+
+def build(book, out, *backends):
+    return student.build(editions(book, backends=backends), out)
 
 
 def graded(notebook):
@@ -240,7 +244,7 @@ def test_the_instructor_has_solution_test_and_recorded_output(book):
 
 
 def test_images_lie_beside_the_notebook(book):
-    for folder in student.build(book, book.root / "_build", ["torch", "jax"]):
+    for folder in build(book, book.root / "_build", "torch", "jax"):
         notebook = nbformat.read(folder / "01-sums.ipynb", as_version=4)
         images = re.findall(r"\]\((.+?\.svg)\)", nbformat.writes(notebook))
         assert len(images) == (2 if folder.parent.name == "instructor" else 1)
@@ -252,15 +256,15 @@ def test_images_lie_beside_the_notebook(book):
 def test_images_that_no_notebook_shows_are_not_copied(book):
     out, images = book.root / "_build", book.root / "chapters" / "img"
     (images / "page.png").write_bytes(b"of the README")
-    student.build(book, out, ["torch"])
-    [student_s, instructor_s] = student.build(book, out, ["torch"])
+    build(book, out, "torch")
+    [student_s, instructor_s] = build(book, out, "torch")
     assert [path.name for path in (student_s / "img").iterdir()] == ["sum.svg"]
     (images / "sum.svg").rename(images / "added.svg")
     with pytest.raises(BookError, match=r"01-sums.md:3: there is no image .*/sum.svg"):
-        student.build(Book(book.root), out, ["torch"])
+        build(Book(book.root), out, "torch")
     path = book.root / "chapters" / "01-sums.md"
     path.write_text(path.read_text().replace("sum.svg", "added.svg"))
-    student.build(Book(book.root), out, ["torch"])
+    build(Book(book.root), out, "torch")
     for folder in (student_s, instructor_s):
         assert [path.name for path in (folder / "img").iterdir()] == ["added.svg"]
 
@@ -276,7 +280,7 @@ def test_a_list_in_another_section_is_not_an_exercise(tmp_path):
 
 def test_a_failed_build_leaves_the_last_one(book):
     out = book.root / "_build"
-    [folder, _] = student.build(book, out, ["torch"])
+    [folder, _] = build(book, out, "torch")
     before = (folder / "01-sums.ipynb").read_text()
     (book.root / "chapters" / "02-more.md").write_text(
         '# More\n\n## Exercises\n\n+++ {"tags": ["solution"]}\n\nBecause.\n'
@@ -284,11 +288,11 @@ def test_a_failed_build_leaves_the_last_one(book):
     with pytest.raises(
         BookError, match=r"chapters/02-more.md:7: a solution must be below"
     ):
-        student.build(Book(book.root), out, ["torch"])
+        build(Book(book.root), out, "torch")
     assert (folder / "01-sums.ipynb").read_text() == before
     (book.root / "chapters" / "02-more.md").unlink()
     (book.root / "chapters" / "01-sums.md").rename(book.root / "chapters" / "01-sum.md")
-    student.build(Book(book.root), out, ["torch"])
+    build(Book(book.root), out, "torch")
     assert [path.name for path in folder.glob("*.ipynb")] == ["01-sum.ipynb"]
 
 
@@ -325,6 +329,19 @@ VARIATIONS = [
 ]
 
 
+# Answers to these exercises: the kernel ends, at once or while the next cell runs.
+FATAL = {
+    3: "import os\nos._exit(0)",
+    5: "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+    6: "import os, threading\nthreading.Timer(0.002, os._exit, [1]).start()\n1, 64",
+}
+HARMLESS = {
+    1: "print('285,696')\nprint('with: ', 163840.0)\nexit()",
+    7: "print(435.75)\nimport sys\nsys.exit(1)\nprint(3)",
+    8: "# mine\nprint(7)\nquit()",
+}
+
+
 @pytest.mark.slow
 def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
     book, tmp_path, monkeypatch
@@ -341,7 +358,7 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
         )
         values += exercise.replace("tolerance: \n", "").replace("'", '"')
     (book.root / "chapters" / "02-values.md").write_text(values)
-    student.build(Book(book.root), tmp_path, ["torch"])
+    build(Book(book.root), tmp_path, "torch")
     course = tmp_path / "course"
     course.mkdir()
     (tmp_path / "instructor" / "nbgrader_config.py").rename(
@@ -376,11 +393,23 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
     # Neither keeps nbgrader from grading those after it.
     graded(empty)["01-sums-exercise-1-code"].metadata.nbgrader.schema_version = 1
     graded(empty)["01-sums-exercise-1-code-begin"].metadata.nbgrader = {}
+    # Right answers, whose locked cells above are deleted or moved.
+    careless = copy.deepcopy(solved)
+    careless.nbformat_minor = 4
+    for cell in careless.cells:
+        del cell["id"]
+    cells = graded(careless)
+    careless.cells.remove(cells["01-sums-exercise-1-code-begin"])
+    careless.cells.remove(cells["01-sums-exercise-3-code-2-begin"])
+    careless.cells.append(cells["01-sums-exercise-3-code-2-begin"])
+    cells["01-sums-exercise-3-code-2"].source = "max(numbers)"
+    submit(course, "careless", careless, ended(answered(tmp_path, 1)))
     submit(course, "solved", solved, answered(tmp_path, 1))
     submit(course, "wrong", wrong, answered(tmp_path, 2))
     submit(course, "empty", empty, handed_out(tmp_path, "02-values"))
-    nbgrader(course, "autograde", "torch", "--create")
+    told = nbgrader(course, "autograde", "torch", "--create").stderr
     assert scores(course, "01-sums", ORDER) == {
+        "careless": [None, 1, 0, 0, 0, 1, 0, None],
         # Two texts and a code by hand among them, then two of unsolved exercises.
         "solved": [None, 1, 0, 0, 0, 1, 0, None],
         "empty": [0, 0, 0, 0, 0, 0, 0, 0],
@@ -388,10 +417,21 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
     }
     tests = [f"02-values-exercise-{i}-test" for i, _ in enumerate(VARIATIONS, 1)]
     assert scores(course, "02-values", tests) == {
+        "careless": [0 if i in FATAL else 1 for i, _ in enumerate(tests, 1)],
         "solved": [1] * len(tests),
         "empty": [0] * len(tests),
         "wrong": [0] * len(tests),
     }
+    assert told.count("careless, 02-values: a cell ended the kernel") == len(FATAL)
+    path = course / "autograded" / "careless" / "torch" / "02-values.ipynb"
+    assert path.read_text().count("This cell ended the kernel") >= len(FATAL)
+
+
+def ended(notebook):
+    """`notebook` with answers that end the kernel, or try to."""
+    for number, source in {**FATAL, **HARMLESS}.items():
+        graded(notebook)[f"02-values-exercise-{number}-code"].source = source
+    return notebook
 
 
 def split(notebook, cell):
@@ -432,6 +472,7 @@ def nbgrader(course, *words):
         command, cwd=course, env=variables, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done
 
 
 def scores(course, notebook, order):
@@ -527,6 +568,30 @@ def test_students_read_what_counts(tmp_path, expected, counts, does_not):
     assert does_not in text
 
 
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ("```{code-cell}\nimport math\n```", ["and no framework", "--backend jax`"]),
+        (
+            "```{code-cell}\nfrom d2lext import jax, torch\n```",
+            ["with all four frameworks", "build.py setup`"],
+        ),
+        (
+            "```{code-cell}\n---\ntags: [jax]\n---\nimport jax\n```",
+            ["with JAX", "--backend jax`"],
+        ),
+        ("```{code-cell}\n---\ntags: [jax]\n---\n1\n```", ["and no framework"]),
+        ("Words.", []),
+    ],
+)
+def test_the_first_cell_says_what_a_chapter_needs(tmp_path, text, needs):
+    book = write(tmp_path, f"# Sums\n\n{text}\n")
+    first = edition(book, "student", "jax").cells[0].source
+    assert all(words in first for words in needs)
+    assert ("needs the package" in first) is bool(needs)
+    assert ("four" in first) is ("with all four frameworks" in needs)
+
+
 @pytest.mark.parametrize("name", ["student", "instructor"])
 def test_lab_opens_the_notebooks(book, name, monkeypatch, capsys):
     opened = []
@@ -537,7 +602,7 @@ def test_lab_opens_the_notebooks(book, name, monkeypatch, capsys):
         f"there is no folder _build/{name}/jax: write it with python build.py "
         "student" in capsys.readouterr().err
     )
-    student.build(book, book.root / "_build", ["torch", "jax"])
+    build(book, book.root / "_build", "torch", "jax")
     assert cli.main(["lab", name, "--backend", "jax"]) == 0
     assert cli.main(["lab", name]) == 0
     folder = book.root / "_build" / name
