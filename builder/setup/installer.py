@@ -148,13 +148,17 @@ def _is_cpu_wheel_in_links(version: str, paths: Sequence[str | Path]) -> bool:
     """Whether a folder of wheels offers a CPU build for the environment's Python."""
     [minor, *_] = re.findall(r"python3\.(\d+)", " ".join(map(str, paths)))
     wheel = f"torch-{version}+cpu-cp3{minor}-*{platform.machine()}.whl"
+    return any(any(folder.glob(wheel)) for folder in folders_of_wheels())
+
+
+def folders_of_wheels() -> list[Path]:
+    """The folders in which the user lets pip or uv look for wheels."""
     links = os.environ.get("PIP_FIND_LINKS", "").split()
     links += filter(None, os.environ.get("UV_FIND_LINKS", "").split(","))
-    folders = [
+    return [
         Path(unquote(link[7:]) if link.startswith("file://") else link)
         for link in links
     ]
-    return any(any(folder.glob(wheel)) for folder in folders)
 
 
 def offers(index: str, package: str = "torch") -> bool:
