@@ -11,7 +11,7 @@ from benchmarks import NAMES as BENCHMARKS
 from builder.command.options import BACKEND, backends, frameworks, option
 from builder.command.registry import verb
 from builder.errors import BookError
-from builder.setup import builds, environment
+from builder.setup import builds, environment, versions
 from d2lext.core.frameworks import IDS
 
 
@@ -58,8 +58,17 @@ def check(args: Namespace, root: Path) -> None:
 
 @verb(
     "test --quick",
-    [BACKEND, option("--quick", action="store_true", help="skip slow tests")],
-    needs=lambda args: {"book", "test", *frameworks(args)},
+    [
+        BACKEND,
+        option("--quick", action="store_true", help="skip slow tests"),
+        option(
+            "--versions",
+            choices=versions.CHOICES,
+            help="only the library's tests, in an environment of their own with the "
+            "oldest or the newest versions that it allows",
+        ),
+    ],
+    needs=lambda args: set() if args.versions else {"book", "test", *frameworks(args)},
 )
 def test(args: Namespace, root: Path) -> int:
     """Run all tests, and every notebook against its recording."""
@@ -76,13 +85,20 @@ def test(args: Namespace, root: Path) -> int:
         "OMP_NUM_THREADS": "1",
         "TQDM_DISABLE": "1",
     }
-    python = environment.interpreter(names)
-    command = [python, "-m", "pytest", "-rs", "tests"]
+    if args.versions:
+        python, installed = versions.make(args.versions, names)
+        print(f"the {args.versions} versions: {installed}")
+        print("left out: notebooks, and the tests of what makes the book")
+        # The filter is for warnings of other libraries, some of which are years old.
+        tests = ["tests/core", "tests/backends", "-W", "default"]
+    else:
+        python, tests = environment.interpreter(names), ["tests"]
+    command = [python, "-m", "pytest", "-rs", *tests]
     command += ["-n", str(processes), "--dist", "loadscope"]
     command += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest first
     if args.quick:
         command += ["-m", "not slow"]
-    else:
+    elif not args.versions:
         command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
         command += notebooks_to_test(root, names)
     return subprocess.call(command, cwd=root, env=variables)
