@@ -62,7 +62,7 @@ def install(
     those for GPUs. Unless `constrained`, versions are the newest that are allowed.
     """
     env = _uv_environment(os.environ) if uv else dict(os.environ)
-    command: list[str | Path] = [python, "-P", "-m", "pip", "install", "--no-input"]
+    command: list[str | Path] = [python, "-I", "-m", "pip", "install", "--no-input"]
     if uv:
         command = [uv, "pip", "install", "--python", python]
         command += ["--no-index"] if _has_no_index(env) else []

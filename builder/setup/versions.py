@@ -1,13 +1,12 @@
-"""An environment with the oldest or the newest versions that the library allows.
+"""Environments with the oldest or the newest versions that the library allows.
 
-For the library's tests, apart from `.venv`, which has the versions of constraints.txt.
-Standard library only.
+For the library's tests, one for each framework. `.venv` has the versions of
+constraints.txt. Standard library only.
 """
 
 import re
 import shutil
 import sys
-from collections.abc import Sequence
 
 from builder.errors import BookError
 from builder.setup import installer, requirements
@@ -21,16 +20,16 @@ CHOICES = tuple(PYTHONS)
 TOOLS = ["nbformat", "pytest", "pytest-xdist", "scipy"]  # what only tests import
 
 
-def make(which: str, backends: Sequence[str]) -> tuple[str, str]:
-    """A new environment for `backends`: its interpreter, and what is installed there."""
-    venv = Venv(ROOT / "_build" / "versions" / which, {})
+def make(which: str, backend: str) -> tuple[str, str]:
+    """A new environment for a framework: its interpreter, and what is installed there."""
+    venv = Venv(ROOT / "_build" / "versions" / f"{which}-{backend}", {})
     base, python = _interpreter(which)
     shutil.rmtree(venv.folder, ignore_errors=True)
     uv = installer.find_uv()
     create = [uv, "venv", "--python", base] if uv else [base, "-m", "venv"]
     installer.step(f"creating {venv.folder} with {python}", [*create, venv.folder])
-    # The frameworks first, because uv takes the newest version of what it meets first.
-    normal, alone = requirements.asked_for([*backends, "base"])
+    # The framework first, because uv takes the newest version of what it meets first.
+    normal, alone = requirements.asked_for([backend, "base"])
     names = list(map(requirements.name_of, [*normal, *alone]))
     if which == "oldest":
         normal = list(map(lowest, normal))

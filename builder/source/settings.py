@@ -1,10 +1,9 @@
 """The book's settings, chapters/book.toml: title, author, year, optional repository."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
-
-import tomllib
 
 from builder import files
 from builder.errors import BookError, chapter_error

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from builder.command import arguments
 from builder.command.verbs import project
 from builder.errors import BookError
 from builder.setup import requirements, versions
@@ -26,8 +27,8 @@ def test_the_lowest_version_of_a_range():
 
 @pytest.mark.parametrize(("which", "python"), [("oldest", "3.10"), ("newest", "3.13")])
 def test_an_environment_of_its_own(other, which, python):
-    found, _ = versions.make(which, ["torch"])
-    venv = other.root / "_build" / "versions" / which
+    found, _ = versions.make(which, "torch")
+    venv = other.root / "_build" / "versions" / f"{which}-torch"
     assert found == str(venv / "bin" / "python")
     [made] = [command for command in other.commands if "venv" in command]
     assert made[made.index("--python") + 1] == f"/usr/bin/python{python}"
@@ -44,24 +45,23 @@ def test_no_python_for_the_oldest_versions(other, monkeypatch):
     other.programs.clear()
     monkeypatch.setattr(sys, "version_info", (3, 13, 0, "final", 0))
     with pytest.raises(BookError, match=r"for Python 3.10, 3.11, 3.12, got 3.13: inst"):
-        versions.make("oldest", ["torch"])
+        versions.make("oldest", "torch")
 
 
-def test_the_library_alone_is_tested_there(monkeypatch, tmp_path):
-    from builder.command import arguments
-
-    args = arguments.parse(["test", "--versions", "oldest", "--backend", "jax"])
+def test_the_library_alone_is_tested_there(monkeypatch, tmp_path, capsys):
+    argv = ["test", "--versions", "oldest", "--backend", "jax", "--backend", "torch"]
+    args = arguments.parse(argv)
     assert arguments.needs(args) == set()
-    called = []
-    monkeypatch.setattr(versions, "make", lambda *of: (f"/{of}/python", "jax 1"))
-    monkeypatch.setattr(project.subprocess, "call", lambda c, **_: called.append(c))
-    project.test(args, tmp_path)
-    [
-        [
-            python,
-            *_,
-        ]
-    ] = called
-    assert python == "/('oldest', ['jax'])/python"
-    assert {"tests/core", "tests/backends"} < set(called[0])
-    assert not {"tests", "--nbval"} & set(called[0])
+    called, statuses = [], iter([1, 0])
+
+    def call(command, env, cwd):
+        called.append((command[0], env["D2LEXT_BACKENDS"]))
+        assert {"tests/core", "tests/backends"} < set(command)
+        assert not {"tests", "--nbval"} & set(command)
+        return next(statuses)
+
+    monkeypatch.setattr(versions, "make", lambda *of: (" ".join(of), "numpy 1.26.0"))
+    monkeypatch.setattr(project.subprocess, "call", call)
+    assert project.test(args, tmp_path) == 1
+    assert called == [("oldest jax", "jax"), ("oldest torch", "torch")]
+    assert "PyTorch, oldest versions: numpy 1.26.0" in capsys.readouterr().out
