@@ -66,8 +66,8 @@ def ensure(
         ) from error
     if not is_setup and choice == Choice() and machine.has_nvidia_driver():
         installer.say(
-            "NVIDIA's driver is here, and .venv is set up for the CPU: python build.py "
-            "setup looks for a GPU, and with --gpu none says no more of it"
+            "NVIDIA's driver is here, and .venv is for the CPU: python build.py setup "
+            "makes it one for the GPU, setup --gpu none keeps it and ends this line"
         )
     return str(_venv(MAIN, choice).python)
 
@@ -165,7 +165,7 @@ def _is_fresh(plan: Plan) -> bool:
 
 def _set_up(plan: Plan, choice: Choice) -> None:
     """Bring the environments to what the `plan` says, one process at a time."""
-    if _is_fresh(plan) and choice == _remembered():
+    if _is_fresh(plan) and choice == (_remembered() or Choice()):
         return
     with _lock():
         before = _remembered() or Choice()

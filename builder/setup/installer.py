@@ -6,6 +6,7 @@ is shown only if it fails. Standard library only.
 
 import contextlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -61,7 +62,7 @@ def install(
     `python` imports from the folders `paths`; without a `uv`, pip installs. `builds` are
     those for GPUs. Unless `constrained`, versions are the newest that are allowed.
     """
-    env = _uv_environment(os.environ) if uv else dict(os.environ)
+    env = uv_environment(os.environ) if uv else dict(os.environ)
     command: list[str | Path] = [python, "-I", "-m", "pip", "install", "--no-input"]
     if uv:
         command = [uv, "pip", "install", "--python", python]
@@ -79,12 +80,11 @@ def install(
         step(title, [*command, "--no-deps", *alone], env)
     if project:
         title = "installing the project in place"
-        # as an address: uv reads a # in a path as the beginning of a fragment
-        here = requirements.ROOT.as_uri()
-        step(title, [*command, "--no-deps", "--editable", here], env)
+        # from within: uv cannot read every path that a folder may have
+        step(title, [*command, "--no-deps", "--editable", "."], env, requirements.ROOT)
 
 
-def _uv_environment(environ: os._Environ[str]) -> dict[str, str]:
+def uv_environment(environ: os._Environ[str]) -> dict[str, str]:
     """The environment for uv, which reads neither pip's variables nor its files."""
     env = dict(environ)
     if links := environ.get("PIP_FIND_LINKS"):
@@ -113,45 +113,54 @@ def _has_no_index(environ: Mapping[str, str]) -> bool:
 def torch_index(
     uv: str | None, index: str | None, paths: Sequence[str | Path], env: dict[str, str]
 ) -> list[str]:
-    """Options, or settings put into `env`, that take torch from one of PyTorch's indexes.
+    """Options, or settings put into `env`, for the torch of a GPU's `index` or for the CPU.
 
-    None stands for that of CPU builds, if it offers one: on Linux the package index's own
-    build brings several GB of CUDA libraries.
+    An empty `index` stands for the package index, None for a build for the CPU.
     """
-    if "UV_TORCH_BACKEND" in env or _has_no_index(env):
-        return []
     if index is None:
         pin = requirements.pin("torch")
         present = requirements.installed(paths).get("torch", "").partition("+")[0]
-        if (
-            sys.platform != "linux"
-            or present == pin
-            or _is_cpu_wheel_in_links(pin, paths)
-        ):
+        if sys.platform != "linux" or present == pin:
             return []
-        if not offers("cpu"):
-            say(
-                "no CPU build of torch can be reached: the one with CUDA takes several GB"
-            )
-            return []
-        index = "cpu"
-    if uv and index:
-        env["UV_TORCH_BACKEND"] = index
+        return [] if _is_cpu_wheel_in_links(pin, paths) else cpu_index(uv, env)
+    return _options(uv, index, env) if index else []
+
+
+def cpu_index(uv: str | None, env: dict[str, str]) -> list[str]:
+    """As `torch_index`, for PyTorch's own index of CPU builds, if it can be reached.
+
+    On Linux the package index's own build brings several GB of CUDA libraries.
+    """
+    if sys.platform != "linux" or "UV_TORCH_BACKEND" in env or _has_no_index(env):
         return []
-    return ["--extra-index-url", TORCH_INDEX.format(index)] if index else []
+    if not offers("cpu"):
+        say("no CPU build of torch can be reached: the one with CUDA takes several GB")
+        return []
+    return _options(uv, "cpu", env)
+
+
+def _options(uv: str | None, index: str, env: dict[str, str]) -> list[str]:
+    if uv:
+        env.setdefault("UV_TORCH_BACKEND", index)
+        return []
+    return ["--extra-index-url", TORCH_INDEX.format(index)]
 
 
 def _is_cpu_wheel_in_links(version: str, paths: Sequence[str | Path]) -> bool:
     """Whether a folder of wheels offers a CPU build for the environment's Python."""
     [minor, *_] = re.findall(r"python3\.(\d+)", " ".join(map(str, paths)))
-    wheel = f"torch-{version}+cpu-cp3{minor}-*{os.uname().machine}.whl"
+    wheel = f"torch-{version}+cpu-cp3{minor}-*{platform.machine()}.whl"
+    return any(any(folder.glob(wheel)) for folder in folders_of_wheels())
+
+
+def folders_of_wheels() -> list[Path]:
+    """The folders in which the user lets pip or uv look for wheels."""
     links = os.environ.get("PIP_FIND_LINKS", "").split()
     links += filter(None, os.environ.get("UV_FIND_LINKS", "").split(","))
-    folders = [
+    return [
         Path(unquote(link[7:]) if link.startswith("file://") else link)
         for link in links
     ]
-    return any(any(folder.glob(wheel)) for folder in folders)
 
 
 def offers(index: str, package: str = "torch") -> bool:
@@ -180,12 +189,15 @@ def offers(index: str, package: str = "torch") -> bool:
 
 
 def step(
-    title: str, command: Sequence[str | Path], env: dict[str, str] | None = None
+    title: str,
+    command: Sequence[str | Path],
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> None:
     """Run a command as one step of the set-up; a failure says what to do about it."""
     print(f"  {title} ...", end=" ", file=sys.stderr, flush=True)
     start = time.monotonic()
-    done = run(command, env)
+    done = run(command, env, cwd)
     if done.returncode:
         say("failed")
         raise BookError(_failure(title, done.stdout))
@@ -193,12 +205,15 @@ def step(
 
 
 def run(
-    command: Sequence[str | Path], env: dict[str, str] | None = None
+    command: Sequence[str | Path],
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to completion, without input; its output is in `stdout`."""
     return subprocess.run(
         [str(part) for part in command],
         env=env,
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from builder.errors import BookError
+from builder.setup import installer
 
 VERSION = "0.16.22"
 FETCH_TIMEOUT_S = 120
@@ -96,10 +97,15 @@ def folder() -> Path:
 
 
 def _fetch(into: Path) -> Path:
-    """Download the package; npm checks its integrity."""
+    """Download the package, unless it is beside the wheels; npm checks its integrity."""
+    name = f"katex-{VERSION}.tgz"
+    for offered in installer.folders_of_wheels():
+        if (offered / name).is_file():
+            return offered / name
     command = [*_npm_command(), "pack", f"katex@{VERSION}", "--silent"]
     # By default npm retries for minutes; without a network that is a long silence.
     command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+    command += ["--cache", str(into / "cache")]  # the home may be read-only
     try:
         subprocess.run(
             command,
@@ -112,10 +118,10 @@ def _fetch(into: Path) -> Path:
     except (OSError, subprocess.SubprocessError) as error:
         raise BookError(
             f"KaTeX, which renders formulas (npm package katex {VERSION}), could not be "
-            "fetched: connect to the network and run this command again; later builds "
-            "need no network"
+            f"fetched: connect to the network, or put {name} into a folder that "
+            "PIP_FIND_LINKS names, and run this command again; later builds need neither"
         ) from error
-    return into / f"katex-{VERSION}.tgz"
+    return into / name
 
 
 def _unpack(package: Path, into: Path) -> None:

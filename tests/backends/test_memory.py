@@ -66,6 +66,7 @@ def test_other_random_numbers_are_found(d2l, framework, pair):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_quickly")
 def test_training_is_the_same(d2l, pair, whole_runs):
     """Three epochs of one compiled step each, by the trainer."""
     weights, start = [], None

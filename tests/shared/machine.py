@@ -48,7 +48,7 @@ class Machine:
     def site_of(self, venv):
         return venv / f"lib/python3.{MINOR}/site-packages"
 
-    def run(self, command, env=None):
+    def run(self, command, env=None, cwd=None):
         command = [str(part) for part in command]
         self.commands.append(command)
         self.environments.append(env)
@@ -81,7 +81,7 @@ class Machine:
 
     def install(self, arguments, site, build):
         for argument in arguments:
-            if argument == self.root.as_uri():
+            if argument == ".":
                 project_in_place(site, self.root)
             elif not argument.startswith("-") and "://" not in argument:
                 name = requirements.name_of(argument)

@@ -50,6 +50,8 @@ class Minibatches:
     indices of examples into batches, in `batches(indices)`.
     """
 
+    most_examples: int | None = None  # of each batch, whose others are left out
+
     def __init__(
         self, num_examples: int, batch_size: int, shuffle: bool, seed: int
     ) -> None:
@@ -68,7 +70,8 @@ class Minibatches:
             order = np.random.Generator(bits).permutation(self.num_examples)
         self.epoch += 1
         ends = np.arange(self.batch_size, self.num_examples, self.batch_size)
-        return self.batches(np.split(order, ends))
+        indices = np.split(order, ends)
+        return self.batches([index[: self.most_examples] for index in indices])
 
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator:
         """The batches of the examples `indices`, an array for each batch."""

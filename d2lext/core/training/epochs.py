@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from d2lext.core.data.minibatches import Minibatches
 from d2lext.core.training import provenance
 from d2lext.core.training.averages import Averages
 
 FAST_TRAIN_BATCHES, FAST_VAL_BATCHES = 3, 2
+FAST_EXAMPLES = 32  # of each batch
 
 
 class Epoch:
@@ -51,6 +53,16 @@ def most_batches(train: bool) -> int | None:
     if not provenance.fast_mode():
         return None
     return FAST_TRAIN_BATCHES if train else FAST_VAL_BATCHES
+
+
+def batches(loader: Iterable, train: bool, skip: int = 0) -> Iterator:
+    """The batches that an epoch uses, without the first `skip`.
+
+    In fast mode they are few, and our own loaders give the first few examples of each.
+    """
+    if isinstance(loader, Minibatches):
+        loader.most_examples = FAST_EXAMPLES if provenance.fast_mode() else None
+    return itertools.islice(loader, skip, most_batches(train))
 
 
 def expected_batches(loader: Any, train: bool) -> int:

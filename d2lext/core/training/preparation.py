@@ -1,7 +1,6 @@
 """What comes before the loop: options, data in batches, model, optimiser."""
 
 import inspect
-import itertools
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -146,14 +145,12 @@ class Preparation(Steps, HyperParameters):
         """The training batches of this epoch, without the first `skip`."""
         if isinstance(self.train_dataloader, Minibatches):
             self.train_dataloader.epoch = self.epoch  # which decides their order
-        most = epochs.most_batches(train=True)
-        batches = itertools.islice(self.train_dataloader, skip, most)
+        batches = epochs.batches(self.train_dataloader, train=True, skip=skip)
         return map(self.single.check, epochs.not_empty(batches, "training", skip + 1))
 
     def val_batches(self) -> Iterator:
         """The batches to validate on."""
-        most = epochs.most_batches(train=False)
-        return itertools.islice(self.val_dataloader, most)
+        return epochs.batches(self.val_dataloader, train=False)
 
     def expected_batches(self, train: bool) -> int:
         """How many batches an epoch will have, 0 if unknown."""

@@ -4,7 +4,7 @@ import operator
 from typing import Any
 
 from d2lext.core.training import provenance
-from d2lext.core.training.epochs import FAST_TRAIN_BATCHES
+from d2lext.core.training.epochs import FAST_EXAMPLES, FAST_TRAIN_BATCHES
 
 
 def beginning(trainer: Any) -> None:
@@ -31,8 +31,8 @@ def shortened(max_epochs: int, num_epochs: int, num_batches: int) -> None:
     """Say so if a run is shorter than its `max_epochs`."""
     if provenance.fast_mode():
         print(
-            f"D2LEXT_FAST is set: {num_batches} batches instead of {max_epochs} epochs. "
-            "The numbers below mean nothing."
+            f"D2LEXT_FAST is set: {num_batches} batches of at most {FAST_EXAMPLES} "
+            f"examples instead of {max_epochs} epochs. The numbers below mean nothing."
         )
     elif num_epochs < max_epochs:
         print(

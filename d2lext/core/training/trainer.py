@@ -4,7 +4,6 @@ What comes before it is in `preparation`, what a framework adds in `steps`, and 
 happens around it (curves, checkpoint, Ctrl-C, bar, advice) in `watch`.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -144,10 +143,9 @@ class Trainer(Preparation):
                 "test(data) tests the model that this trainer has fitted, got none yet: "
                 "pass one, as in test(data, model)"
             )
-        most = epochs.most_batches(train=False)
 
         def batches():
-            return itertools.islice(epochs.ending(data.test_dataloader()), most)
+            return epochs.batches(epochs.ending(data.test_dataloader()), train=False)
 
         averages = self.evaluate(batches(), part="test")
         advice.check_any(len(averages) > 0, data, "test")

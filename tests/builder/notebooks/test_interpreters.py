@@ -7,7 +7,7 @@ import pytest
 
 from builder.command import arguments
 from builder.command.verbs import authoring, formats, project
-from builder.notebooks import kernel, lab, run
+from builder.notebooks import kernel, lab, outputs, run
 from builder.setup import environment
 
 ON_GPU = "/there/bin/python"
@@ -76,6 +76,37 @@ def test_recording_hides_the_gpu_from_several_frameworks(
     hidden = ("", "cpu") if is_shared else ("1", None)
     names = ("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")
     assert tuple(map(variables.get, names)) == hidden
+
+
+WHERE = """\
+# Where
+
+```{code-cell}
+---
+tags: [torch, tensorflow]
+---
+import os
+
+print(os.environ.get("STARTED"))
+```
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_is_recorded_where_its_framework_trains(
+    tiny, monkeypatch, tmp_path
+):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nSTARTED=there exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    places = {("tensorflow",): str(python), ("torch",): sys.executable}
+    monkeypatch.setattr(run, "interpreter", places.__getitem__)
+    monkeypatch.delenv("STARTED", raising=False)
+    (tiny.root / "chapters" / "01-tiny.md").write_text(WHERE)
+    tiny.record("torch", "tensorflow")
+    for backend, place in (("torch", "None"), ("tensorflow", "there")):
+        [_, cell] = tiny.notebook(backend).cells
+        assert outputs.shown_text(cell.outputs) == place
 
 
 def test_a_shared_chapter_gets_all_that_it_imports(shared, monkeypatch):

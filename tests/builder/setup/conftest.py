@@ -15,7 +15,7 @@ from builder.setup import machine as facts
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A Linux machine with uv, and neither `.venv` nor an active environment."""
-    root = tmp_path / "book"
+    root = tmp_path / "a böok #5 50%"
     root.mkdir()
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, root)

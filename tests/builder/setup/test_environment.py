@@ -24,7 +24,7 @@ def test_uv_creates_and_fills_the_environment(machine):
     assert made[made.index("--python") + 1] == sys._base_executable
     normal, project = machine.installs()
     assert {"sphinx", "jupytext", "numpy"} < set(map(requirements.name_of, normal))
-    assert project == ["--no-deps", "--editable", machine.root.as_uri()]
+    assert project == ["--no-deps", "--editable", "."]
     for command in machine.commands[2:]:
         assert command[command.index("--python") + 1] == python
         assert str(machine.root / "constraints.txt") in command
@@ -273,7 +273,7 @@ def test_a_cpu_build_of_tensorflow_will_do(machine, active):
 
 
 def test_a_folder_that_cannot_be_written(machine, monkeypatch):
-    def refuse(command, env=None):
+    def refuse(command, *_):
         raise PermissionError(13, "Permission denied", str(machine.venv))
 
     monkeypatch.setattr(installer, "run", refuse)

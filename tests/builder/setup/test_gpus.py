@@ -77,7 +77,7 @@ def test_a_card_that_appears_is_told_of_once_it_is_there(machine, capsys, monkey
     capsys.readouterr()
     machine.commands.clear()
     environment.ensure({"book", "torch", "jax"})
-    assert "python build.py setup looks for a GPU" in capsys.readouterr().err
+    assert "python build.py setup makes it one for the GPU" in capsys.readouterr().err
     assert not machine.commands
     environment.ensure({"book", "torch", "jax"}, is_setup=True)
     assert not any("venv" in command for command in machine.commands), "in place"
@@ -93,7 +93,7 @@ def test_who_wants_no_gpu_is_left_in_peace(gpu, capsys):
     for is_setup in (False, True, False):
         capsys.readouterr()
         environment.ensure({"book", "torch", "jax"}, is_setup=is_setup)
-        assert "looks for a GPU" not in capsys.readouterr().err
+        assert "for the GPU" not in capsys.readouterr().err
     assert not any("cuda" in r for some in gpu.installs() for r in some)
     environment.ensure({"book", "torch", "jax"}, is_setup=True, gpu="auto")
     assert any("jax[cuda13]" in r for some in gpu.installs() for r in some)

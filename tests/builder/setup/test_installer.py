@@ -1,6 +1,8 @@
 """What is installed, with uv or pip, and what a failure says."""
 
+import io
 import os
+import urllib.request
 
 import pytest
 from shared.machine import EVERYTHING, MINOR
@@ -117,6 +119,28 @@ def test_a_wheel_for_another_python_does_not_count(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     environment.ensure({"torch"})
     assert "the one with CUDA takes several GB" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wheel", "is_there"),
+    [
+        (f"torch-{requirements.pin('torch')}%2Bcu126-cp311-cp311-linux.whl", True),
+        (f"torch-{requirements.pin('torch')}+cu126-cp311-cp311-linux.whl", True),
+        ("torch-2.0.0%2Bcu126-cp311-cp311-linux.whl", False),
+        (None, False),
+    ],
+)
+def test_pytorchs_own_index_is_asked_for_the_pinned_version(
+    monkeypatch, wheel, is_there
+):
+    def urlopen(address, timeout):
+        assert address == "https://download.pytorch.org/whl/cu126/torch/"
+        if wheel is None:
+            raise OSError("no network")
+        return io.BytesIO(f'<a href="/whl/{wheel}#sha256=0">'.encode())
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    assert installer.offers("cu126") == is_there
 
 
 def test_a_torch_backend_that_the_user_chose_stays(machine, monkeypatch):

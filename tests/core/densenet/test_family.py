@@ -1,18 +1,23 @@
-"""Every network of the registry in every framework: counts, shapes, options, errors.
-
-Counts are those of torchvision's documentation, of the paper's Table 2, and of sums that
-this file writes down without the library.
-"""
+"""Every network of the registry in every framework: counts, shapes, options, errors."""
 
 import dataclasses
 import gc
 import inspect
 import math
-import re
 
 import numpy as np
 import pytest
 from shared.frameworks import native
+from shared.published import (
+    LOADED,
+    NUMBERS,
+    PUBLISHED,
+    TABLE_2,
+    check_network,
+    count,
+    expected_count,
+    shapes,
+)
 from shared.random_images import images
 from shared.selected import SELECTED, in_backends
 
@@ -20,80 +25,14 @@ from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.frameworks import IDS
 
-PUBLISHED = {
-    "densenet_d2l": 758_226,  # the first chapter's sum
-    "densenet121": 7_978_856,  # torchvision's
-    "densenet169": 14_149_480,
-    "densenet201": 20_013_928,
-    "densenet161": 28_681_000,
-}
-TABLE_2 = {  # of the paper, in millions
-    "densenet_40_12": 1.0,
-    "densenet_100_12": 7.0,
-    "densenet_100_24": 27.2,
-    "densenet_bc_100_12": 0.8,
-    "densenet_bc_250_24": 15.3,
-    "densenet_bc_190_40": 25.6,
-}
-# Blocks, growth rate k, channels of the stem, whether of kind B, share of kind C.
-NUMBERS = {
-    "densenet121": ((6, 12, 24, 16), 32, 64, True, 0.5),
-    "densenet169": ((6, 12, 32, 32), 32, 64, True, 0.5),
-    "densenet201": ((6, 12, 48, 32), 32, 64, True, 0.5),
-    "densenet264": ((6, 12, 64, 48), 32, 64, True, 0.5),
-    "densenet161": ((6, 12, 36, 24), 48, 96, True, 0.5),
-    "densenet_40_12": ((12, 12, 12), 12, 16, False, 1),
-    "densenet_100_12": ((32, 32, 32), 12, 16, False, 1),
-    "densenet_100_24": ((32, 32, 32), 24, 16, False, 1),
-    "densenet_c_40_12": ((12, 12, 12), 12, 16, False, 0.5),
-    "densenet_c_100_12": ((32, 32, 32), 12, 16, False, 0.5),
-    "densenet_c_100_24": ((32, 32, 32), 24, 16, False, 0.5),
-    "densenet_bc_100_12": ((16, 16, 16), 12, 24, True, 0.5),
-    "densenet_bc_250_24": ((41, 41, 41), 24, 48, True, 0.5),
-    "densenet_bc_190_40": ((31, 31, 31), 40, 80, True, 0.5),
-}
 # A network that is built in a moment, with the stem of those for ImageNet.
 TINY = {"arch": (2, 2), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
-
-
-def count(blocks, k, c, bottleneck, share):
-    """The parameters of a network of the paper: closed sums over each block.
-
-    Layer i of n in a block reads c + i k channels, together n c + k n (n - 1) / 2. For
-    each of them it has 2 numbers of normalization and 9 k of a convolution; with a
-    bottleneck 4 k of a convolution, and 2 + 9 k for each of its 4 k channels.
-    """
-    imagenet = len(blocks) == 4
-    classes = 1000 if imagenet else 10
-    total = 3 * 49 * c + 2 * c if imagenet else 3 * 9 * c
-    for i, n in enumerate(blocks):
-        read = n * c + k * n * (n - 1) // 2
-        if bottleneck:
-            total += read * (2 + 4 * k) + n * 4 * k * (2 + 9 * k)
-        else:
-            total += read * (2 + 9 * k)
-        c += n * k
-        if i < len(blocks) - 1:
-            kept = math.floor(c * share)
-            total += 2 * c + c * kept
-            c = kept
-    return total + 2 * c + (c + 1) * classes
-
-
-def expected_count(name):
-    """The number of parameters of the network `name`, published or counted here."""
-    return PUBLISHED.get(name) or count(*NUMBERS[name])
 
 
 def tiny(d2l, name="densenet121", **options):
     """A network of few channels, and its weights."""
     model = d2l.create_model(name, **TINY | options)
     return model, d2l.get_weights(model)
-
-
-def shapes(weights):
-    """The shape of each tensor by its name."""
-    return {name: array.shape for name, array in weights.items()}
 
 
 def same(weights, others):
@@ -120,6 +59,7 @@ def builds():
 
     Every framework builds those whose numbers are published, and the small ones. The
     others differ from these in numbers alone and take seconds each: one in turn does.
+    What test_pretrained.py builds as well, it checks there.
     """
     turn = 0
     for name in list_models():
@@ -128,52 +68,16 @@ def builds():
         if not small and name not in PUBLISHED and name not in TABLE_2:
             chosen, turn = [SELECTED[turn % len(SELECTED)]], turn + 1
         for backend in chosen:
-            quick = name == "densenet_d2l" or (
-                name == "densenet121" and backend == SELECTED[0]
-            )
-            marks = () if quick else pytest.mark.slow
-            yield pytest.param(backend, name, marks=marks)
+            first = name == "densenet121" and backend == SELECTED[0]
+            marks = () if first or name == "densenet_d2l" else pytest.mark.slow
+            if first or name not in LOADED:
+                yield pytest.param(backend, name, marks=marks)
 
 
 @pytest.mark.parametrize(("backend", "name"), list(builds()), indirect=["backend"])
 def test_every_network(d2l, name):
-    model = d2l.create_model(name)
-    assert d2l.num_params(model) == expected_count(name)
-    assert d2l.architecture_of(model) == architecture(name)
-    weights = d2l.get_weights(model)
-    trained = {n: a for n, a in weights.items() if "running_" not in n}
-    # As many as the model's own, so that none is unnamed: no convolution has a bias.
-    assert sum(a.size for a in trained.values()) == expected_count(name)
-    biases = [n for n in weights if re.search(r"conv\d?\.bias$", n)]
-    assert bool(biases) == (name == "densenet_d2l")
-    if name == "densenet121":
-        check_the_paper(shapes(weights))
-    del model, weights, trained
+    check_network(d2l, name, d2l.create_model(name))
     gc.collect()
-
-
-def check_the_paper(found):
-    """The channels of densenet121 as Table 1 of the paper has them."""
-    assert found["features.conv0.weight"] == (64, 3, 7, 7)
-    read = 64
-    for block, num_layers in enumerate((6, 12, 24, 16), 1):
-        for layer in range(1, num_layers + 1):
-            prefix = f"features.denseblock{block}.denselayer{layer}"
-            assert found[f"{prefix}.norm1.weight"] == (read,)
-            assert found[f"{prefix}.conv1.weight"] == (4 * 32, read, 1, 1)
-            assert found[f"{prefix}.conv2.weight"] == (32, 4 * 32, 3, 3)
-            read += 32
-        prefix = f"features.denseblock{block}.denselayer{num_layers + 1}"
-        assert f"{prefix}.norm1.weight" not in found
-        leaving = {1: 64 + 6 * 32, 2: 512, 3: 1024, 4: 1024}[block]
-        assert read == leaving
-        if block < 4:
-            halved = {1: 128, 2: 256, 3: 512}[block]
-            transition = f"features.transition{block}.conv.weight"
-            assert found[transition] == (halved, leaving, 1, 1)
-            read = halved
-    assert found["features.norm5.weight"] == (1024,)
-    assert found["classifier.weight"] == (1000, 1024)
 
 
 def test_every_name_is_a_function(d2l):

@@ -12,11 +12,11 @@ import warnings
 
 import numpy as np
 import pytest
+from shared.published import LOADED, check_network
 from shared.selected import SELECTED, d2l
 
 from d2lext.core.frameworks import IDS, TITLES
 
-NAMES = "densenet121", "densenet169", "densenet201"
 WRITERS = {"keras": "tensorflow", "gluon": "mxnet"}
 # Height and width of the images, in pixels. Gluon's network ends in a pooling of 7x7
 # and takes no other size.
@@ -132,7 +132,7 @@ def difference(logits, expected):
 def combinations():
     """Libraries, networks and frameworks; all but the first are slow."""
     for backend in IDS:
-        for name in NAMES:
+        for name in LOADED:
             for library in WRITERS:
                 quick = (library, name, backend) == ("gluon", "densenet121", "torch")
                 marks = [] if quick else [pytest.mark.slow]
@@ -142,15 +142,17 @@ def combinations():
 @functools.lru_cache(maxsize=1)
 def built(backend, name):
     """The network, for both libraries' files: it takes up to 20 s."""
-    return d2l(backend).create_model(name)
+    model = d2l(backend).create_model(name)
+    check_network(d2l(backend), name, model)
+    return model
 
 
 @pytest.mark.parametrize(("library", "name", "backend"), list(combinations()))
 def test_published(published, library, name, backend):
     if backend not in SELECTED:
         pytest.skip("--backend left this framework out")
-    path, expected = published(library, name)
     package, model = d2l(backend), built(backend, name)
+    path, expected = published(library, name)
     package.load_weights(model, path)
     logits = package.predict(model, images(SIZES[library]))
     gc.collect()  # the previous network: hundreds of MiB, in cycles
