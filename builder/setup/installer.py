@@ -73,7 +73,13 @@ def install(
         names = list(dict.fromkeys(map(requirements.name_of, normal)))
         torch = builds.get("torch")
         index = torch.index if torch else None
-        options = torch_index(uv, index, paths, env) if "torch" in names else []
+        options: list[str] = []
+        if "torch" in names:
+            options = (
+                torch_index(uv, index, paths, env)
+                if constrained
+                else cpu_index(uv, env)
+            )
         step(f"installing {shortened(names)}", [*command, *options, *normal], env)
     if alone:
         title = f"installing {' and '.join(alone)} without dependencies"
