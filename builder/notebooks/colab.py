@@ -1,4 +1,4 @@
-"""What a notebook needs on Google Colab: an install cell, and images by URL.
+"""What a notebook needs on Colab, Kaggle and Studio Lab: an install cell, images by URL.
 
 Both rely on the setting `repository` of chapters/book.toml. Without it a notebook is
 unchanged, because there is nothing to install from.
@@ -24,11 +24,18 @@ GENERATED = {"d2lext": {"generated": "for Google Colab"}}  # metadata of our cel
 # The beginning of an image's URL in any repository, which may have changed since.
 ADDRESS = re.compile(r"\]\(https://raw\.githubusercontent\.com/[^)\s]+?/chapters/img/")
 
+# What is installed there stays as it is: NumPy or the framework may be loaded by then.
 CELL = """\
-# On Google Colab: installs what is missing there. Elsewhere: nothing.
+# On Colab, Kaggle and Studio Lab: installs what is missing. Elsewhere: nothing.
+import os
 import sys
 
-if "google.colab" in sys.modules:
+if (
+    "google.colab" in sys.modules
+    or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
+    or os.path.expanduser("~") == "/home/studio-lab-user"
+):
+    %pip list --format=freeze --exclude d2lext > /tmp/installed.txt
 {}"""
 
 
@@ -51,7 +58,7 @@ def prepared(
 def with_cell(
     notebook: NotebookNode, root: Path, backends: Iterable[str]
 ) -> NotebookNode:
-    """A copy of the notebook whose first code cell installs `backends` on Colab."""
+    """A copy of the notebook whose first code cell installs `backends` where hosted."""
     notebook, source = copy.deepcopy(notebook), repository.of_book(root)
     kinds = [cell.cell_type for cell in notebook.cells]
     if source and "code" in kinds:
@@ -73,14 +80,16 @@ def _is_generated(cell: NotebookNode) -> bool:
 
 
 def _cell(source: Repository, backends: Iterable[str]) -> NotebookNode:
-    """The install cell: the project from its repository, and what else Colab may lack.
+    """The install cell: the project from its repository, and what else may be missing.
 
-    It pins no versions, because Colab has loaded its own before the cell runs.
+    What is there is not replaced, whatever its version: pip takes versions of the rest
+    that go with it, or says which requirement of the project it does not meet.
     """
-    normal, alone = requirements.asked_for(["base", *backends])
+    normal, alone = requirements.asked_for(backends)
     names = sorted(set(map(requirements.name_of, normal)))
     project = f"git+{source.address}@{source.branch}"
-    text = CELL.format(_pip(["--no-deps", *alone, project]) + _pip(names))
+    kept = ["--constraint", "/tmp/installed.txt"]
+    text = CELL.format(_pip([*kept, *names, project]) + _pip(["--no-deps", *alone]))
     cell_id = hashlib.sha256(text.encode()).hexdigest()[:8]
     metadata = copy.deepcopy(GENERATED)
     return nbformat.v4.new_code_cell(text.rstrip(), id=cell_id, metadata=metadata)

@@ -55,23 +55,31 @@ def install(
     alone: Sequence[str],
     project: Sequence[str],
     builds: Mapping[str, Build],
+    constrained: bool = True,
 ) -> None:
     """Install three lists: with dependencies, without, and the project in place.
 
     `python` imports from the folders `paths`; without a `uv`, pip installs. `builds` are
-    those for GPUs.
+    those for GPUs. Unless `constrained`, versions are the newest that are allowed.
     """
     env = uv_environment(os.environ) if uv else dict(os.environ)
-    command: list[str | Path] = [python, "-P", "-m", "pip", "install", "--no-input"]
+    command: list[str | Path] = [python, "-I", "-m", "pip", "install", "--no-input"]
     if uv:
         command = [uv, "pip", "install", "--python", python]
         command += ["--no-index"] if _has_no_index(env) else []
-    command += ["--constraint", requirements.ROOT / "constraints.txt"]
+    if constrained:
+        command += ["--constraint", requirements.ROOT / "constraints.txt"]
     if normal:
         names = list(dict.fromkeys(map(requirements.name_of, normal)))
         torch = builds.get("torch")
         index = torch.index if torch else None
-        options = torch_index(uv, index, paths, env) if "torch" in names else []
+        options: list[str] = []
+        if "torch" in names:
+            options = (
+                torch_index(uv, index, paths, env)
+                if constrained
+                else cpu_index(uv, env)
+            )
         step(f"installing {shortened(names)}", [*command, *options, *normal], env)
     if alone:
         title = f"installing {' and '.join(alone)} without dependencies"

@@ -32,7 +32,8 @@ class Module(HyperParameters):
 
     def __getstate__(self) -> Any:
         """What a copy or a pickle holds: not the trainer, which has the data."""
-        state = dict(super().__getstate__())  # type: ignore[call-overload]
+        own = getattr(super(), "__getstate__", None)  # Python 3.10 has none of object
+        state = dict(own() if own else vars(self))
         state.pop("trainer", None)
         return state
 

@@ -1,4 +1,4 @@
-"""The names that NumPy 2 removed and MXNet 1.9.1 still uses.
+"""The names that NumPy no longer has and MXNet 1.9.1 still uses.
 
 MXNet was retired in 2023, before NumPy 2. Importing this module restores missing names
 that MXNet reads, most of them on import. It changes no name that NumPy still has, no
@@ -26,6 +26,7 @@ _RENAMED = {
     "in1d": lambda a, b, **kwargs: np.isin(np.ravel(a), b, **kwargs),
     "trapz": getattr(np, "trapezoid", None),  # NumPy 1 has it under the old name
     "compat": SimpleNamespace(basestring=str),  # for mxnet.np.pad
+    "bool": np.bool_,  # which NumPy 2 has again
 }
 # MXNet re-exports these, though NumPy moved them to numpy-financial in 2019.
 _MOVED = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")

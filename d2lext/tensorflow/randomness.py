@@ -6,22 +6,29 @@ read it.
 
 import contextlib
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 # TensorFlow and Keras have no public way back.
 from keras.src.backend.common import global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR, global_seed_generator
-from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+from keras.src.random.seed_generator import global_seed_generator
 from tensorflow.python.eager import context
 
 _OF_TENSORFLOW, _OF_KERAS = "random/tensorflow", "random/keras"
+_SEED, _GENERATOR = "global_random_seed", "global_seed_generator"  # Keras' names
+
+
+def seed(seed):
+    """Seed TensorFlow's and Keras' random numbers, Python's and NumPy's."""
+    keras.utils.set_random_seed(seed)
+    global_state.set_global_attribute(_GENERATOR, None)  # kept by Keras before 3.10
 
 
 @contextlib.contextmanager
 def kept():
     """A context after which they go on as before."""
-    names = GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR
+    names = _SEED, _GENERATOR
     of_keras = {name: global_state.get_global_attribute(name) for name in names}
     eager = context.context()
     seed, rng = eager._seed, _of_tensorflow()
@@ -39,7 +46,7 @@ def get_state():
     arrays = {}
     if rng := _of_tensorflow():
         arrays[_OF_TENSORFLOW] = np.array(rng.getstate()[1])
-    if generator := global_state.get_global_attribute(GLOBAL_SEED_GENERATOR):
+    if generator := global_state.get_global_attribute(_GENERATOR):
         arrays[_OF_KERAS] = generator.state.numpy()
     return arrays
 

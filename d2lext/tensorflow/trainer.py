@@ -72,7 +72,7 @@ class Trainer(State):
 
     def seed_framework(self):
         """Seed the random numbers of TensorFlow and Keras, Python's and NumPy's."""
-        keras.utils.set_random_seed(self.seed)
+        randomness.seed(self.seed)
 
     def prepare_model(self, model):
         """Build the model on the device; its two steps are compiled on first use."""

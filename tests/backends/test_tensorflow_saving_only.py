@@ -200,7 +200,7 @@ import keras
 model = keras.saving.load_model(sys.argv[1] + "/model.keras")
 np.save(sys.argv[1] + "/Y.npy", model(np.load(sys.argv[1] + "/X.npy")))
 """
-    subprocess.run([sys.executable, "-Pc", code, str(tmp_path)], check=True)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     np.testing.assert_allclose(np.load(tmp_path / "Y.npy"), model(X), rtol=1e-5)
 
 
@@ -228,14 +228,14 @@ def test_a_config_of_other_arguments():
 def test_export_takes_any_number_and_size_of_images(tmp_path):
     model, X = MODELS["create_model"]()
     path = str(tmp_path / "saved")
-    model.export(path, verbose=False)
+    model.export(path)
     saved = tf.saved_model.load(path)
     for shape in [(1, 29, 29, 1), (3, 40, 31, 1), (2, 5, 64, 1)]:
         X = normal(shape)
         np.testing.assert_allclose(saved.serve(X), model(X), rtol=1e-4, atol=1e-5)
     deep = d2l.DenseNet(8, 4, (1, 1, 1))
     deep.build((None, None, None, 1))
-    deep.export(path, verbose=False)
+    deep.export(path)
     saved = tf.saved_model.load(path)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least 13x13 pixels"):
         saved.serve(normal((1, 12, 20, 1)))
@@ -257,7 +257,7 @@ def test_export_of_networks_for_one_size(tmp_path, name):
     model, *X = MODELS.get(name, lambda: (Static(), normal((2, 5, 4, 1))))()
     expected = model(*X)
     path = str(tmp_path / "saved")
-    model.export(path, verbose=False)
+    model.export(path)
     saved = tf.saved_model.load(path)
     np.testing.assert_allclose(saved.serve(*X), expected, rtol=1e-4, atol=1e-5)
     more = [tf.concat((x, x), axis=0) for x in X]

@@ -64,7 +64,7 @@ class Machine:
             uv = "--python" in command and command[command.index("--python") + 1]
             site = self.site_of(Path(uv or command[0]).parents[1])
             build = "+cpu" if env.get("UV_TORCH_BACKEND") == "cpu" else ""
-            self.install(command[command.index("--constraint") + 2 :], site, build)
+            self.install(_arguments(command), site, build)
         elif "-c" in command:
             venv = Path(command[0]).parents[1]
             output = f"{venv}\n{self.site_of(venv)}\nTrue\n"
@@ -98,7 +98,11 @@ class Machine:
     def installs(self):
         """The commands that install, each without its path and constraints."""
         return [
-            command[command.index("--constraint") + 2 :]
-            for command in self.commands
-            if "install" in command
+            _arguments(command) for command in self.commands if "install" in command
         ]
+
+
+def _arguments(command):
+    """What a command installs, and how, without its path and constraints."""
+    last = "--constraint" if "--constraint" in command else "--python"
+    return command[command.index(last) + 2 :]

@@ -18,12 +18,17 @@ def d2l(backend):
 
 
 def d2l_or_skip(backend):
-    """As `d2l`; where the framework is not installed or not selected, a skip."""
+    """As `d2l`; where the framework is not installed or not selected, a skip.
+
+    Only then the library says why, and raises from the framework's own error.
+    """
     if backend not in SELECTED:
         pytest.skip(f"{backend} is not selected", allow_module_level=True)
     try:
         return d2l(backend)
     except ImportError as error:
+        if error.__cause__ is None:
+            raise
         pytest.skip(str(error), allow_module_level=True)
 
 

@@ -11,7 +11,8 @@ from benchmarks import NAMES as BENCHMARKS
 from builder.command.options import BACKEND, backends, frameworks, option
 from builder.command.registry import verb
 from builder.errors import BookError
-from builder.setup import builds, environment
+from builder.setup import builds, environment, versions
+from d2lext.core.frameworks import IDS, TITLES
 
 
 def _everything(args: Namespace) -> set[str]:
@@ -57,33 +58,62 @@ def check(args: Namespace, root: Path) -> None:
 
 @verb(
     "test --quick",
-    [BACKEND, option("--quick", action="store_true", help="skip slow tests")],
-    needs=lambda args: {"book", "test", *frameworks(args)},
+    [
+        BACKEND,
+        option("--quick", action="store_true", help="skip slow tests"),
+        option(
+            "--versions",
+            choices=versions.CHOICES,
+            help="only the library's tests, each framework in an environment of its own "
+            "with the oldest or the newest versions that the library allows",
+        ),
+    ],
+    needs=lambda args: set() if args.versions else {"book", "test", *frameworks(args)},
 )
 def test(args: Namespace, root: Path) -> int:
     """Run all tests, and every notebook against its recording."""
+    names = backends(args)
+    if args.versions:
+        return _test_versions(args, names, root)
+    paths = ["tests"]
+    if not args.quick:
+        paths += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
+        paths += notebooks_to_test(root, names)
+    return _pytest(environment.interpreter(names), paths, names, args.quick, root)
+
+
+def _test_versions(args: Namespace, names: Sequence[str], root: Path) -> int:
+    """Test the library with each framework, in an environment of its own."""
+    print("left out: notebooks, and the tests of what makes the book")
+    # Warnings are no errors here: those of other libraries may be years old.
+    paths = ["tests/core", "tests/backends", "-W", "default"]
+    statuses = []
+    for name in names:
+        python, installed = versions.make(args.versions, name)
+        print(f"{TITLES[name]}, {args.versions} versions: {installed}", flush=True)
+        statuses.append(_pytest(python, paths, [name], args.quick, root))
+    return max(statuses)
+
+
+def _pytest(
+    python: str, paths: Sequence[str], backends: Sequence[str], quick: bool, root: Path
+) -> int:
     from d2lext.core.machine import processor
 
-    names = backends(args)
     # One process per core and one thread per process: more threads than cores are many
     # times slower. Each process takes about 4 GB of memory.
     processes = min(4, processor.num_cores())
     variables = {
         **os.environ,
         "D2LEXT_FAST": "1",
-        "D2LEXT_BACKENDS": ",".join(names),
+        "D2LEXT_BACKENDS": ",".join(backends),
         "OMP_NUM_THREADS": "1",
         "TQDM_DISABLE": "1",
     }
-    python = environment.interpreter(names)
-    command = [python, "-m", "pytest", "-rs", "tests"]
+    command = [python, "-m", "pytest", "-rs", *paths]
     command += ["-n", str(processes), "--dist", "loadscope"]
     command += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest first
-    if args.quick:
-        command += ["-m", "not slow"]
-    else:
-        command += ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-        command += notebooks_to_test(root, names)
+    command += ["-m", "not slow"] if quick else []
     return subprocess.call(command, cwd=root, env=variables)
 
 

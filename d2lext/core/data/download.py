@@ -233,6 +233,9 @@ def _sha256(path, open=open):
     """
     try:
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.sha256()  # Python 3.10 has no hashlib.file_digest
+            while block := file.read(2**20):
+                digest.update(block)
+            return digest.hexdigest()
     except (OSError, EOFError, zlib.error):
         return None

@@ -169,9 +169,8 @@ def text(value: Any) -> str:
 def _hash(parts: Iterable[Any]) -> bytes:
     digest = hashlib.sha256()  # in hardware, 1.5 GB a second
     for part in parts:
-        digest.update(
-            len(part).to_bytes(8)
-        )  # so that two parts are not one longer part
+        # so that two parts are not one longer part
+        digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.digest()[:16]
 

@@ -12,7 +12,10 @@ import jax
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
-from jax.experimental.layout import Layout, with_layout_constraint
+from jax.experimental import layout
+
+# Before JAX 0.7 it had another name.
+_Layout = getattr(layout, "DeviceLocalLayout", layout.Layout)
 
 
 def conv_by_products(params, dtype):
@@ -138,7 +141,7 @@ def _dot(A, B):
 
     def by_rows(matrix):
         # XLA multiplies bfloat16 only where rows are contiguous in memory.
-        return with_layout_constraint(matrix, Layout(major_to_minor=(0, 1)))
+        return layout.with_layout_constraint(matrix, _Layout(major_to_minor=(0, 1)))
 
     rows = A.reshape(-1, A.shape[-1])
     if A.dtype == jnp.float32:

@@ -67,7 +67,7 @@ def _apply(eqn, given, dtype, joined):
     params, arrays = eqn.params, [v.aval for v in (*eqn.invars, *eqn.outvars)]
     is_float32 = all(getattr(a, "dtype", None) == jnp.float32 for a in arrays)
     match eqn.primitive.name:
-        case "jit" | "closed_call":
+        case "jit" | "pjit" | "closed_call":  # pjit before JAX 0.7
             inner = params.get("jaxpr") or params["call_jaxpr"]
             return _evaluate(inner.jaxpr, inner.consts, given, dtype, joined)
         case "checkpoint" | "remat2":
@@ -90,6 +90,7 @@ def _apply(eqn, given, dtype, joined):
         ):
             return [joined.sum(given[0])]
     # As in JAX's own interpreter: functions within an equation become arguments.
-    params = eqn.primitive.get_bind_params(params)
-    results = eqn.primitive.bind(*given, **params)
+    bound = eqn.primitive.get_bind_params(params)  # before JAX 0.9, apart from these
+    functions, params = bound if isinstance(bound, tuple) else ((), bound)
+    results = eqn.primitive.bind(*functions, *given, **params)
     return results if eqn.primitive.multiple_results else [results]

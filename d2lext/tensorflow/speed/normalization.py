@@ -34,7 +34,7 @@ def _can_fuse(layer):
         type(layer) is keras.layers.BatchNormalization
         and "call" not in vars(layer)  # which an author has replaced
         and layer.axis in (-1, 3)
-        and not (layer.renorm or layer.synchronized)
+        and not (getattr(layer, "renorm", False) or layer.synchronized)
     )
 
 

@@ -93,9 +93,7 @@ print(os.environ.get("STARTED"))
 
 
 @pytest.mark.slow
-def test_a_notebook_is_recorded_where_its_framework_trains(
-    tiny, monkeypatch, tmp_path
-):
+def test_a_notebook_is_recorded_where_its_framework_trains(tiny, monkeypatch, tmp_path):
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nSTARTED=there exec "{sys.executable}" "$@"\n')
     python.chmod(0o755)

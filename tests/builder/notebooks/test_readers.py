@@ -208,25 +208,44 @@ def test_with_an_address_the_first_code_cell_installs(hosted):
         "https://raw.githubusercontent.com/owner/book/read/chapters/img/box.svg"
     ]
     assert "git+https://github.com/owner/book@read" in sources[1]
-    assert "safetensors torch" in sources[1]
     assert "flax" not in sources[1]
     assert "flax" in written(hosted, "jax").cells[1].source
     assert "mxnet==1.9.1" in written(hosted, "mxnet").cells[1].source
 
 
-def test_the_cell_installs_on_colab_alone(hosted, monkeypatch):
-    source = written(hosted).cells[1].source
-    shell, asked = InteractiveShell(), []
+def on_colab(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+
+
+def on_kaggle(monkeypatch):
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+
+
+def on_studio_lab(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/studio-lab-user")
+
+
+def run_cell(shell, source):
+    """The commands for pip of an install cell, each as a list of words."""
+    asked = []
     shell.register_magic_function(asked.append, magic_name="pip")
     shell.run_cell(source).raise_error()
-    assert asked == []
-    monkeypatch.setitem(sys.modules, "google.colab", sys)
-    shell.run_cell(source).raise_error()
-    commands = [line.split() for line in asked]
-    assert [words[:2] for words in commands] == [["install", "--quiet"]] * 2
-    # Colab's own versions are loaded by then: what is there stays as it is.
-    assert "--no-deps" in commands[0]
-    assert {"pooch", "torch"} <= set(commands[1])
+    return [line.split() for line in asked]
+
+
+@pytest.mark.parametrize("on", [on_colab, on_kaggle, on_studio_lab])
+def test_the_cell_installs_on_hosts_alone(hosted, monkeypatch, on):
+    source, shell = written(hosted).cells[1].source, InteractiveShell()
+    monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
+    assert run_cell(shell, source) == []
+    on(monkeypatch)
+    noted, *installs = run_cell(shell, source)
+    assert noted[:2] == ["list", "--format=freeze"]
+    file = noted[noted.index(">") + 1]
+    assert [words[:2] for words in installs] == [["install", "--quiet"]] * 2
+    # Their own versions may be loaded by then: what is there stays as it is.
+    for words in installs:
+        assert "--no-deps" in words or words[words.index("--constraint") + 1] == file
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ def test_pip_if_no_uv_runs(machine, shim):
     python = environment.ensure({"book"})
     made, *others = [c for c in machine.commands if c[0] != "/shims/uv"]
     assert made[1:] == ["-P", "-m", "venv", str(machine.venv)]
-    assert all(c[:4] == [python, "-P", "-m", "pip"] for c in others)
+    assert all(c[:4] == [python, "-I", "-m", "pip"] for c in others)
 
 
 @pytest.mark.parametrize("is_writable", [True, False])

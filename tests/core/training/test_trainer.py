@@ -1,6 +1,7 @@
 """A training without a framework: what it says while it runs, and when it must stop."""
 
 import contextlib
+import fcntl
 import functools
 import itertools
 import math
@@ -8,6 +9,7 @@ import os
 import pty
 import re
 import signal
+import struct
 import sys
 import termios
 import threading
@@ -507,7 +509,7 @@ def enabled(monkeypatch):
 def terminal():
     """Within the block standard error is a terminal; yields a list for what it got."""
     reader, writer = pty.openpty()
-    termios.tcsetwinsize(writer, (24, 80))
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
     content, shown, before = b"", [], sys.stderr
 
     def read():

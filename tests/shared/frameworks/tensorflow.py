@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from keras import layers as keras_layers
 
+from d2lext.tensorflow import randomness
 from d2lext.tensorflow.module import flatten
 
 
@@ -72,7 +73,7 @@ def schedule(before, after, step):
 
 def seed(number):
     """Seed the framework's random numbers, and those of layers made later."""
-    keras.utils.set_random_seed(number)
+    randomness.seed(number)  # also where Keras does not restart its own
 
 
 def drawn():
