@@ -23,7 +23,15 @@ from d2lext.torch.state import State
 
 
 class Trainer(State):
-    """Fit a model on one GPU or on the CPU."""
+    """Fit a model on one GPU or on the CPU.
+
+    With `compile=None`, NVIDIA's GPUs repeat steps without Python: forward and backward
+    pass are captured in a CUDA graph, once a few steps have shown that they leave nothing
+    to Python; otherwise a warning says what they leave. The numbers are the same. Those in
+    attributes of layers may change between steps, and they are captured again. Whatever
+    else Python reads stays as it was, such as global variables, and what it does outside
+    of the model is not done again, such as to print. `compile=False` calls each step.
+    """
 
     distributions = FRAMEWORKS["torch"].modules
     devices = device
