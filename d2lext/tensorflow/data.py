@@ -31,8 +31,8 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
             return tf.cast(X, tf.float32) / 255, y
 
     def resident(self, images, labels):
-        """The images and the labels on the GPU, if it has room for them."""
-        if not self.device or not device.has_room(self.device, 4 * images.nbytes):
+        """The images and the labels on the GPU, if it has four times the room for them."""
+        if not self.device or not device.has_room(self.device, images.shape):
             return images, labels
         # Variables: TensorFlow gathers bytes of a tensor on the CPU, of these on the GPU.
         with self._on_device():

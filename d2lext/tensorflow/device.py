@@ -79,13 +79,13 @@ def has_bfloat16(device):
     return details(device).get("compute_capability", (0, 0)) >= (8, 0)
 
 
-def has_room(device, num_bytes):
-    """Whether a GPU has memory for `num_bytes` more; False on the CPU."""
+def has_room(device, shape):
+    """Whether a GPU has memory for float32 numbers of a `shape`; False on the CPU."""
     if not details(device):
         return False
     try:
         with device:  # TensorFlow does not say how much it could still take
-            tf.zeros(num_bytes // 8, tf.float64)
+            tf.zeros(shape)
     except tf.errors.ResourceExhaustedError:
         return False
     return True

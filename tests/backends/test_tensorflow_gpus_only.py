@@ -11,6 +11,7 @@ pytest.importorskip("d2lext.tensorflow", exc_type=ImportError)
 
 import tensorflow as tf
 from shared.frameworks import tensorflow as framework
+from tensorflow.python.eager.context import context
 
 from d2lext import tensorflow as d2l
 from d2lext.core.machine import devices
@@ -53,6 +54,19 @@ def test_a_gpu_that_is_entered_is_one_to_train_on(gpu):
     with d2l.gpu():
         assert d2l.Trainer(max_epochs=1).used_precision == "fp32"
     assert not d2l.Trainer(max_epochs=1).gpus
+
+
+def test_an_optimiser_lies_where_it_trains():
+    """Without a device, its numbers would lie on the first GPU, even on a CPU's behalf."""
+    places = []
+
+    class Notes(Linear):
+        def configure_optimizers(self):
+            places.append(context().device_name)
+            return super().configure_optimizers()
+
+    d2l.Trainer(max_epochs=1).fit(Notes(), Data(d2l))
+    assert places[0].endswith("CPU:0")
 
 
 def noting(seen):

@@ -121,7 +121,7 @@ class Batches(Minibatches):
         convert: Callable[[Any, Any], tuple],
         gather: Callable[[Any, np.ndarray], Any] | None = None,
     ) -> None:
-        super().__init__(labels.shape[0], batch_size, shuffle, seed)
+        super().__init__(images.shape[0], batch_size, shuffle, seed)
         self.images, self.labels = images, labels
         self.convert, self.gather = convert, gather
 
