@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from builder.source import references
+from builder.source import references, typography
 from builder.source.book import Book
 from builder.source.chapter import Chapter
 from builder.source.prose import REMARKS, Element, Prose, plain_text
@@ -91,6 +91,8 @@ class _Plain:
                 yield start, end, self.role(element)
             case "dollar":
                 yield start, end, "\\$"
+            case "typed":
+                yield start, end, element.content
             case "span":
                 yield start, start + 1, ""
                 yield element.label_end, end, ""
@@ -163,7 +165,9 @@ class _Plain:
         if role == "numref":
             shown = element.title or f"{label.kind.capitalize()} %s"
             return shown.replace("%s", label.number)
-        title = element.title or self.text(Prose(label.title, in_line=True))
+        title = typography.shown(element.title)
+        if not title:
+            title = self.text(Prose(label.title, in_line=True))
         mark = "_" if "*" in title else "*"
         return f"{mark}{title}{mark}"
 

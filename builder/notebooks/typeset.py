@@ -10,7 +10,7 @@ from builder.source import html, latex
 from builder.source.prose import Prose
 
 # The kinds of elements that MyST shows as Jupyter does.
-_SHOWN = ("dollar", "fence", "formula", "heading", "html", "link")
+_SHOWN = ("dollar", "fence", "formula", "heading", "html", "link", "typed")
 _BARE = rf"\\begin\{{(?P<name>{'|'.join(latex.ENVIRONMENTS)})(?P<star>\*?)\}}.+?"
 _BARE += r"\\end\{(?P=name)(?P=star)\}"
 _DISPLAYED = re.compile(rf"^(?<!\$\$\n){_BARE}[ ]*$", re.DOTALL | re.MULTILINE)

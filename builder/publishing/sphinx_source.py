@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from builder import files
 from builder.publishing import images
-from builder.source import parser
+from builder.source import parser, typography
 from builder.source.settings import read_settings
 
 EXTENSIONS = [
@@ -26,6 +26,7 @@ EXTENSIONS = [
     "builder.sphinxext.images",
     "builder.sphinxext.numbers",
     "builder.sphinxext.remarks",
+    "builder.sphinxext.typography",
     "builder.sphinxext.unbroken",
 ]
 PLOT_ALT = "Plot drawn by the code above."
@@ -125,6 +126,8 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
         "nb_render_markdown_format": "myst",  # with formulas
         "nb_render_image_options": {"alt": PLOT_ALT},
         **{f"myst_{name}": value for name, value in parser.SETTINGS.items()},
+        "smartquotes": False,  # but for sphinxext.typography
+        "smartquotes_action": typography.ACTION,
         # Numbers: figure 1.1, equation (1.1)
         "numfig": True,
         "numfig_secnum_depth": 1,

@@ -75,6 +75,12 @@ def is_comment(text: str) -> bool:
     return re.fullmatch(r"(\s*<!--.*?-->)+\s*", text, re.DOTALL) is not None
 
 
+def is_break(token: Token) -> bool:
+    """Whether the HTML within a line begins a new one."""
+    match = TAG.fullmatch(token.content) if token.type == "html_inline" else None
+    return match is not None and match["name"].lower() == BREAK
+
+
 def is_block(text: str) -> bool:
     """Whether a block of HTML is one that every form shows: a rule, an empty line."""
     rest = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)

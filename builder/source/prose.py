@@ -19,7 +19,7 @@ from docutils.parsers.rst.states import MarkupError
 from markdown_it.token import Token
 from myst_parser.parsers.directives import parse_directive_text
 
-from builder.source import html, parser
+from builder.source import html, parser, typography
 
 
 class Remark(BaseAdmonition):
@@ -219,6 +219,9 @@ class Prose:
         """The elements inside of a block's lines; `opening` is the token before it."""
         assert block.map
         at = self._places(block, opening)
+        for start, end, shown in typography.replacements(block):
+            line = self.line + block.map[0] + block.content.count("\n", 0, start)
+            yield Element("typed", block, at(start), at(end), line, content=shown)
         for token in block.children or []:
             if "attributes" in token.meta:
                 start, end = token.meta["attributes"]

@@ -37,7 +37,7 @@ class ShowEverywhere(SphinxTransform):
             return []
         if isinstance(node.parent, nodes.TextElement):
             if match and name == html.BREAK:
-                return _raw("<br />", "\\leavevmode\\newline{}")
+                return _raw("<br />\n", "\\leavevmode\\newline{}")
             if match and name in html.AROUND and not match["rest"]:
                 before, after = html.AROUND[name]
                 if match["close"]:

@@ -7,7 +7,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from difflib import SequenceMatcher, unified_diff
-from itertools import pairwise
 from os.path import commonprefix
 from pathlib import Path
 
@@ -81,12 +80,11 @@ def unrendered(source: str, base: str, text: str, render: Callable[[str], str]) 
         if len(pattern.findall(edited)) <= len(pattern.findall(base)):
             base, edited = (role.join(pattern.split(t)) for t in (base, edited))
     merge = _git(base, source, edited, WORDS)
-    result = _text(CONFLICT.sub(_resolved, merge)).strip("\n")
-    result = _enclosed(source, _labelled(source, result))
-    try:
-        is_right = trimmed(render(result)) == wanted
-    except KeyError:  # half a directive, for instance
-        is_right = False
+    for resolve in (_parts, _whole):
+        result = _text(CONFLICT.sub(resolve, merge)).strip("\n")
+        result = _enclosed(source, _labelled(source, result))
+        if is_right := _renders(result, wanted, render):
+            break
     if not is_right or _is_retyped(source, result, render):
         before = base[: len(commonprefix([base, edited]))]
         raise Generated(_line(source, before, WORDS))
@@ -123,18 +121,39 @@ def _text(lines):
     return "".join(map(json.loads, lines.splitlines())).removesuffix("\n")
 
 
-def _resolved(conflict):
-    """Both changes of a conflict if they only touch, otherwise theirs."""
-    ours, base, theirs = (part.splitlines(keepends=True) for part in conflict.groups())
-    changes = [*_changes(base, ours), *_changes(base, theirs)]
-    changes.sort(key=lambda change: change[:2])
-    if any(one[1] > other[0] for one, other in pairwise(changes)):
-        return conflict[3]
+def _renders(text, wanted, render):
+    try:
+        return trimmed(render(text)) == wanted
+    except KeyError:  # half a directive, for instance
+        return False
+
+
+def _parts(conflict):
+    """Both changes of a conflict, but where they overlap theirs alone."""
+    own, edits, base = _sides(conflict)
+    own = [change for change in own if not _overlaps(change, edits)]
     result, place = [], 0
-    for start, end, new in changes:
+    for start, end, new in sorted([*own, *edits], key=lambda change: change[:2]):
         result += [*base[place:start], *new]
         place = end
     return "".join(result + base[place:])
+
+
+def _whole(conflict):
+    """Both changes of a conflict if they only touch, otherwise theirs."""
+    own, edits, _ = _sides(conflict)
+    is_mixed = any(_overlaps(change, edits) for change in own)
+    return conflict[3] if is_mixed else _parts(conflict)
+
+
+def _sides(conflict):
+    """Our changes in a conflict and theirs, and the lines that both have changed."""
+    ours, base, theirs = (part.splitlines(keepends=True) for part in conflict.groups())
+    return _changes(base, ours), _changes(base, theirs), base
+
+
+def _overlaps(change, others):
+    return any(change[0] < other[1] and other[0] < change[1] for other in others)
 
 
 def _labelled(source, result):

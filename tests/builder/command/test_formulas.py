@@ -1,11 +1,13 @@
 """Mistakes of LaTeX, found without writing a form of the book."""
 
 import subprocess
+from argparse import Namespace
 
 import pytest
 from shared import agreement
 
 from builder.command import check, formulas
+from builder.command.verbs import authoring
 from builder.errors import BookError
 from builder.sphinxext import katex
 
@@ -58,13 +60,14 @@ def test_mistakes_are_found_at_their_lines(book):
         assert message.endswith("https://katex.org/docs/supported.html lists")
 
 
-def test_check_and_notebooks_find_them(book, monkeypatch, capsys):
+def test_check_and_notebooks_find_them(book, monkeypatch):
     monkeypatch.setattr(check, "_findings", lambda root: [])
     monkeypatch.setattr(check, "_exports", lambda book, backends: [])
     found = [p for p in check.problems(book.root) if "KaTeX" in p]
     assert len(found) == len(LINES)
     with pytest.raises(BookError, match=r"01-sums\.md:4: .*\n.*01-sums\.md:11: "):
-        formulas.check(book.chapters)
+        authoring.notebooks(Namespace(backend=None, chapter=[]), book.root)
+    assert not (book.root / "notebooks").exists()
 
 
 def test_one_process_reads_them_all(book, monkeypatch):

@@ -15,7 +15,7 @@ from shared.selected import SELECTED
 from builder.errors import BookError
 from builder.notebooks.edition import editions
 from builder.publishing import epub, single
-from builder.source import reader
+from builder.source import html, reader
 from builder.source.book import Book
 
 java = pytest.mark.skipif(
@@ -160,12 +160,14 @@ this -->
 |---|---|
 | x<sub>1</sub> | AT&T |
 
-:::{note}
+ALL
+
+:::{note} "Its" <sub>own</sub> title<br>of `two` $a < b$ lines
 Inside <i>too</i><br>here, with $$a < b$$ in a sentence.
 :::
 
 - one <em>item</em><br>of two lines
-"""
+""".replace("ALL", " ".join(f"<{name}>z</{name}>" for name in html.AROUND))
 COLOURED = "\x1b[31mred\x1b[0m \0\x08\x0c\x1b[2K\x1b]0;title\x07\ufffe end"
 
 
@@ -197,8 +199,9 @@ def test_all_html_becomes_xml(markup):
     with zipfile.ZipFile(markup) as archive:
         page = ElementTree.fromstring(archive.read("01-dense.xhtml"))
     tags = [element.tag.rpartition("}")[2] for element in page.iter()]
-    wanted = {"br": 5, "hr": 1, "sub": 3, "sup": 1, "b": 1, "kbd": 1, "u": 1, "i": 1}
+    wanted = {"br": 6, "hr": 1, "sub": 5, "sup": 2, "b": 2, "kbd": 2, "u": 2, "i": 2}
     assert {tag: tags.count(tag) for tag in wanted} == wanted
+    assert {*tags} >= {*html.AROUND}
     text = " ".join("".join(page.itertext()).split())
     for part in ("a & b", "AT&T", "1 < 2, a < b.", "red", "end"):
         assert part in text

@@ -65,7 +65,8 @@ tags: [slide]
 show()
 ```
 """
-MARKDOWN = "## Shown\n\n**Bold** $m_1$, $$n_1$$\n\n| h | $t_1$ |\n|---|---|\n| u | v |"
+TABLE = "| h | $t_1$ |\n|---|---|\n| u | v |"
+MARKDOWN = f'## Shown\n\nIt\'s "as" -- typed. **Bold** $m_1$, $$n_1$$\n\n{TABLE}'
 MATH = r"$\displaystyle p_1$"
 LATEX = "Words_1, $q_1$ and\n\\begin{align}\nr_1 &= 2\n\\end{align}"
 FORMULAS = ("m", "n", "t", "p", "q", "r")  # of outputs
@@ -168,6 +169,7 @@ def test_outputs_hold_formulas(page, reader, deck):
         assert "Words_1," in text_of(form)
         assert form.select_one("strong", string="Bold")
         assert "Object" not in text_of(form)
+        assert 'It\'s "as" -- typed.' in text_of(form)
         assert any(formulas(table) == ["t_1"] for table in form.select("table"))
 
 

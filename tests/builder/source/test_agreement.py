@@ -362,3 +362,58 @@ def test_print_agrees(tmp_path):
 def test_all_forms_agree(texts):
     with tempfile.TemporaryDirectory() as folder:
         check(texts, Path(folder))
+
+
+TYPED = (
+    "\"Quoted\" and 'single', it's the students', the '80s.",
+    "a--b, a -- b, a---b, ----, -----, a - b",
+    "and so on... or. . . or ....",
+    '("so") ["so"] -\'so\'- "\'nested\' quotes" "$x$" "`x`" \'$x$\'s',
+    '"*emphasis*" and *"inside"*, **"bold"** "**bold**"',
+    "\\\"escaped\\\" &quot;entity&quot; \\-\\- \\'x\\' &amp;&#39;",
+    '"[a link](https://example.org "title")" and [it\'s "one"](https://a.org)',
+    'before <b>"x"</b> "<i>y</i>" a<br>"z"',
+    '`"code" -- ...` and $f\'(x)$ and $5 "or" $10',
+    '"{ref}`sec-a`" and {ref}`own "words" <sec-a>` and "{eq}`eq-a`" {cite:t}`one`\'s',
+    '<https://example.org/a--b...> "x"',
+    'one\\\n"two"\n"three"\n\'four\'',
+    '![a "b"](img/a.svg)"x" [span "x"]{.y}',
+    'x<!-- "y" -->\'s "z"',
+    '2 * 3 "x" * \'y\' _"z"_',
+)
+
+
+def without_html(marked):
+    html = r"<[^>]*>|\\(textbf|emph)\{|\}|\\leavevmode\\newline\{|\\\\"
+    texts = {
+        n: re.sub(html, "", text.replace("<br", " <br")) for n, text in marked.items()
+    }
+    return {n: " ".join(text.split()) for n, text in texts.items()}
+
+
+def test_typographic_characters_agree(tmp_path):
+    marked = [f"Q{n}: {text} :Q" for n, text in enumerate(TYPED)]
+    row = "| Q90: \"a\\|b\" -- 'c':Q | d |"
+    blocks = [
+        *marked,
+        f"| a | b |\n|---|---|\n{row}\n| Q91:'e'... `\\|` \"f\":Q | g |",
+        '> - Q92:"so\n>   it\'s" --\n>   ...:Q',
+        ':::{note} Q93:A "title":Q\nQ94:It\'s:Q\n:::',
+        ':::{figure} img/a.svg\n:alt: A.\n\nQ95:The "caption":Q\n:::',
+        ':::{table} Q96:"Rows" --:Q\n| a |\n|---|\n:::',
+        '(sec-a)=\n## It\'s "A" -- Section...',
+        "$$f'$$ (eq-a)",
+        ":::{bibliography}\n:filter: docname in docnames\n:::",
+    ]
+    book = agreement.write(tmp_path, {"01-a": "# T\n\n" + "\n\n".join(blocks)})
+    warned, site = agreement.sphinx(book, tmp_path / "work", agreement.pages(book))
+    assert not warned
+    shown = agreement.notebook(book, book.chapters[0], "torch")["marked"]
+    shown, wanted = map(without_html, (shown, site["01-a"]["marked"]))
+    assert shown == wanted
+    assert shown["0"] == "“Quoted” and ‘single’, it’s the students’, the ’80s."
+    assert shown["1"] == "a–b, a – b, a—b, —-, —–, a - b"
+    assert shown["7"].startswith("before “x” “y” a")
+    assert "own “words”" in shown["9"]
+    assert shown["90"] == "“a|b” – ‘c’"
+    assert len(shown) == len(TYPED) + 7

@@ -86,6 +86,45 @@ def test_an_edit_of_one_frameworks_cell(small, backend, old, new):
     assert small.shown("tensorflow") == other
 
 
+TYPED = """Typed: it's "quoted", 'single', a -- b --- c ... and "so on".
+A \\"word\\" &quot;here&quot;, `"code"`, $f'(x)$: "**bold**" isn't "{eq}`eq-sum`"."""
+SHOWN = """Typed: it’s “quoted”, ‘single’, a – b — c … and “so on”.
+A “word” “here”, `"code"`, $f'(x)$: “**bold**” isn’t “(1.1)”."""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "typed"),
+    [
+        ("quoted", "said", ("quoted", "said")),
+        ("it’s “quoted”", "it’s “now quoted”", ('"quoted"', '"now quoted"')),
+        ("it’s", "that’s", ("it's", "that's")),
+        ("a – b", "a – c", ("a -- b", "a -- c")),
+        ("b — c …", "b — d …", ("--- c ...", "--- d ...")),
+        (" — c", "", (" --- c", "")),
+        ("“so on”", "so on", ('"so on"', "so on")),
+        ("“here”", '"there" now', ("&quot;here&quot;", '"there" now')),
+        ("“word”", "“other”", ('\\"word\\"', '\\"other\\"')),
+        ("isn’t", "was not", ("isn't", "was not")),
+        ("“**bold**” isn’t", "“*bold*” isn’t", ("**bold**", "*bold*")),
+        ("‘single’", "‘single’ -- or 'not'", ("'single'", "'single' -- or 'not'")),
+        ("“(1.1)”", "(1.1)", ('"{eq}`eq-sum`"', "{eq}`eq-sum`")),
+        ("a – b", "(a – b", ("a -- b", "(a -- b")),
+        ("“quoted”", "(quoted”", ('"quoted"', '(quoted"')),
+        ("“quoted”", "“quoted,", ('"quoted"', '"quoted,')),
+    ],
+)
+def test_an_edit_beside_typographic_characters(small, old, new, typed):
+    # The chapter keeps all that was typed, whatever notebooks show for it.
+    text = small.text.replace("More text", f"{TYPED}\n\nMore text")
+    small.chapter.write_text(text, encoding="utf-8")
+    small.split()
+    assert any(SHOWN in source for _, source in small.shown("jax"))
+    before = small.text
+    small.replace(old, new, "jax")
+    small.sync()
+    assert small.text == before.replace(*typed)
+
+
 def test_references_elsewhere_in_a_paragraph_stay(small):
     small.replace(
         "A sum mixes its terms (He *et al.*, 2016a), as (1.1) says.\nRead Figure 1.1 "
