@@ -17,9 +17,13 @@ empty = tempfile.TemporaryDirectory(prefix="settings-")  # until this process en
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item):
-    """Let nbval start kernels in the book's environment; training takes a few steps."""
+    """Let nbval start kernels in the book's environment; training takes a few steps.
+
+    JAX compiles with few optimizations, as in other tests: it takes most of the time.
+    """
     if item.path.suffix != ".ipynb":
         return (yield)
     variables = kernel.environment(Path(empty.name), FAST=1)
+    variables["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     with mock.patch.dict(os.environ, variables, clear=True):
         return (yield)

@@ -12,7 +12,7 @@ from builder.command.options import BACKEND, backends, frameworks, option
 from builder.command.registry import verb
 from builder.errors import BookError
 from builder.setup import builds, environment, versions
-from d2lext.core.frameworks import IDS, TITLES
+from d2lext.core.frameworks import TITLES
 
 
 def _everything(args: Namespace) -> set[str]:
@@ -118,7 +118,7 @@ def _pytest(
 
 
 def notebooks_to_test(root: Path, backends: Sequence[str]) -> list[str]:
-    """The notebooks' paths; a shared chapter's first, if all frameworks were requested."""
+    """The notebooks' paths; a shared chapter's once, if all frameworks were requested."""
     from builder.notebooks.edition import editions
     from builder.source.book import Book
 

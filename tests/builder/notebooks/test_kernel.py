@@ -114,7 +114,7 @@ def test_modes_of_one_recording(tmp_path):
 SEEN = """\
 import os
 print(*(os.environ.get(name) for name in ("MPLBACKEND", "TZ", "D2LEXT_FAST")))
-print([name for name in os.environ if name.startswith("JAX_DISABLE")])
+print([name for name in os.environ if name.startswith("FLAX_")])
 """
 
 
@@ -135,6 +135,7 @@ def test_a_notebook_is_tested_in_the_environment_of_recordings(tmp_path):
     command = [sys.executable, "-m", "pytest", str(here), str(tmp_path), "-k", "Cell"]
     command += ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
     variables = {**os.environ, "MPLBACKEND": "agg", "TZ": "America/Lima"}
+    variables["FLAX_PROFILE"] = "1"
     done = subprocess.run(
         command, cwd=ROOT, env=variables, capture_output=True, text=True
     )
