@@ -85,7 +85,7 @@ def _cell(source: Repository, backends: Iterable[str]) -> NotebookNode:
     What is there is not replaced, whatever its version: pip takes versions of the rest
     that go with it, or says which requirement of the project it does not meet.
     """
-    normal, alone = requirements.asked_for(backends)
+    normal, alone = requirements.asked_for([*backends])
     names = sorted(set(map(requirements.name_of, normal)))
     project = f"git+{source.address}@{source.branch}"
     kept = ["--constraint", "/tmp/installed.txt"]
