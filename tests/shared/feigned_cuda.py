@@ -124,6 +124,7 @@ def set_sync_debug_mode(mode):
 def feign(monkeypatch, graphs):
     """Let the module `graphs` capture on the CPU."""
     monkeypatch.setattr(graphs, "_has_graphs", lambda device: True)
+    monkeypatch.setattr(graphs, "_has_room", lambda device: True)
     names = ("Stream", "CUDAGraph", "graph", "stream", "set_sync_debug_mode")
     for name in names:
         monkeypatch.setattr(torch.cuda, name, globals()[name])

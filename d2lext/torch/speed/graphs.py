@@ -21,7 +21,8 @@ _MOST_GRAPHS = 4  # each keeps the memory of a step
 _MOST_EAGER = 50  # steps, unless more are replayed
 _CAPTURE = 25  # such steps that a capture takes the time of
 _COMPARED = (bool, int, float, str, type(None), torch.Tensor)
-_SYNCHRONIZES = "called a synchronizing CUDA operation"
+_WAITS = "called a synchronizing CUDA operation"
+_PROTOTYPE = "Synchronization debug mode"  # PyTorch's note on what finds them
 
 
 def may_capture(trainer):
@@ -53,7 +54,7 @@ class Graphs:
         self.is_capturable = True
         modules = [(f"model.{n}", m) for n, m in trainer.model.named_modules()]
         self._traced = Traced(trainer, modules)
-        self._epoch = None
+        self._epoch = -1
 
     def __call__(self, batch):
         """Compute and log as the function does."""
@@ -77,7 +78,8 @@ class Graphs:
 
     def _kind(self, batch):
         """A number for what a replay could not follow."""
-        if self._epoch != self.trainer.epoch:  # layers may be others
+        # From one epoch to the next layers may be others. A benchmark has no epochs.
+        if self._epoch != getattr(self.trainer, "epoch", 0):
             self._look()
         try:
             values = tuple(get(attributes) for get, attributes in self._attributes)
@@ -85,13 +87,13 @@ class Graphs:
         except (KeyError, TypeError):  # one is gone, or a list by now
             self._look()
             return self._kind(batch)
-        places = tuple((t.data_ptr(), t.requires_grad) for t in self._tensors)
+        places = tuple((id(t), t.data_ptr(), t.requires_grad) for t in self._tensors)
         shapes = tuple((array.shape, array.dtype) for array in batch)
         return hash((values, places, shapes))
 
     def _look(self):
         """Note the attributes and the tensors that the steps of an epoch may read."""
-        self._epoch = self.trainer.epoch
+        self._epoch = getattr(self.trainer, "epoch", 0)
         self._tensors = _tensors(self.trainer)
         self._attributes = []
         for module in self.trainer.model.modules():
@@ -123,11 +125,10 @@ class Graphs:
                 self.function(batch)
             finally:
                 torch.cuda.set_sync_debug_mode(mode)
-        waits = [w for w in caught if _SYNCHRONIZES in str(w.message)]
         for w in caught:
-            if w not in waits:
+            if not any(words in str(w.message) for words in (_WAITS, _PROTOTYPE)):
                 warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
-        if waits:
+        if any(_WAITS in str(w.message) for w in caught):
             return "one that waits for a number of the GPU, as by item()"
         after = _traces(self.trainer)
         names = before.keys() | after.keys()
@@ -135,7 +136,9 @@ class Graphs:
         return f"one that changes {', '.join(changed[:3])}" if changed else None
 
     def _capture(self, kind, batch):
-        """Capture the function for this kind of batch, or refuse it."""
+        """Capture the function for this kind of batch if there is room, or refuse it."""
+        if not _has_room(self.trainer.device):
+            return
         self.eager[kind] += _CAPTURE
         try:
             self.graphs[kind] = _Graph(self, batch)
@@ -190,6 +193,14 @@ class _Graph:
 
 def _has_graphs(device):
     return device.type == "cuda" and torch.version.cuda is not None  # NVIDIA's alone
+
+
+def _has_room(device):
+    """Whether a graph, which keeps a step's memory, leaves room for an eager step."""
+    now = torch.cuda.memory_allocated(device)
+    of_step = torch.cuda.max_memory_allocated(device) - now
+    unused = torch.cuda.memory_reserved(device) - now
+    return 2 * of_step <= torch.cuda.mem_get_info(device)[0] + unused
 
 
 def _tensors(trainer):

@@ -32,6 +32,7 @@ class Net(d2l.Classifier):
     def __init__(self, lr=0.1):
         super().__init__()
         self.save_hyperparameters()
+        self.plot_train_per_epoch = 1  # as on a GPU, losses are read once an epoch
         self.net = nn.Sequential(
             nn.Flatten(),
             nn.Linear(256, 8),
@@ -385,3 +386,19 @@ def test_memory_is_freed_and_models_that_recompute_stay_eager(monkeypatch):
 class WithTest(Data):
     def test_dataloader(self):
         return self.get_dataloader(train=False)
+
+
+@pytest.mark.parametrize(("free", "expected"), [(3, True), (2, False)])
+def test_a_graph_leaves_room_for_an_eager_step(monkeypatch, free, expected):
+    """A step takes 4 beside the weights, which are 1; 5 are reserved but not used."""
+    memory = {"memory_allocated": 1, "max_memory_allocated": 5, "memory_reserved": 6}
+    for name, number in memory.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, number=number: number)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 16))
+    assert graphs._has_room(torch.device("cuda")) == expected
+
+
+def test_without_room_steps_are_eager(monkeypatch):
+    feigned_cuda.feign(monkeypatch, graphs)
+    monkeypatch.setattr(graphs, "_has_room", lambda device: False)
+    assert trained(Net)[1].how_compiled() == "not compiled"

@@ -1,5 +1,7 @@
 """Why there is no GPU, as the machine tells it: its driver's tool, its cards."""
 
+import subprocess
+
 import pytest
 
 from d2lext.core.machine import devices
@@ -8,14 +10,20 @@ from d2lext.core.machine import devices
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A machine without a card; a function that gives it `nvidia-smi` with an answer."""
-    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def missing(*args, **options):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(devices.subprocess, "run", missing)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(devices, "_PCI", tmp_path / "pci")
 
     def install(answer, status=0):
-        tool = tmp_path / "nvidia-smi"
-        tool.write_text(f"#!/bin/sh\necho '{answer}'\nexit {status}\n")
-        tool.chmod(0o755)
+        def run(command, **options):
+            assert command[0] == "nvidia-smi"
+            return subprocess.CompletedProcess(command, status, f"{answer}\n")
+
+        monkeypatch.setattr(devices.subprocess, "run", run)
 
     return install
 
