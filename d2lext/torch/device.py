@@ -1,8 +1,9 @@
-"""Devices of PyTorch: the CPU, and the GPUs of the one kind that its build is for."""
+"""Devices of PyTorch: the CPU, and GPUs of the kind that its build is for."""
 
 import torch
 
 from d2lext.core.machine import devices
+from d2lext.torch import accelerators
 
 __all__ = ["cpu", "gpu", "num_gpus", "try_gpu", "try_all_gpus"]
 
@@ -13,18 +14,19 @@ def cpu():
 
 
 def gpu(i=0):
-    """The `i`-th GPU, whether or not it exists."""
-    return torch.device("cuda", i)
+    """The `i`-th GPU, whether or not it exists: NVIDIA's, AMD's, Apple's, Intel's."""
+    return torch.device(accelerators.kind(), i)
 
 
 def num_gpus():
-    """The number of GPUs."""
-    return torch.cuda.device_count()
+    """The number of GPUs that PyTorch has code for."""
+    return accelerators.count()
 
 
 def why_no_gpu():
     """A sentence on why there is no GPU, and what to do; empty if none is seen."""
-    return devices.why_no_gpu("PyTorch", torch.version.cuda is not None)
+    has_cuda = torch.version.cuda is not None
+    return devices.why_no_gpu("PyTorch", has_cuda, accelerators.problem())
 
 
 _devices = devices.Devices(cpu, gpu, num_gpus)

@@ -1,11 +1,14 @@
 """Networks by name, their predictions, and what one training step computes."""
 
+import contextlib
+
 import torch
 
 from d2lext.core import images
 from d2lext.core.densenet import registry
 from d2lext.core.densenet.parity import Step
 from d2lext.core.densenet.weights import is_statistic
+from d2lext.torch import accelerators
 from d2lext.torch.module import in_channels, in_mode
 from d2lext.torch.weights import check_built, named_tensors, set_weights, to_numpy
 
@@ -47,7 +50,7 @@ def predict(model, X, batch_size=128):
     def logits(part):
         return to_numpy(model(torch.tensor(part, **like)))
 
-    with torch.no_grad(), _in_own_type(like), in_mode(model, training=False):
+    with torch.no_grad(), _in_own_type(like["device"]), in_mode(model, training=False):
         return images.in_batches(logits, X, batch_size)
 
 
@@ -62,12 +65,13 @@ def examine(model, X, y):
     y = images.as_labels(y, len(X), model.num_classes)
     params = {name: t for name, t in tensors.items() if t.requires_grad}
     like = _like(model)
-    # Dropout draws the same again: the generator is put back.
+    gpus = [] if like["device"].type == "cpu" else [like["device"]]
+    # Dropout draws the same again: the generators are put back.
     with (
         torch.enable_grad(),
-        _in_own_type(like),
+        _in_own_type(like["device"]),
         in_mode(model, training=True),
-        torch.random.fork_rng(),
+        accelerators.random_kept(gpus),
     ):
         before = [(buffer, buffer.clone()) for buffer in model.buffers()]
         try:
@@ -86,9 +90,11 @@ def examine(model, X, y):
                 buffer.copy_(value)
 
 
-def _in_own_type(like):
-    """A context in which no autocast around the call changes the model's type."""
-    return torch.autocast(like["device"].type, enabled=False)
+@contextlib.contextmanager
+def _in_own_type(device):
+    """A context in which a model computes in its own type, whatever is around the call."""
+    with accelerators.autocast(device), accelerators.in_fp32(device):
+        yield
 
 
 def _like(model):

@@ -42,7 +42,10 @@ class Module(core.Module, nn.Module):
 
     def configure_optimizers(self):
         lr, momentum, weight_decay = self.sgd_options()
-        return torch.optim.SGD(self.parameters(), lr, momentum, 0, weight_decay)
+        options = {"fused": True} if _is_fusible(self) else {}
+        return torch.optim.SGD(
+            self.parameters(), lr, momentum, 0, weight_decay, **options
+        )
 
     def apply_init(self, inputs, init=None):
         """Build lazy layers by a forward pass of `inputs`, then apply `init`."""
@@ -156,6 +159,16 @@ class _Use:
 
 _evaluated = {}  # by model
 _changing = threading.Lock()
+
+
+def _is_fusible(model):
+    """Whether a program of CUDA's may update all parameters; sparse gradients it cannot."""
+    params = list(model.parameters())
+    return (
+        bool(params)
+        and all(p.is_cuda and p.is_floating_point() for p in params)
+        and not any(getattr(module, "sparse", False) for module in model.modules())
+    )
 
 
 def _first_convolution(model):

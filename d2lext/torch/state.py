@@ -9,7 +9,7 @@ from torch import nn
 
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
-from d2lext.torch import identity
+from d2lext.torch import accelerators, identity
 
 
 class State(trainer.Trainer):
@@ -34,14 +34,14 @@ class State(trainer.Trainer):
         arrays = {name: _array(t) for name, t in (tensors | self._held()).items()}
         buffer = io.BytesIO()
         others = {name: value.state_dict() for name, value in self._others().items()}
-        gpu_states = [torch.cuda.get_rng_state(gpu) for gpu in self.gpus]
-        torch.save([_plain(others), torch.get_rng_state(), *gpu_states], buffer)
+        of_gpus = accelerators.rng_states(self.gpus)
+        torch.save([_plain(others), torch.get_rng_state(), *of_gpus], buffer)
         return {**arrays, "others": np.frombuffer(buffer.getvalue(), np.uint8)}
 
     def set_state(self, arrays):
         """Restore what `get_state` returned in an earlier process."""
         buffer = io.BytesIO(arrays["others"].tobytes())
-        others, rng_state, *gpu_states = torch.load(buffer, weights_only=True)
+        others, rng_state, *of_gpus = torch.load(buffer, weights_only=True)
         names = self.model.state_dict()
         self.model.load_state_dict(
             {name: _tensor(arrays[f"model/{name}"], t) for name, t in names.items()}
@@ -55,8 +55,7 @@ class State(trainer.Trainer):
             if name in others:
                 value.load_state_dict(others[name])
         torch.set_rng_state(rng_state)
-        for gpu, state in zip(self.gpus, gpu_states, strict=False):
-            torch.cuda.set_rng_state(state, gpu)
+        accelerators.set_rng_states(self.gpus, of_gpus)
 
     def _held(self):
         """Plain tensors: those that train as model/..., what the model keeps as kept/..."""

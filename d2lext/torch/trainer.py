@@ -15,15 +15,23 @@ from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
 from d2lext.core.training.held import held
-from d2lext.torch import device
+from d2lext.torch import accelerators, device
 from d2lext.torch.batchnorm import values_per_channel
 from d2lext.torch.module import Module
-from d2lext.torch.speed import layout
+from d2lext.torch.speed import graphs, layout
 from d2lext.torch.state import State
 
 
 class Trainer(State):
-    """Fit a model on one GPU or on the CPU."""
+    """Fit a model on one GPU or on the CPU.
+
+    With `compile=None`, NVIDIA's GPUs repeat steps without Python: forward and backward
+    pass are captured in a CUDA graph, once a few steps have shown that they leave nothing
+    to Python; otherwise a warning says what they leave. The numbers are the same. Those in
+    attributes of layers may change between steps, and they are captured again. Whatever
+    else Python reads stays as it was, such as global variables, and what it does outside
+    of the model is not done again, such as to print. `compile=False` calls each step.
+    """
 
     distributions = FRAMEWORKS["torch"].modules
     devices = device
@@ -34,16 +42,17 @@ class Trainer(State):
         """bf16 if the hardware multiplies it, not compiled.
 
         On CPUs, compiled steps were slower than eager ones; convolutions are oneDNN's
-        either way.
+        either way. On CUDA, steps are captured instead.
         """
-        has_bf16 = torch.cuda.is_bf16_supported if self.gpus else processor.has_bfloat16
-        return "bf16" if has_bf16() else "fp32", False
+        has_bf16 = processor.has_bfloat16()
+        if self.gpus:
+            has_bf16 = accelerators.multiplies_bf16(self.gpus[0])
+        return "bf16" if has_bf16 else "fp32", False
 
     def framework_kept(self):
         """A context after which PyTorch's random numbers go on as before."""
-        # Not on all GPUs of a process that uses none: it could not fork any more.
-        used = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-        return torch.random.fork_rng(used or self.gpus, device_type="cuda")
+        # Not on GPUs of a process that uses none: it could not fork any more.
+        return accelerators.random_kept(accelerators.in_use() or self.gpus)
 
     def seed_framework(self):
         """Seed PyTorch's random numbers on all devices, Python's and NumPy's."""
@@ -88,29 +97,32 @@ class Trainer(State):
             model.eval()
             with torch.no_grad(), initializers.seeded(self.seed):
                 model.cpu()(*(a.cpu() for a in self.sample[:-1]))
-        layout.faster(model.to(self.device))
+        model.to(self.device)
+        if self.device.type != "mps":
+            layout.faster(model)
         self._loss = model.training_step
         if self.compiled:
             self._loss = torch.compile(model.training_step)
+        self._is_captured = False
+        self._train, self._eval = self._gradients, self._validate
+
+    def prepare_optimizer(self):
+        """Make the optimiser; from now on steps may be captured."""
+        super().prepare_optimizer()
+        self._is_captured = graphs.may_capture(self)
+        if self._is_captured:
+            self._train = graphs.Graphs(self, self._gradients)
+            self._eval = graphs.Graphs(self, self._validate)
 
     def prepare_batch(self, batch):
         """The batch on the device."""
-        return [a.to(self.device, non_blocking=True) for a in batch]
+        return [accelerators.moved(a, self.device) for a in batch]
 
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
-        self.model.train()
-        for layer in self._frozen:
-            layer.training = False
-        in_bf16 = self.used_precision == "bf16"
+        self._set_mode(training=True)
         with self._own_modes():
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
-                loss = self._loss(batch)
-            check_mean(loss=loss)
-            if not loss.requires_grad:
-                raise self.nothing_trains("call requires_grad_() on what is to train")
-            self.optim.zero_grad()
-            loss.backward()
+            self._train(batch)
             with torch.no_grad():  # a reader's own optimiser may lack it
                 if self.gradient_clip_val > 0:
                     self.clip_gradients(self.gradient_clip_val, self.model)
@@ -119,15 +131,46 @@ class Trainer(State):
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
-        self.model.eval()
+        self._set_mode(training=False)
         with self._own_modes(), torch.no_grad():
-            self.model.validation_step(batch)
+            self._eval(batch)
         return _checked(self.take_logged(), batch[:-1])
+
+    def _gradients(self, batch):
+        """Forward and backward."""
+        dtype = torch.bfloat16 if self.used_precision == "bf16" else None
+        with accelerators.autocast(self.device, dtype):
+            loss = self._loss(batch)
+        check_mean(loss=loss)
+        if not loss.requires_grad:
+            raise self.nothing_trains("call requires_grad_() on what is to train")
+        self.optim.zero_grad()
+        loss.backward()
+
+    def _validate(self, batch):
+        """Forward alone."""
+        self.model.validation_step(batch)
+
+    def _set_mode(self, training):
+        """Let the model train, without its frozen layers, or evaluate."""
+        is_same = self.model.training == training
+        if is_same and isinstance(self._train, graphs.Graphs):
+            return  # each layer has a mode: setting them takes as long as a replay
+        self.model.train(training)
+        for layer in self._frozen:
+            layer.training = False
 
     @contextlib.contextmanager
     def _own_modes(self):
-        """Within, gradients are on and autocast is off, whatever is around `fit`."""
-        with torch.enable_grad(), torch.autocast(self.device.type, enabled=False):
+        """Within, gradients are on, autocast and TF32 are off, whatever is around `fit`."""
+        device = self.device
+        # Within an autocast it would keep the first step's weights, in bfloat16.
+        torch.clear_autocast_cache()
+        with (
+            torch.enable_grad(),
+            accelerators.autocast(device),
+            accelerators.in_fp32(device),
+        ):
             yield
 
     @torch.compiler.disable  # which would log the exception
@@ -135,6 +178,16 @@ class Trainer(State):
         """Call a function of the step only for its exception; nothing of it stays."""
         with torch.no_grad():
             function()
+
+    def finish(self):
+        """Free the memory of captured steps; the next ones are not captured."""
+        if self._is_captured:
+            self._is_captured = self._train.replays > 0
+            self._train, self._eval = self._gradients, self._validate
+
+    def how_compiled(self):
+        """How steps run, in words."""
+        return "captured" if self._is_captured else super().how_compiled()
 
     def numpy(self, tensor):
         """A tensor of a batch as a NumPy array."""
@@ -154,7 +207,8 @@ class Trainer(State):
         """Whether no number that training changes is NaN or infinite; waits for them."""
         tensors = [p for p in self.model.parameters() if p.requires_grad]
         tensors += [b for name, b in self.model.named_buffers() if "running_" in name]
-        return all(is_lazy(tensor) or bool(_is_finite(tensor)) for tensor in tensors)
+        finite = [_is_finite(tensor) for tensor in tensors if not is_lazy(tensor)]
+        return not finite or bool(torch.stack(finite).all())  # one answer of a GPU
 
     def clip_gradients(self, grad_clip_val, model):
         """Scale the gradients down to a joint norm of at most `grad_clip_val`.
@@ -165,8 +219,8 @@ class Trainer(State):
         torch.nn.utils.clip_grad_norm_(params, grad_clip_val)
 
     def gpu_name(self):
-        """The GPU's name in CUDA."""
-        return torch.cuda.get_device_name(self.gpus[0])
+        """What the maker calls the GPU."""
+        return accelerators.name(self.gpus[0])
 
 
 def _frozen_layers(model):

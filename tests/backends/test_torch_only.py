@@ -379,10 +379,11 @@ def test_clipping_counts_what_the_optimiser_trains():
     [lambda: torch.autocast("cpu", torch.bfloat16), torch.no_grad],
     ids=["autocast", "no_grad"],
 )
-def test_a_mode_around_a_fit_does_not_reach_its_steps(around):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_mode_around_a_fit_does_not_reach_its_steps(around, precision):
     fits = []
     for context in (contextlib.nullcontext, around):
-        trainer, model = d2l.Trainer(1, precision="fp32"), head_alone(False)
+        trainer, model = d2l.Trainer(1, precision=precision), head_alone(False)
         with context():
             trainer.fit(model, Data(d2l))
         fits.append((model, trainer.history[0]))

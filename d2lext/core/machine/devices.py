@@ -30,19 +30,19 @@ class Devices:
         return [self.gpu(i) for i in range(self.num_gpus())] or [self.cpu()]
 
 
-def why_no_gpu(library: str, is_for_gpus: bool, problem: str = "") -> str:
+def why_no_gpu(library: str, has_cuda: bool, problem: str = "") -> str:
     """A sentence on why `library` finds no GPU, and what to do; "" if none is seen.
 
-    `is_for_gpus` says whether the build that is installed could use one, `problem` why it
-    cannot use the one that it has found. Only NVIDIA's are looked for: a processor's own
+    `has_cuda` says whether the build that is installed could use NVIDIA's, `problem` why
+    it cannot use the one that it has found. No others are looked for: a processor's own
     graphics are no reason to say anything.
     """
     if problem:
         return problem
     if name := _nvidia_gpu():
-        if not is_for_gpus:
+        if not has_cuda:
             return (
-                f"{library} is installed for CPUs alone, not for this machine's {name}: "
+                f"{library} is installed without CUDA, which this machine's {name} needs: "
                 "install its build for CUDA"
             )
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")

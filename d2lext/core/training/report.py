@@ -23,10 +23,9 @@ def end(trainer: Any) -> None:
     if trainer.history:  # a notebook's own fit_epoch may keep none
         results(trainer.history, trainer.num_train_examples, trainer.data)
     auto = " (auto)" if trainer.precision == "auto" else ""
-    compiled = "compiled" if trainer.compiled else "not compiled"
     print(
-        f"{trainer.device_name()}; {trainer.used_precision}{auto}, {compiled}; "
-        f"seed {trainer.seed}"
+        f"{trainer.device_name()}; {trainer.used_precision}{auto}, "
+        f"{trainer.how_compiled()}; seed {trainer.seed}"
     )
     print(provenance.versions(*trainer.distributions))
 

@@ -21,6 +21,7 @@ class Steps:
     # What a step calls of an optimiser, with how many arguments.
     optimizer_methods: ClassVar[dict[str, int]] = {}
     seed: int
+    compiled: bool
     gpus: list  # the GPUs to train on; the CPU if empty
     model: Any
     optim: Any
@@ -46,6 +47,10 @@ class Steps:
     def fastest(self) -> tuple[str, bool]:
         """The precision of the fastest steps on this machine; whether to compile them."""
         raise NotImplementedError
+
+    def how_compiled(self) -> str:
+        """Whether steps are compiled, in words."""
+        return "compiled" if self.compiled else "not compiled"
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:

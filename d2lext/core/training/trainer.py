@@ -20,7 +20,7 @@ from d2lext.core.turns import turn
 class Trainer(Preparation):
     """Fit a model to data for `max_epochs` passes over the training set.
 
-    With `num_gpus` >= 1 it trains on a GPU if there is one. `seed` fixes the order of
+    With `num_gpus` >= 1 it trains on one GPU if there is one. `seed` fixes the order of
     the examples, unless the data module has a `seed` of its own; dropout; the initial
     weights of a model that is not built yet; and all that `fit` draws from the random
     numbers of the framework, NumPy and Python. Afterwards these go on as if there had
@@ -36,7 +36,8 @@ class Trainer(Preparation):
     `precision` is that of the training steps: "fp32", or "bf16" for products of
     bfloat16 numbers, with float32 parameters and statistics. `compile` says whether a
     step is compiled before it runs. "auto" and None choose what we measured to be fastest
-    for the framework and the kind of machine. Evaluation is in float32.
+    for the framework and the kind of machine; in PyTorch on a GPU, None may mean captured.
+    Evaluation is in float32, which on GPUs is not TF32.
 
     `checkpoint` is a file to which the training is saved after each epoch and on
     Ctrl-C; if it already exists, `fit` resumes from it. It holds all that trains: what the

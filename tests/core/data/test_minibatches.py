@@ -122,6 +122,25 @@ def test_next_batch_is_read_while_one_is_used():
     assert threading.current_thread() not in batches.images.threads
 
 
+def test_batches_of_a_device():
+    """They are gathered there, in the same order, without a thread."""
+    expected = make_batches(seed=3)
+    threads = set()
+
+    def gather(array, indices):
+        threads.add(threading.current_thread())
+        return [array[i] for i in indices] if array is labels else array[indices]
+
+    labels = list(range(60))
+    batches = minibatches.Batches(
+        IMAGES, labels, 16, True, 3, lambda X, y: (X, y), gather
+    )
+    for (X, y), (X_there, y_there) in zip(expected, batches, strict=True):
+        assert np.array_equal(X, X_there)
+        assert y.tolist() == y_there
+    assert threads == {threading.current_thread()}
+
+
 def num_workers():
     return sum(thread.name.startswith("batches") for thread in threading.enumerate())
 

@@ -13,6 +13,7 @@ import termios
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,6 +145,39 @@ def test_options_of_the_next_fit(capsys):
 def test_a_gpu_that_is_not_there(capsys, num_gpus):
     fit(num_gpus=num_gpus)
     assert ("No GPU found" in capsys.readouterr().out) == bool(num_gpus)
+
+
+def test_why_no_gpu_is_there(capsys, monkeypatch):
+    """The framework's own reason follows; without one the line is as it was."""
+    monkeypatch.setattr(Trainer.devices, "why_no_gpu", lambda: "It has left: call it")
+    fit(num_gpus=1)
+    assert (
+        "No GPU found: training on the CPU, which takes longer. It has left: call it.\n"
+    ) in capsys.readouterr().out
+
+
+class OnGPUs(Trainer):
+    """Trains on as many GPUs as it asks for."""
+
+    devices = SimpleNamespace(num_gpus=lambda: 4, gpu=lambda i: f"gpu {i}")
+
+    def find_device(self):
+        return self.gpus[0]
+
+
+@pytest.mark.parametrize("num_gpus", [1, 2, 8])
+def test_several_gpus(capsys, num_gpus):
+    trainer = OnGPUs(num_gpus=num_gpus)
+    trainer.fit(Model(), Data())
+    assert trainer.device == "gpu 0"
+    said = f"num_gpus={num_gpus}: a training uses one GPU.\n"
+    assert (said in capsys.readouterr().out) == (num_gpus > 1)
+
+
+def test_without_gpus_none_is_looked_for(monkeypatch):
+    """Looking would start the driver."""
+    monkeypatch.setattr(OnGPUs.devices, "num_gpus", None)
+    assert OnGPUs(num_gpus=0).gpus == []
 
 
 # Loaders.
