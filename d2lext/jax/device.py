@@ -1,6 +1,7 @@
 """Devices of JAX."""
 
 import importlib.util
+import pkgutil
 
 import jax
 
@@ -30,9 +31,11 @@ def num_gpus():
 
 def why_no_gpu():
     """A sentence on why there is no GPU, and what to do; empty if none is seen."""
-    has_plugin = importlib.util.find_spec("jax_plugins") is not None
-    why = devices.why_no_gpu("JAX", has_plugin)
-    if not (why and has_plugin):
+    plugins = importlib.util.find_spec("jax_plugins")
+    places = plugins.submodule_search_locations if plugins else []
+    has_cuda = any("cuda" in module.name for module in pkgutil.iter_modules(places))
+    why = devices.why_no_gpu("JAX", has_cuda)
+    if not (why and has_cuda):
         return why
     if jax.config.jax_platforms:
         return f"JAX_PLATFORMS={jax.config.jax_platforms} leaves out the GPU: unset it"

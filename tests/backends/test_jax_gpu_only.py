@@ -206,13 +206,21 @@ def test_gpus_are_what_jax_uses(monkeypatch):
             d2l.gpu(len(expected))
 
 
-def test_why_there_is_no_gpu(monkeypatch):
+def test_why_there_is_no_gpu(tmp_path, monkeypatch):
+    """Without a plug-in for CUDA, with one that fails, or with one that is left out."""
     monkeypatch.setattr(
-        devices, "why_no_gpu", lambda name, is_for_gpus: f"{name}: {is_for_gpus}"
+        devices, "why_no_gpu", lambda name, has_cuda: f"{name}: {has_cuda}"
     )
-    monkeypatch.setattr(d2l.device.importlib.util, "find_spec", lambda name: None)
-    assert d2l.device.why_no_gpu() == "JAX: False"
-    monkeypatch.setattr(d2l.device.importlib.util, "find_spec", lambda name: "found")
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    for found, folder in ((None, "none"), (spec, "xla_rocm7")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").touch()
+        monkeypatch.setattr(
+            d2l.device.importlib.util, "find_spec", lambda _, found=found: found
+        )
+        assert d2l.device.why_no_gpu() == "JAX: False"
+    (tmp_path / "xla_cuda13").mkdir()
+    (tmp_path / "xla_cuda13" / "__init__.py").touch()
     assert re.fullmatch(r"JAX: True \(.*cuda.*\)", d2l.device.why_no_gpu())
     before = jax.config.jax_platforms
     jax.config.update("jax_platforms", "cpu")
@@ -220,7 +228,7 @@ def test_why_there_is_no_gpu(monkeypatch):
         assert "JAX_PLATFORMS=cpu leaves out the GPU" in d2l.device.why_no_gpu()
     finally:
         jax.config.update("jax_platforms", before)
-    monkeypatch.setattr(devices, "why_no_gpu", lambda name, is_for_gpus: "")
+    monkeypatch.setattr(devices, "why_no_gpu", lambda name, has_cuda: "")
     assert d2l.device.why_no_gpu() == ""
 
 
