@@ -28,12 +28,13 @@ def num_gpus():
 
 def why_no_gpu():
     """A sentence on why there is no GPU, and what to do; empty if none is seen."""
-    has_cuda, remedy = tf.test.is_built_with_cuda(), ""
-    if has_cuda and (missing := _missing_libraries()):
+    remedy = ""
+    if missing := _missing_libraries():
         remedy = (
             f"install what it lacks, {', '.join(missing)}: pip install "
             f"'tensorflow[and-cuda]=={tf.__version__}'"
         )
+    has_cuda = tf.test.is_built_with_cuda()
     return devices.why_no_gpu("TensorFlow", has_cuda, remedy=remedy)
 
 

@@ -50,9 +50,10 @@ def test_a_gpu_of_another_maker_computes_in_float32(gpu, monkeypatch):
 
 
 def test_a_gpu_that_is_entered_is_one_to_train_on(gpu):
-    gpu((7, 5))
+    gpu()
     with d2l.gpu():
-        assert d2l.Trainer(max_epochs=1).used_precision == "fp32"
+        trainer = d2l.Trainer(max_epochs=1)
+    assert (len(trainer.gpus), trainer.used_precision) == (1, "bf16")
     assert not d2l.Trainer(max_epochs=1).gpus
 
 
