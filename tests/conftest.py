@@ -22,6 +22,7 @@ from d2lext.core.frameworks import IDS
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["D2LEXT_FAST"] = "1"
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes that use the builder
+DEVICES = {}  # the user's choice of devices, which is not that of every notebook
 QUICKLY = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 os.environ[QUICKLY] = "1"  # JAX reads these where a file of tests first imports it
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -115,12 +116,22 @@ def pytest_runtest_setup(item):
 
     A test runs a program a few times, so that compiling it takes most of the time. Where
     it is about rounding or memory, the fixture `optimized` compiles as for readers. What
-    is set here holds for the processes that a test starts.
+    is set here holds for the processes that a test starts. A notebook that uses several
+    frameworks sees no GPU, as when it is recorded.
     """
-    if item.path.suffix == ".ipynb":
-        os.environ.pop(QUICKLY, None)
-    else:
+    if item.path.suffix != ".ipynb":
         os.environ[QUICKLY] = "1"
+        return
+    from builder.notebooks import kernel
+
+    os.environ.pop(QUICKLY, None)
+    for name, value in kernel.ON_CPU.items():
+        before = DEVICES.setdefault(name, os.environ.get(name))
+        now = value if len(kernel.frameworks(item.path)) > 1 else before
+        if now is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = now
 
 
 @contextlib.contextmanager
