@@ -5,6 +5,7 @@ changes what programs print, draw or compute is the book's; what says where thin
 on which device to run and how much of it to use stays the user's.
 """
 
+import functools
 import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -12,6 +13,11 @@ from pathlib import Path
 
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
+
+from builder.notebooks.edition import editions
+from builder.setup.requirements import ROOT
+from builder.source.book import Book
+from d2lext.core.frameworks import IDS
 
 # Families of variables that the programs of a notebook read.
 BOOKS = (
@@ -79,6 +85,20 @@ def environment(
         "TQDM_DISABLE": "1",  # bars of the moment, of no use on paper
         **{f"D2LEXT_{name}": str(value or "") for name, value in modes.items()},
     }
+
+
+@functools.cache
+def frameworks(notebook: Path) -> tuple[str, ...]:
+    """The frameworks that a notebook's code may import, as far as its path says them.
+
+    The book's notebooks, students' and the instructor's are in a folder for a framework.
+    """
+    if (name := notebook.parent.name) not in IDS:
+        return ()
+    for edition in editions(Book(ROOT), backends=[name]):
+        if edition.chapter.stem == notebook.stem:
+            return edition.backends
+    return (name,)
 
 
 def _is_any(name: str, patterns: tuple[str, ...]) -> bool:

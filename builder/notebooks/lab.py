@@ -10,11 +10,7 @@ from typing import Any
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 
 from builder.notebooks import kernel
-from builder.notebooks.edition import editions
 from builder.setup.environment import interpreter
-from builder.setup.requirements import ROOT
-from builder.source.book import Book
-from d2lext.core.frameworks import IDS
 
 
 class Manager(ServerKernelManager):
@@ -25,22 +21,9 @@ class Manager(ServerKernelManager):
         command = super().format_kernel_cmd(extra_arguments)
         arguments: Any = self._launch_args or {}
         variables: dict[str, str] = arguments.get("env", {})
-        names = frameworks(Path(variables.get("JPY_SESSION_NAME", "")))
+        names = kernel.frameworks(Path(variables.get("JPY_SESSION_NAME", "")))
         if len(names) > 1:
             variables.update(kernel.ON_CPU)
         if command[0] == sys.executable:
             command[0] = interpreter(names)
         return command
-
-
-def frameworks(notebook: Path) -> tuple[str, ...]:
-    """The frameworks that a notebook's code may import, as far as its path says them.
-
-    The book's notebooks, students' and the instructor's are in a folder for a framework.
-    """
-    if (name := notebook.parent.name) not in IDS:
-        return ()
-    for edition in editions(Book(ROOT), backends=[name]):
-        if edition.chapter.stem == notebook.stem:
-            return edition.backends
-    return (name,)

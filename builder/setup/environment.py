@@ -39,24 +39,17 @@ def ensure(
     needs = _installable(needs)
     try:
         choice = _chosen(gpu) if is_setup else _remembered() or Choice()
-        if active := _active_prefix():
-            own = _venv(MAIN, choice).builds if is_setup else {}
-            lacking = requirements.lacking([*needs, "base"], sys.path, own)
-            # condabin marks conda's base environment, which holds conda itself
-            if any(lacking) and is_setup and not (active / "condabin").is_dir():
-                installer.say(f"setting up the active environment, {active}")
-                uv = installer.find_uv()
-                installer.install(uv, sys.executable, sys.path, *lacking, own)
-                lacking = [], [], []
-            if not any(lacking):
-                if is_setup:
-                    _set_up(_plan(needs, choice)[1:], choice)
-                return sys.executable
+        active = _active_prefix()
+        lacking = _still_lacking(active, needs, choice, is_setup) if active else []
+        if active and not lacking:
+            if is_setup:
+                _set_up(_plan(needs, choice)[1:], choice)
+            return sys.executable
         if not (is_setup or _remembered() or _is_fresh(_plan(needs, choice))):
             choice = _chosen(gpu)
         plan = _plan(needs, choice)
         if active and not _is_fresh(plan):
-            missing = installer.shortened(sum(lacking, []))
+            missing = installer.shortened(lacking)
             installer.say(f"using .venv: the active {active} lacks {missing}")
         _set_up(plan, choice)
     except OSError as error:
@@ -114,10 +107,10 @@ def _installable(needs: Collection[str]) -> list[str]:
     """The extras less the frameworks that this kind of machine cannot have."""
     missing = [name for name in IDS if name in needs and not machine.has_wheels(name)]
     if missing:
-        titles = " and ".join(TITLES[name] for name in missing)
-        installer.say(
-            f"skipped: {titles}, without a current build for {machine.kind()}"
-        )
+        titles, kind = ", ".join(TITLES[name] for name in missing), machine.kind()
+        installer.say(f"skipped: {titles}, without a current build for {kind}")
+        if kind == "darwin-x86_64":  # as Rosetta, too, makes a Mac look
+            installer.say("an Apple processor needs a Python for arm64")
     return sorted(set(needs) - set(missing))
 
 
@@ -127,6 +120,21 @@ def _active_prefix() -> Path | None:
     is_active = sys.prefix != sys.base_prefix or (prefix / "conda-meta").is_dir()
     ours = [(ROOT / name).resolve() for name in (MAIN, SECOND)]
     return prefix if is_active and prefix.resolve() not in ours else None
+
+
+def _still_lacking(
+    active: Path, needs: Sequence[str], choice: Choice, is_setup: bool
+) -> list[str]:
+    """What the active environment lacks; the verb `setup` installs it there."""
+    own = _venv(MAIN, choice).builds if is_setup else {}
+    lacking = requirements.lacking([*needs, "base"], sys.path, own)
+    # condabin marks conda's base environment, which holds conda itself
+    if any(lacking) and is_setup and not (active / "condabin").is_dir():
+        installer.say(f"setting up the active environment, {active}")
+        uv = installer.find_uv()
+        installer.install(uv, sys.executable, sys.path, *lacking, own)
+        return []
+    return sum(lacking, [])
 
 
 def _chosen(gpu: str | None) -> Choice:

@@ -25,5 +25,7 @@ def pytest_runtest_setup(item):
         return (yield)
     variables = kernel.environment(Path(empty.name), FAST=1)
     variables["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    if len(kernel.frameworks(item.path)) > 1:
+        variables |= kernel.ON_CPU
     with mock.patch.dict(os.environ, variables, clear=True):
         return (yield)

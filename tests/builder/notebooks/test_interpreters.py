@@ -9,6 +9,7 @@ from builder.command import arguments
 from builder.command.verbs import authoring, formats, project
 from builder.notebooks import kernel, lab, outputs, run
 from builder.setup import environment
+from d2lext.core.frameworks import IDS
 
 ON_GPU = "/there/bin/python"
 
@@ -40,10 +41,11 @@ def test_a_kernel_is_of_the_python_that_it_is_given():
 def test_jupyterlab_starts_each_notebook_where_its_framework_trains(
     trains_elsewhere, monkeypatch, tiny, tmp_path
 ):
-    monkeypatch.setattr(lab, "ROOT", tiny.root)
+    kernel.frameworks.cache_clear()
+    monkeypatch.setattr(kernel, "ROOT", tiny.root)
     stem = tiny.edition("torch").chapter.stem
     for folder in (tiny.root / "notebooks", tmp_path / "_build" / "student"):
-        own = {name: python_of(folder / name / f"{stem}.ipynb")[0] for name in lab.IDS}
+        own = {name: python_of(folder / name / f"{stem}.ipynb")[0] for name in IDS}
         assert own.pop("tensorflow") == ON_GPU
         assert {*own.values()} == {sys.executable}
     assert python_of(tmp_path / "mine.ipynb")[0] == sys.executable
@@ -51,7 +53,8 @@ def test_jupyterlab_starts_each_notebook_where_its_framework_trains(
 
 
 def test_several_frameworks_run_on_the_cpu(trains_elsewhere, monkeypatch, shared):
-    monkeypatch.setattr(lab, "ROOT", shared.root)
+    kernel.frameworks.cache_clear()
+    monkeypatch.setattr(kernel, "ROOT", shared.root)
     python, variables = python_of(shared.edition("tensorflow").path)
     assert python == sys.executable
     assert variables["CUDA_VISIBLE_DEVICES"] == ""
@@ -114,7 +117,7 @@ def test_a_shared_chapter_gets_all_that_it_imports(shared, monkeypatch):
     monkeypatch.setattr(run, "record", lambda edition, **_: recorded.append(edition))
     args = arguments.parse(["run", "--backend", "torch"])
     authoring.run(args, shared.root)
-    assert installed == [{"book", *lab.IDS}]
+    assert installed == [{"book", *IDS}]
     text = "# Sums\n\n```{code-cell}\nprint(1 + 1)\n```\n"
     (shared.root / "chapters" / "01-tiny.md").write_text(text)
     authoring.run(args, shared.root)
