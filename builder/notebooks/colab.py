@@ -86,10 +86,14 @@ def _cell(source: Repository, backends: Iterable[str]) -> NotebookNode:
     that go with it, or says which requirement of the project it does not meet.
     """
     normal, alone = requirements.asked_for([*backends])
-    names = sorted(set(map(requirements.name_of, normal)))
+    # By the common name of TensorFlow's two builds: either will do.
+    wanted = {
+        requirements.name_of(line) + re.sub(r"^[\w-]+|;.*", "", line) for line in normal
+    }
+    quoted = [f'"{requirement}"' for requirement in sorted(wanted)]
     project = f"git+{source.address}@{source.branch}"
     kept = ["--constraint", "/tmp/installed.txt"]
-    text = CELL.format(_pip([*kept, *names, project]) + _pip(["--no-deps", *alone]))
+    text = CELL.format(_pip([*kept, *quoted, project]) + _pip(["--no-deps", *alone]))
     cell_id = hashlib.sha256(text.encode()).hexdigest()[:8]
     metadata = copy.deepcopy(GENERATED)
     return nbformat.v4.new_code_cell(text.rstrip(), id=cell_id, metadata=metadata)

@@ -103,6 +103,9 @@ def test_in_bfloat16_factors_are_rounded_and_sums_are_not(channels, window, kwar
         assert parity.difference(array, oracle) <= tolerance
 
 
+@pytest.mark.skipif(
+    jax.__version_info__ < (0, 10), reason="older XLA writes its program differently"
+)
 def test_on_a_cpu_products_of_bfloat16_are_left_of_a_convolution():
     arrays = numbers(2, 6, 6, 4), numbers(3, 3, 4, 2)
     X, W = (jax.device_put(array, d2l.cpu()) for array in arrays)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 
@@ -21,7 +22,7 @@ safetensors==0.7.0 torch==2.9.0+cu126 jax==0.7.2 jaxlib==0.7.2 flax==0.10.7 opta
 tensorflow==2.19.0 keras==3.10.0 ml-dtypes==0.5.4 setuptools==75.2.0 graphviz==0.21"""
 KAGGLE = """h5py==3.13.0 ipython==7.34.0 matplotlib==3.10.0 matplotlib-inline==0.1.7
 numpy==1.26.4 pandas==2.2.3 pillow==11.1.0 pooch==1.8.2 requests==2.32.3 tqdm==4.67.1
-safetensors==0.5.3 torch==2.6.0+cu124 jax==0.5.2 jaxlib==0.5.1 flax==0.10.6 optax==0.2.5
+safetensors==0.5.3 torch==2.6.0+cu124 jax==0.6.2 jaxlib==0.6.2 flax==0.10.6 optax==0.2.5
 tensorflow==2.18.0 keras==3.8.0 ml-dtypes==0.4.1 setuptools==75.1.0 graphviz==0.20.3"""
 STUDIO_LAB = """ipython==8.37.0 matplotlib==3.10.3 matplotlib-inline==0.1.7 numpy==1.26.4
 pandas==2.3.1 pillow==11.2.1 requests==2.32.4 tqdm==4.67.1 torch==2.6.0 h5py==3.14.0
@@ -54,7 +55,7 @@ def words(backend):
     cell = colab._cell(Repository("https://github.com/owner/book"), [backend])
     text = cell.source.replace("\\\n", " ")
     [line] = [line for line in text.splitlines() if "git+" in line]
-    given = [word for word in line.split()[2:] if not word.startswith("-")]
+    given = [word for word in shlex.split(line)[2:] if not word.startswith("-")]
     return [word for word in given if not word.startswith(("/tmp/", "git+"))]
 
 
@@ -71,8 +72,7 @@ def installed(site, versions):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
-def test_pip_replaces_nothing(host, backend, tmp_path):
+def test_pip_replaces_nothing(host, tmp_path):
     venv = tmp_path / "venv"
     command = [sys.executable, "-P", "-m", "venv", "--without-pip", venv]
     subprocess.run(command, check=True)
@@ -85,7 +85,7 @@ def test_pip_replaces_nothing(host, backend, tmp_path):
     command += ["--report", tmp_path / "report", "--constraint", constraints]
     # In place of the project from its repository: what it requires.
     base = requirements.asked_for(["base"])[0]
-    done = installer.run([*command, *words(backend), *base])
+    done = installer.run([*command, *words("jax" if "jax" in host else "torch"), *base])
     if re.search(installer.NO_NETWORK, done.stdout, re.IGNORECASE):
         pytest.skip("the package index cannot be reached")
     assert done.returncode == 0, done.stdout
