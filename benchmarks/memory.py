@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.memory_worker import resident_mib
+from benchmarks.meters import resident_mib
 from benchmarks.page import table
 from d2lext.core.frameworks import TITLES
 

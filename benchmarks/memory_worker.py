@@ -6,48 +6,47 @@ The arguments are framework, depth, mode, batch and steps; it prints JSON. A ste
 is the system's high-water mark of resident memory during the steps, less what was
 resident before the first. Memory that only compilation needed is returned before the
 mark is reset; the compiled program stays and counts: in JAX, 0.8 GiB for the deepest
-network.
+network. On a card it is what the framework reports.
 """
 
-import contextlib
-import ctypes
 import importlib
 import json
-import re
 import statistics
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks import ours
+from benchmarks import meters, ours
 from d2lext.core.training import provenance
 
 
 class Batches:
-    """One minibatch of random images, repeated."""
+    """One minibatch of random images, repeated `steps` times."""
 
     seed, device = 0, None
 
-    def __init__(self, backend, batch):
+    def __init__(self, backend, batch, shape=(3, 32, 32), steps=1):
         rng = np.random.default_rng(0)
-        shape = (3, 32, 32) if backend in ("torch", "mxnet") else (32, 32, 3)
+        if backend not in ("torch", "mxnet"):
+            shape = (*shape[1:], shape[0])
         X = rng.standard_normal((batch, *shape), np.float32)
         y = rng.integers(0, 10, batch)
-        self.batch = [_tensor(backend, a) for a in (X, y)]
+        self.batches = [[_tensor(backend, a) for a in (X, y)]] * steps
 
     def train_dataloader(self):
-        """A list of one batch."""
-        return [self.batch]
+        """A list of batches, all the same one."""
+        return self.batches
 
-    val_dataloader = train_dataloader
+    def val_dataloader(self):
+        """The same batch, once."""
+        return self.batches[:1]
 
 
-def measure(backend, depth, mode, batch, steps):
+def measure(backend, depth, mode, batch, steps, num_gpus=0):
     """MiB of a step, its median seconds, and what produced them."""
     d2l = importlib.import_module(f"d2lext.{backend}")
-    trainer = d2l.Trainer(max_epochs=1, precision="fp32")
+    trainer = d2l.Trainer(max_epochs=1, num_gpus=num_gpus, precision="fp32")
     num_convs = (depth - 4) // 6
     model = d2l.create_model(
         "densenet_bc_100_12",
@@ -56,38 +55,29 @@ def measure(backend, depth, mode, batch, steps):
     )
     ours.prepare(trainer, model, Batches(backend, batch))
     data = trainer.prepare_batch(trainer.sample)
+    meter = meters.of(backend, trainer)
 
     def step():
         logged = trainer.train_step(data)
         ours.wait(backend, trainer, logged)
         return float(next(iter(logged.values())))
 
-    before = resident_mib("VmRSS")
+    meter.start()
     start = time.perf_counter()
     step()
     first, seconds = time.perf_counter() - start, []
-    _forget_the_first()
+    meter.forget_peak()
     for _ in range(steps):
         start = time.perf_counter()
         loss = step()
         seconds.append(time.perf_counter() - start)
     return {
-        "memory_mib": resident_mib("VmHWM") - before,
+        "memory_mib": meter.mib(),
         "step_s": statistics.median(seconds),
         "first_s": first,
         "loss": loss,
         "versions": provenance.versions(*trainer.distributions),
     }
-
-
-def resident_mib(key, pid="self"):
-    """A process's resident memory: VmRSS (now) or VmHWM (the peak); 0 once it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    size = re.search(rf"{key}:\s+(\d+) kB", status)
-    return int(size[1]) / 1024 if size else 0
 
 
 def _tensor(backend, array):
@@ -99,13 +89,6 @@ def _tensor(backend, array):
         dtype = np.float32 if array.dtype == np.float32 else np.int32
         return importlib.import_module("jax.numpy").asarray(array.astype(dtype))
     return importlib.import_module("mxnet").np.array(array, dtype=array.dtype)
-
-
-def _forget_the_first():
-    """Return idle memory after the first step, and reset the high-water mark."""
-    with contextlib.suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 def main(backend, depth, mode, batch, steps):

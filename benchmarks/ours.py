@@ -30,11 +30,11 @@ def wait(backend, trainer, logged):
 class Side:
     """A trainer that is ready for its first step."""
 
-    def __init__(self, backend, num_images, precision):
+    def __init__(self, backend, num_images, precision, batch_size, resize):
         self.backend = backend
         d2l = importlib.import_module(f"d2lext.{backend}")
         data = d2l.FashionMNIST(
-            batch_size=128, resize=(96, 96), num_train=num_images or None
+            batch_size=batch_size, resize=resize, num_train=num_images or None
         )
         options = {} if precision == "auto" else {"precision": precision}
         self.trainer = d2l.Trainer(max_epochs=1, num_gpus=1, **options)
@@ -61,9 +61,9 @@ class Side:
         wait(self.backend, self.trainer, self.logged)
 
 
-def start(backend, num_images=0, precision="auto"):
+def start(backend, num_images=0, precision="auto", batch_size=128, resize=(96, 96)):
     """The side for `backend`; `num_images`, if given, limits the training images."""
-    return Side(backend, num_images, precision)
+    return Side(backend, num_images, precision, batch_size, resize)
 
 
 def num_params(side):

@@ -37,7 +37,7 @@ def _comparison(result):
     for backend, framework in result["frameworks"].items():
         if "absent" in framework:
             first, *more = framework["absent"].strip().splitlines()
-            text = _wrap(f"{TITLES[backend]} is absent: {first}")
+            text = wrapped(f"{TITLES[backend]} is absent: {first}")
             absent.append("\n".join([text, *(f"    {line}"[:WIDTH] for line in more)]))
             continue
         sides, ratio = framework["sides"], framework["ratio"]
@@ -46,7 +46,7 @@ def _comparison(result):
         row += [f"{ratio['median']:.2f}x", f"{ratio['min']:.2f} - {ratio['max']:.2f}"]
         rows.append(row)
     parts = [table(rows)] if rows[1:] else []
-    return [*parts, *absent, _wrap(_rounds(result)), *_first_steps(result)]
+    return [*parts, *absent, wrapped(_rounds(result)), *_first_steps(result)]
 
 
 def _other(what):
@@ -118,7 +118,7 @@ def _shares(result):
     )
     if result["what"] == "step":
         text += " Ours pools first, so it has less to compute."
-    return [table(rows), _wrap(text)]
+    return [table(rows), wrapped(text)]
 
 
 def _arithmetic(result):
@@ -130,7 +130,7 @@ def _arithmetic(result):
         rows.append([name, *(f"{cost[k] / 1e9:.2f}" for k in keys)])
     parts = ["## What there is to compute", table(rows)]
     parts.append(
-        _wrap(
+        wrapped(
             f'{both["paper"]["params"]:,} parameters. "Pooling first" has the '
             "transitions pool before their 1x1 convolution: the same function. Bytes "
             "are the least that passes through memory, layer by layer."
@@ -138,7 +138,7 @@ def _arithmetic(result):
     )
     rates = result["rates"]
     if not rates:
-        parts.append(_wrap(f"Rates not measured: {result.get('rates_absent')}"))
+        parts.append(wrapped(f"Rates not measured: {result.get('rates_absent')}"))
         return parts
     rows = [["this machine, in this run", "median", "min - max", "a step at the best"]]
     cost = both["paper"]
@@ -191,7 +191,7 @@ def _notes(result):
             "drawing; repaired only where it does not run"
         )
         lines += [_STOCK[b] for b in result["frameworks"] if b in _STOCK]
-    bullets = [_wrap(line, "- ") for line in lines]
+    bullets = [wrapped(line, "- ") for line in lines]
     return ["## How it was measured", "\n".join(bullets)]
 
 
@@ -203,7 +203,7 @@ _STOCK = {
 }
 
 
-def _wrap(text, bullet=""):
+def wrapped(text, bullet=""):
     return textwrap.fill(
         text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet)
     )

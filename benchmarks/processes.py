@@ -10,10 +10,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # A side must not be cut to a few steps, nor look for modules elsewhere.
-_DROPPED = ("D2LEXT_FAST", "D2LEXT_EPOCHS", "PYTHONSAFEPATH")
+_DROPPED = ("D2LEXT_FAST", "D2LEXT_EPOCHS", "D2LEXT_CHECKPOINTS", "PYTHONSAFEPATH")
 SETTINGS = ("OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS", "MALLOC_MMAP_MAX_", "XLA_FLAGS")
 # OpenMP's threads keep spinning for up to 0.2 s after their last work.
 PAUSE_S = 0.3
+
+
+def environment():
+    """The variables for a process that measures, without those that shorten training."""
+    return {k: v for k, v in os.environ.items() if k not in _DROPPED}
 
 
 class Missing(Exception):
@@ -30,11 +35,10 @@ class Worker:
     def __init__(self, kind, name, **options):
         self.label = f"{kind} {name}"
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  see close
-        env = {k: v for k, v in os.environ.items() if k not in _DROPPED}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", kind, name],
             cwd=ROOT,
-            env=env,
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

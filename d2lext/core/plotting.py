@@ -5,6 +5,7 @@ Matplotlib is imported for the first figure, to keep `import d2lext` fast.
 
 import io
 import itertools
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,11 +25,10 @@ Array = Any  # lists of numbers, NumPy arrays, tensors of any framework
 
 def use_svg_display() -> None:
     """Show Matplotlib's figures as SVG in a notebook."""
-    from IPython import get_ipython
-    from matplotlib_inline.backend_inline import set_matplotlib_formats
-
     # Outside a notebook this would start a shell.
-    if get_ipython() is not None:
+    if _is_notebook():
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
         set_matplotlib_formats("svg")
 
 
@@ -147,6 +147,12 @@ def _to_numpy(tensor: Array) -> np.ndarray:
     return np.asarray(tensor)
 
 
+def _is_notebook() -> bool:
+    """Whether IPython runs the code: then it is loaded, and it need not be installed."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
 class Point(NamedTuple):
     """A point of a line, as two numbers."""
 
@@ -239,10 +245,10 @@ class ProgressBoard(HyperParameters):
         return fig
 
     def _show(self) -> None:
-        from IPython import display, get_ipython
-
-        if get_ipython() is None:
+        if not _is_notebook():
             return
+        from IPython import display
+
         picture = display.SVG(svg(self.figure()))
         # One output, updated in place: clear_output would make the page flicker and
         # erase what the cell printed.

@@ -36,6 +36,34 @@ def test_a_process_that_trains_prints_nothing_and_ends_well(backend):
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+BARE = """
+import functools, sys
+NOT_NEEDED = "h5py IPython matplotlib matplotlib_inline pooch requests".split()
+sys.modules.update(dict.fromkeys(NOT_NEEDED))  # none of them can be imported
+import numpy as np
+from d2lext import {backend} as d2l
+from d2lext.core.data.minibatches import Batches
+
+class Images(d2l.DataModule):
+    def get_dataloader(self, train):
+        convert = functools.partial(d2l.FashionMNIST.to_tensors, self)
+        pixels, labels = np.zeros((8, 16, 16), np.uint8), np.arange(8)
+        return Batches(pixels, labels, 4, train, self.seed, convert)
+
+model = d2l.create_model("densenet_d2l", arch=(1,), num_channels=8, growth_rate=4)
+trainer = d2l.Trainer(max_epochs=1)
+trainer.fit(model, Images())
+assert trainer.history and model.board.data
+"""
+
+
+@in_backends("torch", "jax", slow=["jax"])  # the others import some of it themselves
+def test_training_needs_little_beside_the_framework(backend):
+    """On a machine for GPUs only the frameworks may be installed."""
+    result = python(BARE.format(backend=backend))
+    assert result.returncode == 0, result.stderr
+
+
 AGREE = """
 import numpy
 import jax.numpy, mxnet, tensorflow, torch

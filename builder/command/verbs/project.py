@@ -7,8 +7,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import ALONE
 from benchmarks import NAMES as BENCHMARKS
-from builder.command.options import BACKEND, backends, frameworks, option
+from builder.command.options import BACKEND, backends, frameworks, option, positive
 from builder.command.registry import verb
 from builder.errors import BookError
 from builder.setup import builds, environment, versions
@@ -134,10 +135,9 @@ def notebooks_to_test(root: Path, backends: Sequence[str]) -> list[str]:
 
 def _benchmark(name: str) -> str:
     # Not with `choices`: argparse would refuse an empty list of names.
-    if name not in BENCHMARKS:
-        raise BookError(
-            f"unknown benchmark {name!r}: choose from {', '.join(BENCHMARKS)}"
-        )
+    known = BENCHMARKS + ALONE
+    if name not in known:
+        raise BookError(f"unknown benchmark {name!r}: choose from {', '.join(known)}")
     return name
 
 
@@ -165,7 +165,15 @@ def _measured(args: Namespace) -> set[str]:
             "name",
             nargs="*",
             type=_benchmark,
-            help=f"{', '.join(BENCHMARKS)} (default: all, about an hour)",
+            help=f"{', '.join(BENCHMARKS)} (default: all, about an hour); or "
+            f"{', '.join(ALONE)}, on a machine that has one",
+        ),
+        option(
+            "--minutes",
+            type=positive,
+            default=10,
+            metavar="N",
+            help="how long gpu may take (default: 10); it begins with what tells most",
         ),
         option("--json", metavar="PATH", help="also write the results to PATH"),
         _rounds,
@@ -186,6 +194,7 @@ def bench(args: Namespace, root: Path) -> int:
     for backend in backends(args):
         command += ["--backend", backend]
     command += ["--precision", args.precision]
+    command += ["--minutes", str(args.minutes)]
     command += ["--quick"] if args.quick else []
     command += ["--full"] if args.full else []
     command += ["--json", os.path.abspath(args.json)] if args.json else []

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import requests
 from tqdm import tqdm
 
 from d2lext.core.files import folder as home_folder
@@ -145,6 +144,8 @@ def _check_reachable(files, folder, needed):
 
 def _no_answer(url):
     """Why nothing can be downloaded from `url`, or None."""
+    import requests  # here, because data on this machine need none
+
     answers: queue.SimpleQueue[requests.Response | requests.RequestException]
     answers = queue.SimpleQueue()
 
@@ -171,6 +172,8 @@ def _no_answer(url):
 
 def _download(files, name, folder):
     """Download a file: it appears in `folder` complete and verified, or not at all."""
+    import requests
+
     url = files.url + name
     remedy = (
         "try again later, or set D2LEXT_DATA to a folder that holds "
