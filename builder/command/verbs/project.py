@@ -101,9 +101,9 @@ def _pytest(
 ) -> int:
     from d2lext.core.machine import processor
 
-    # One process per core and one thread per process: more threads than cores are many
-    # times slower. Each process takes about 4 GB of memory.
-    processes = min(4, processor.num_cores())
+    # One thread per process: more threads than cores are many times slower. One process
+    # more than cores, since some wait, such as for a browser. Each takes 2 to 4 GB.
+    processes = min(4, processor.num_cores() + 1)
     variables = {
         **os.environ,
         "D2LEXT_FAST": "1",
