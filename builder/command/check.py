@@ -151,7 +151,7 @@ def _notebook(edition: Edition) -> Iterator[str]:
     if edition.is_edited:
         name = edition.chapter.name
         yield f"{path} was edited: python build.py sync {name}, or undo the edits"
-    elif not is_moved and not files.holds(edition.file, edition.text()):
+    elif not is_moved and not edition.is_as_written:
         yield f"{path} differs from its chapter: python build.py notebooks"
     yield from map(str, outputs.differences(edition))
     recorded = edition.notebook.metadata[store.KEY].get("recorded", {})

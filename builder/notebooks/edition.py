@@ -131,10 +131,18 @@ class Edition:
         except BookError:
             return True
 
+    @property
+    def is_as_written(self) -> bool:
+        """Whether the file says what `write` would write, in whatever form it does.
+
+        Programs that save a notebook choose line ends and blank lines themselves.
+        """
+        found = store.read(self.file)
+        return found is not None and store.says_the_same(found, self._prepared())
+
     def text(self) -> str:
-        """The text of the notebook's file, which also has what Google Colab needs."""
-        prepared = colab.prepared(self.notebook, self.book.root, self.backends)
-        return nbformat.writes(prepared) + "\n"
+        """The text of the notebook's file."""
+        return nbformat.writes(self._prepared()) + "\n"
 
     def write(self) -> bool:
         """Write the notebook to its `path`; return whether the file changed."""
@@ -142,6 +150,10 @@ class Edition:
         if self.file != self.path:
             self.file.unlink(missing_ok=True)
         return is_changed
+
+    def _prepared(self) -> NotebookNode:
+        """The notebook with what Google Colab needs."""
+        return colab.prepared(self.notebook, self.book.root, self.backends)
 
 
 def editions(

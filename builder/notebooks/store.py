@@ -29,13 +29,15 @@ def read(path: Path) -> NotebookNode | None:
         return None
     found: dict[str, Exception] = {}
     try:
-        notebook = nbformat.read(path, as_version=4, capture_validation_error=found)
+        text = path.read_text("utf-8-sig")  # some programs write a byte order mark
+        notebook = nbformat.reads(text, as_version=4, capture_validation_error=found)
     except Exception as error:  # nbformat raises many kinds
         found["ValidationError"] = error
     if not found:
         _drop_damaged(notebook.metadata)
-        for cell in notebook.cells:  # as some editors on Windows write them
-            cell.source = files.unix(cell.source)
+        base = split_from(notebook)
+        for cell in [*notebook.cells, *(base.cells if base else [])]:
+            cell.source = files.unix(cell.source)  # some editors on Windows change it
         return notebook
     [reason, *_] = str(found["ValidationError"]).splitlines() or [""]
     raise BookError(
@@ -119,14 +121,26 @@ def split_from(notebook: NotebookNode) -> NotebookNode | None:
     """
     found = notebook.metadata.get(KEY, {}).get(SPLIT_FROM)
     try:
-        for cell in found.cells:
-            cell.source = files.unix(cell.source)
         has_ids = all(isinstance(cell.id, str) for cell in found.cells)
         text = "\n".join(found.chapter)
         good = has_ids and isinstance(text, str) and contents(found.cells)
     except (AttributeError, KeyError, TypeError):
         return None
     return found if good else None
+
+
+def says_the_same(one: NotebookNode, other: NotebookNode) -> bool:
+    """Whether two notebooks differ in nothing but blank lines and empty cells."""
+    return _without_blanks(one) == _without_blanks(other)
+
+
+def _without_blanks(notebook: NotebookNode) -> dict[str, object]:
+    cells = [
+        {**cell, "source": trimmed(cell.source)}
+        for cell in notebook.cells
+        if content(cell) or cell.get("outputs")
+    ]
+    return {**notebook, "cells": cells}
 
 
 def contents(cells: Iterable[NotebookNode]) -> list[Content]:

@@ -1,10 +1,12 @@
 """XeLaTeX typesets the LaTeX that Sphinx wrote; errors name their place in a chapter."""
 
+import errno
 import json
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +27,7 @@ FONTS = (
     "fonts-symbola for emoji"
 )
 TIMEOUT_S = 300
+SPACE = 2**23  # bytes: less is too little for the PDF of a book
 SPLIT = r"\\(begin|end)\{split\}"  # what Sphinx puts around a formula
 
 
@@ -46,6 +49,7 @@ def print_book(
     """
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(parents=True)
+    pdf = run / "book.pdf"
     command = ["latexmk", "-norc", "-xelatex", "-interaction=nonstopmode"]
     command += ["-halt-on-error", "-file-line-error", f"-outdir={run}", "book.tex"]
     # Long lines stay whole in the log, so that messages can be found in it.
@@ -66,15 +70,25 @@ def print_book(
             f"{run / 'book.log'}"
         ) from None
     except subprocess.CalledProcessError as error:
+        _check_space(pdf)
         log = _log(run) or error.stderr.decode(errors="replace")
         raise BookError(_failure(log, source / "book.tex", root, run)) from error
+    if not pdf.read_bytes().rstrip().endswith(b"%%EOF"):  # xdvipdfmx raises no error
+        with files.explained(pdf):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     _check_glyphs(_log(run), root, pages)
-    return run / "book.pdf"
+    return pdf
 
 
 def _log(run: Path) -> str:
     path = run / "book.log"
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _check_space(pdf: Path) -> None:
+    """Raise BookError if the disk is full, of which TeX's log says nothing clear."""
+    with files.explained(pdf), tempfile.TemporaryFile(dir=pdf.parent) as file:
+        file.write(bytes(SPACE))
 
 
 def _failure(log: str, tex: Path, root: Path, run: Path) -> str:

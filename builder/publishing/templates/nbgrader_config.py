@@ -2,7 +2,7 @@
 
 import os
 
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbformat import v4
 from nbgrader import preprocessors, utils
@@ -75,9 +75,10 @@ class PutBack(preprocessors.NbGraderPreprocessor):
 
 
 class OutliveAnswers(preprocessors.Execute):
-    """Where an answer ends the kernel, run the notebook again without that cell.
+    """Run the notebook again without a cell that ends the kernel, or does not end.
 
-    nbgrader itself gives the student no points for the whole notebook.
+    nbgrader itself gives the student no points for the whole notebook. It interrupts what
+    takes too long, and goes on with the next cell unless the code catches the interrupt.
     """
 
     def preprocess(self, nb, resources, km=None):  # noqa: ANN201
@@ -86,19 +87,19 @@ class OutliveAnswers(preprocessors.Execute):
             self._last = None
             try:
                 return super().preprocess(nb, resources, km)
-            except DeadKernelError:
+            except (CellTimeoutError, DeadKernelError):
                 if self._last is None:
                     raise
             self._left_out.add(self._last)
             cell = nb.cells[self._last]
-            text = "This cell ended the kernel: the others were run again without it."
+            text = "This cell ended the kernel, or did not end: run again without it."
             cell.outputs = [
                 v4.new_output("error", ename="DeadKernelError", evalue=text)
             ]
             cell.outputs[0].traceback = [text]
             where = resources["nbgrader"]
             self.log.warning(
-                "%s, %s: a cell ended the kernel, and the others were run without it:\n%s",
+                "%s, %s: a cell ended the kernel, or did not end: run again without it\n%s",
                 *(where["student"], where["notebook"], cell.source),
             )
 

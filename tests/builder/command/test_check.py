@@ -1,12 +1,16 @@
 """What `check` finds."""
 
+import json
 import shutil
 
 import nbformat
-from nbformat.v4 import new_code_cell, new_notebook
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from builder.command import check
 from builder.notebooks import store
+from builder.sync import sync
+from d2lext.core.frameworks import IDS
 
 
 def test_check_finds_what_is_out_of_date(copy, monkeypatch):
@@ -18,6 +22,50 @@ def test_check_finds_what_is_out_of_date(copy, monkeypatch):
     assert "d2lext/torch/tiny.py differs from its chapter" in problems
     assert "notebooks/torch/01-tiny.ipynb was recorded from different code" in problems
     assert "notebooks/jax/01-tiny.ipynb differs from its chapter" in problems
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda text: text.replace("\n", "\r\n").encode(),  # between cells
+        lambda text: text.replace("\\n", "\\r\\n").encode(),  # within all of them
+        lambda text: text.replace("\\n", "\\r\\n", 1).encode(),  # within one
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: json.dumps(json.loads(text)).encode(),
+        lambda text: text.replace(
+            '"print(x)', '"\\n", "\\r\\n", "print(x)', 1
+        ).encode(),
+        lambda text: with_an_empty_cell(text).encode(),
+    ],
+)
+def test_another_form_of_a_file_is_no_difference(copy, monkeypatch, save):
+    """Nor one that `sync`, which has nothing to carry back then, would leave."""
+    monkeypatch.setattr(check, "_findings", lambda root: [])
+    chapter, path = copy.root / "chapters" / "01-tiny.md", copy.path("torch")
+    before, text = path.read_bytes(), path.read_text("utf-8")
+    path.write_bytes(save(text))
+    assert path.read_bytes() != before
+    assert [p for p in check.problems(copy.root) if "tiny.ipynb" in p] == []
+    assert sync.sync(copy.book, copy.book.chapters, IDS) == []
+    path.write_bytes(save(text.replace("print(x)", "print(x)  # one", 1)))
+    assert len(sync.sync(copy.book, copy.book.chapters, IDS)) == 1
+    assert b"print(x)  # one\n" in chapter.read_bytes()
+    assert [p for p in check.problems(copy.root) if "tiny.ipynb" in p] == []
+
+
+def with_an_empty_cell(text, outputs=()):
+    """As JupyterLab adds below the last cell that is run."""
+    notebook = nbformat.reads(text, as_version=4)
+    notebook.cells.append(new_code_cell("", id="empty", outputs=[*outputs]))
+    return nbformat.writes(notebook)
+
+
+def test_an_output_of_an_empty_cell_is_a_difference(copy, monkeypatch):
+    monkeypatch.setattr(check, "_findings", lambda root: [])
+    path, shown = copy.path("torch"), new_output("stream", text="0.99\n")
+    path.write_text(with_an_empty_cell(path.read_text(), [shown]))
+    [problem] = [p for p in check.problems(copy.root) if "tiny.ipynb" in p]
+    assert "notebooks/torch/01-tiny.ipynb differs from its chapter" in problem
 
 
 def test_check_refuses_short_and_synthetic_runs(copy, monkeypatch):

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from nbformat.v4 import new_output
 from shared import sample_book
+from shared.little_room import small_disk
 from shared.selected import SELECTED
 
 from builder.errors import BookError
@@ -233,6 +234,22 @@ def test_missing_style_or_font_names_the_packages(tmp_path):
         message = xelatex._failure(log, tmp_path / "book.tex", tmp_path, tmp_path)
         assert re.match(r"TeX lacks (titlesec\.sty|texgyrepagella-regular): ", message)
         assert "texlive-latex-extra" in message
+
+
+@tex
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["8k", "72k", "100k"])
+def test_a_full_disk_is_told(tmp_path, size):
+    """Without room for TeX's log, its pages, or the PDF."""
+    pages = "Words.\\newpage\n" * 300
+    text = f"\\documentclass{{article}}\n\\begin{{document}}\n{pages}\\end{{document}}"
+    (tmp_path / "book.tex").write_text(text)
+    (tmp_path / "work").mkdir()
+    with (
+        small_disk(tmp_path / "work", size),
+        pytest.raises(BookError, match="No space"),
+    ):
+        xelatex.print_book(tmp_path, tmp_path / "work" / "run", tmp_path, {})
 
 
 def test_solutions_get_a_title_or_are_left_out():

@@ -15,6 +15,7 @@ from nbgrader import utils
 from nbgrader.nbgraderformat import MetadataValidator
 from shared import ROOT
 from shared.small_book import write
+from traitlets.config import Config
 
 from builder.command import main as cli
 from builder.command.verbs import VERBS
@@ -329,12 +330,8 @@ VARIATIONS = [
 ]
 
 
-# Answers to these exercises: the kernel ends, at once or while the next cell runs.
-FATAL = {
-    3: "import os\nos._exit(0)",
-    5: "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
-    6: "import os, threading\nthreading.Timer(0.002, os._exit, [1]).start()\n1, 64",
-}
+# Answers to exercises of these numbers: the kernel ends; or should not.
+FATAL = {3: "import os\nos._exit(0)"}
 HARMLESS = {
     1: "print('285,696')\nprint('with: ', 163840.0)\nexit()",
     7: "print(435.75)\nimport sys\nsys.exit(1)\nprint(3)",
@@ -425,6 +422,43 @@ def test_nbgrader_passes_a_solved_copy_and_fails_an_empty_one(
     assert told.count("careless, 02-values: a cell ended the kernel") == len(FATAL)
     path = course / "autograded" / "careless" / "torch" / "02-values.ipynb"
     assert path.read_text().count("This cell ended the kernel") >= len(FATAL)
+
+
+UNENDING = """
+while True:
+    try:
+        time.sleep(60)
+    except:
+        pass
+"""
+
+
+@pytest.mark.slow
+def test_no_answer_takes_the_points_of_another():
+    """Neither one that ends the kernel, at once or later, nor one that does not end."""
+    settings = {"get_config": Config}
+    exec(student.CONFIG.read_text(), settings)
+    fatal = [
+        "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+        "import os, threading\nthreading.Timer(0.05, os._exit, [1]).start()",
+        UNENDING,
+    ]
+    sources = ["import time\nx = 1", *fatal, "exit()", "print(x)"]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    for i in range(5, 0, -1):  # cells of the teacher's, which are not to blame
+        metadata = {"nbgrader": {"locked": True}}
+        cell = nbformat.v4.new_code_cell("time.sleep(0.1)\nx += 1", metadata=metadata)
+        cells.insert(i, cell)
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    settings["c"].ExecutePreprocessor.timeout = 5
+    preprocessor = settings["OutliveAnswers"](
+        config=settings["c"], kernel_name="python3"
+    )
+    where = {"student": "a", "notebook": "b"}
+    preprocessor.preprocess(notebook, {"nbgrader": where})
+    names = {cell.source: [o.get("ename") for o in cell.outputs] for cell in cells}
+    assert [names[source] for source in fatal] == [["DeadKernelError"]] * 3
+    assert cells[-1].outputs[0].text == "6\n"
 
 
 def ended(notebook):

@@ -23,7 +23,7 @@ def test_uv_creates_and_fills_the_environment(machine):
     # an active environment's interpreter would tie .venv to that environment
     assert made[made.index("--python") + 1] == sys._base_executable
     normal, project = machine.installs()
-    assert {"sphinx", "jupytext", "numpy"} < set(map(requirements.name_of, normal))
+    assert {"sphinx", "nbclient", "numpy"} < set(map(requirements.name_of, normal))
     assert project == ["--no-deps", "--editable", "."]
     for command in machine.commands[2:]:
         assert command[command.index("--python") + 1] == python
