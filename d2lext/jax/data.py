@@ -17,8 +17,10 @@ class DataModule(datamodule.DataModule):
 
     def take(self, tensor, indices):
         """The examples `indices`, a NumPy array, of a tensor."""
-        is_array = isinstance(tensor, jax.Array)
-        return _taken(tensor, indices) if is_array else super().take(tensor, indices)
+        if isinstance(tensor, jax.Array):
+            return _taken(tensor, indices)
+        # Not `super()`: a data module of d2l may borrow this method.
+        return datamodule.DataModule.take(self, tensor, indices)
 
 
 class FashionMNIST(datamodule.FashionMNIST, DataModule):

@@ -16,7 +16,8 @@ class DataModule(datamodule.DataModule):
         if isinstance(tensor, torch.Tensor) and tensor.device.type != "cpu":
             # PyTorch itself would wait until the GPU has them.
             indices = moved(torch.from_numpy(indices), tensor.device)
-        return super().take(tensor, indices)
+        # Not `super()`: a data module of d2l may borrow this method.
+        return datamodule.DataModule.take(self, tensor, indices)
 
 
 class FashionMNIST(datamodule.FashionMNIST, DataModule):
