@@ -93,7 +93,8 @@ def _cell(source: Repository, backends: Iterable[str]) -> NotebookNode:
     quoted = [f'"{requirement}"' for requirement in sorted(wanted)]
     project = f"git+{source.address}@{source.branch}"
     kept = ["--constraint", "/tmp/installed.txt"]
-    text = CELL.format(_pip([*kept, *quoted, project]) + _pip(["--no-deps", *alone]))
+    others = _pip(["--no-deps", *alone]) if alone else ""
+    text = CELL.format(_pip([*kept, *quoted, project]) + others)
     cell_id = hashlib.sha256(text.encode()).hexdigest()[:8]
     metadata = copy.deepcopy(GENERATED)
     return nbformat.v4.new_code_cell(text.rstrip(), id=cell_id, metadata=metadata)

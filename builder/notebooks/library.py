@@ -65,14 +65,15 @@ class Library:
         for path in module.imported.get(name, []):
             if path != f"{module.name}:{name}":  # a package imports its submodule
                 found += self.find(path, rest)
+        submodule = f"{module.name}.{name}"
+        if not found and submodule in self._names:  # no star brings one
+            return self.resolve(self.module(submodule), rest)
         for star in module.imported.get("*", []):
             source = star.partition(":")[0]
             served = self.find(source, names) if source in self._names else []
             found += [each for each in served if each[1] != names]
         if found:
             return found
-        if f"{module.name}.{name}" in self._names:
-            return self.resolve(self.module(f"{module.name}.{name}"), rest)
         if is_backend(module) and name in EXPORTED:
             return self.resolve(self.module(f"{module.name}.{EXPORTED[name]}"), names)
         if is_backend(module) and name.startswith("densenet") and name in variants():

@@ -1,11 +1,9 @@
 """Data sets as TensorFlow tensors."""
 
-import contextlib
-
 import tensorflow as tf
 
 from d2lext.core.data import datamodule
-from d2lext.tensorflow import device
+from d2lext.tensorflow import accelerators
 
 __all__ = ["DataModule", "FashionMNIST"]
 
@@ -23,7 +21,7 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
 
     def to_tensors(self, X, y):
         """Tensors (n, h, w, 1) in [0, 1] and (n,) from X (n, 1, h, w) uint8 and y (n,)."""
-        with self._on_device():
+        with accelerators.entered(self.device):
             if not tf.is_tensor(X):
                 X, y = tf.constant(X.transpose(0, 2, 3, 1)), tf.constant(y)
             else:
@@ -32,21 +30,18 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
 
     def resident(self, images, labels):
         """The images and the labels on the GPU, if it has four times the room for them."""
-        if not self.device or not device.has_room(self.device, images.shape):
+        if not self.device or not accelerators.has_room(self.device, images.shape):
             return images, labels
         # Variables: TensorFlow gathers bytes of a tensor on the CPU, of these on the GPU.
-        with self._on_device():
+        with accelerators.entered(self.device):
             return tuple(tf.Variable(a, trainable=False) for a in (images, labels))
 
     def take(self, tensor, indices):
         """The examples `indices`, a NumPy array, of what lies on the device."""
-        with self._on_device():
+        with accelerators.entered(self.device):
             return super().take(tensor, indices)
 
     def visualize(self, batch, nrows=1, ncols=8, labels=()):
         """Show the first images of a minibatch with their labels."""
         # TensorFlow's tensors have no method `squeeze`.
         return super().visualize([a.numpy() for a in batch], nrows, ncols, labels)
-
-    def _on_device(self):
-        return self.device or contextlib.nullcontext()

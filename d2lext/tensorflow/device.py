@@ -1,6 +1,5 @@
-"""Devices of TensorFlow, for use as `with device:`, and what the GPUs among them can do."""
+"""Devices of TensorFlow, for use as `with device:`."""
 
-import contextlib
 import ctypes
 
 import tensorflow as tf
@@ -63,30 +62,3 @@ def entered():
     """The device of the surrounding `with device:`, or None outside of one."""
     name = context.context().device_name  # TensorFlow has no public way to ask
     return tf.device(name) if name else None
-
-
-def details(device):
-    """What TensorFlow knows of the GPU on which `with device:` computes; {} on the CPU."""
-    with device or contextlib.nullcontext():
-        place = tf.DeviceSpec.from_string(tf.zeros(()).device)
-    if place.device_type != "GPU":
-        return {}
-    gpu = tf.config.get_visible_devices("GPU")[place.device_index]
-    return {"device_name": str(gpu), **tf.config.experimental.get_device_details(gpu)}
-
-
-def has_bfloat16(device):
-    """Whether a GPU multiplies bfloat16 itself; older ones of NVIDIA's emulate it."""
-    return details(device).get("compute_capability", (0, 0)) >= (8, 0)
-
-
-def has_room(device, shape):
-    """Whether a GPU has memory for float32 numbers of a `shape`; False on the CPU."""
-    if not details(device):
-        return False
-    try:
-        with device:  # TensorFlow does not say how much it could still take
-            tf.zeros(shape)
-    except tf.errors.ResourceExhaustedError:
-        return False
-    return True

@@ -17,7 +17,14 @@ from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.training.traced import Traced
-from d2lext.tensorflow import device, penalties, randomness, settings, variables
+from d2lext.tensorflow import (
+    accelerators,
+    device,
+    penalties,
+    randomness,
+    settings,
+    variables,
+)
 from d2lext.tensorflow.batchnorm import values_per_channel
 from d2lext.tensorflow.module import GlorotUniform, HeNormal, flatten
 from d2lext.tensorflow.speed import normalization, precision, xla
@@ -53,7 +60,7 @@ class Trainer(State):
     def find_gpus(self, num_gpus):
         """At most `num_gpus` of the machine's GPUs, else that of a `with device:`."""
         entered = device.entered()
-        is_gpu = entered is not None and bool(device.details(entered))
+        is_gpu = entered is not None and bool(accelerators.details(entered))
         return super().find_gpus(num_gpus) or [entered] * is_gpu
 
     def find_device(self):
@@ -63,7 +70,7 @@ class Trainer(State):
     def fastest(self):
         """bf16 if the hardware multiplies it; compiled."""
         if self.gpus:
-            return "bf16" if device.has_bfloat16(self.gpus[0]) else "fp32", True
+            return "bf16" if accelerators.has_bfloat16(self.gpus[0]) else "fp32", True
         return "bf16" if processor.has_bfloat16() else "fp32", True
 
     def framework_kept(self):
@@ -148,7 +155,7 @@ class Trainer(State):
 
     def device_name(self):
         """The GPU's name, or the CPU's with its number of cores."""
-        found = device.details(self.device).get("device_name")
+        found = accelerators.details(self.device).get("device_name")
         return found or f"CPU: {processor.cpu_name()}"
 
     @contextlib.contextmanager

@@ -23,6 +23,7 @@ ONLY_FILES = {
         "optimizers.py",  # Gluon's know no state that could be read without executing it
     ],
     "tensorflow": [
+        "accelerators.py",  # MXNet asks its GPUs nothing
         "changes.py",  # Keras makes a copy anew, from the constructor's arguments
         "keras_model.py",  # Keras needs to know how a model is made, to save and copy it
         "penalties.py",  # its layers add to the loss, and its optimisers expect that

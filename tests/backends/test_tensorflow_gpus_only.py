@@ -15,7 +15,7 @@ from tensorflow.python.eager.context import context
 
 from d2lext import tensorflow as d2l
 from d2lext.core.machine import devices
-from d2lext.tensorflow import device, settings
+from d2lext.tensorflow import accelerators, device, settings
 from d2lext.tensorflow.speed import precision, xla
 
 pytestmark = pytest.mark.usefixtures("whole_runs")
@@ -29,7 +29,7 @@ def gpu(monkeypatch):
 
     def play(capability=(9, 0)):
         found = {"device_name": "a GPU", "compute_capability": capability}
-        monkeypatch.setattr(device, "details", lambda place: found)
+        monkeypatch.setattr(accelerators, "details", lambda place: found)
         monkeypatch.setattr(device, "num_gpus", lambda: 2)
 
     return play
@@ -45,7 +45,7 @@ def test_bfloat16_only_where_a_gpu_multiplies_it(gpu, capability, chosen):
 
 def test_a_gpu_of_another_maker_computes_in_float32(gpu, monkeypatch):
     gpu()
-    monkeypatch.setattr(device, "details", lambda place: {"device_name": "METAL"})
+    monkeypatch.setattr(accelerators, "details", lambda place: {"device_name": "METAL"})
     assert d2l.Trainer(max_epochs=1, num_gpus=1).used_precision == "fp32"
 
 

@@ -43,6 +43,8 @@ def test_jupyterlab_starts_each_notebook_where_its_framework_trains(
 ):
     kernel.frameworks.cache_clear()
     monkeypatch.setattr(kernel, "ROOT", tiny.root)
+    tiny.edit("x = 1", "import d2lext")
+    tiny.edit("x = 2", "import d2lext")
     stem = tiny.edition("torch").chapter.stem
     for folder in (tiny.root / "notebooks", tmp_path / "_build" / "student"):
         own = {name: python_of(folder / name / f"{stem}.ipynb")[0] for name in IDS}
@@ -89,6 +91,8 @@ WHERE = """\
 tags: [torch, tensorflow]
 ---
 import os
+
+import d2lext
 
 print(os.environ.get("STARTED"))
 ```

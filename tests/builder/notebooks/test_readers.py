@@ -209,6 +209,8 @@ def test_with_an_address_the_first_code_cell_installs(hosted):
     ]
     assert "git+https://github.com/owner/book@read" in sources[1]
     assert "flax" not in sources[1]
+    assert sources[1].count("%pip install") == 1  # this code needs nothing more
+    hosted.edit("x = 2", "import d2lext\nx = 2")
     assert "flax" in written(hosted, "jax").cells[1].source
     assert "mxnet==1.9.1" in written(hosted, "mxnet").cells[1].source
 
@@ -235,6 +237,7 @@ def run_cell(shell, source):
 
 @pytest.mark.parametrize("on", [on_colab, on_kaggle, on_studio_lab])
 def test_the_cell_installs_on_hosts_alone(hosted, monkeypatch, on):
+    hosted.edit("x = 1", "import d2lext\nx = 1")
     source, shell = written(hosted).cells[1].source, InteractiveShell()
     monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
     assert run_cell(shell, source) == []

@@ -11,7 +11,7 @@ from nbformat.v4 import new_output
 from shared import agreement
 from shared.parsed import parse, text_of
 
-from builder.notebooks.edition import Edition
+from builder.notebooks.edition import Edition, editions
 from builder.publishing import epub, pdf, single, site, slides, tabs, xelatex
 
 CHAPTER = r"""(chap-sums)=
@@ -118,7 +118,7 @@ def reader(book):
 def deck(book):
     """The lecture's slides."""
     out = book.root / "_build" / "slides" / "torch"
-    slides.build(book, out, "torch")
+    slides.build(list(editions(book, backends=["torch"])), out)
     return parse(out / "01-sums.html")
 
 

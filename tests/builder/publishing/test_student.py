@@ -630,7 +630,7 @@ def test_the_first_cell_says_what_a_chapter_needs(tmp_path, text, needs):
 def test_lab_opens_the_notebooks(book, name, monkeypatch, capsys):
     opened = []
     monkeypatch.setattr(cli, "ROOT", book.root)
-    monkeypatch.setattr(subprocess, "call", lambda command: opened.append(command[-1]))
+    monkeypatch.setattr(subprocess, "call", lambda c, **_: opened.append(c[-1]))
     assert cli.main(["lab", name, "--backend", "jax"]) == 1
     assert (
         f"there is no folder _build/{name}/jax: write it with python build.py "
@@ -648,7 +648,7 @@ def test_lab_shows_the_images_of_notebooks(book, monkeypatch):
     """They are in `chapters`, and Jupyter shows nothing that is above its root."""
     opened = []
     monkeypatch.setattr(cli, "ROOT", book.root)
-    monkeypatch.setattr(subprocess, "call", lambda command: opened.append(command[-2:]))
+    monkeypatch.setattr(subprocess, "call", lambda c, **_: opened.append(c[-2:]))
     (book.root / "notebooks" / "jax").mkdir(parents=True, exist_ok=True)
     assert cli.main(["lab", "--backend", "jax"]) == 0
     tree = "--LabApp.default_url=/lab/tree/notebooks/jax"
