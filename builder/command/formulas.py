@@ -1,6 +1,6 @@
 """Mistakes of LaTeX in chapters' formulas, which KaTeX finds, as on the site."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from builder.errors import BookError
 from builder.source import latex
@@ -10,20 +10,22 @@ from builder.sphinxext import katex
 REMEDY = "correct it, or write what https://katex.org/docs/supported.html lists"
 
 
-def problems(chapters: Iterable[Chapter]) -> list[str]:
-    """A line for each formula that KaTeX cannot read; without Node, a printed note."""
+def problems(
+    chapters: Iterable[Chapter], note: Callable[[str], object] = print
+) -> list[str]:
+    """A line for each formula that KaTeX cannot read; without Node or KaTeX, a `note`."""
     try:
         if not (lacking := katex.lacking()):
             return [*map(str, _errors(chapters))]
     except BookError as error:  # Node does not start
         lacking = str(error)
-    print(f"formulas are not checked: {lacking}")
+    note(f"formulas are not checked: {lacking}")
     return []
 
 
-def check(chapters: Iterable[Chapter]) -> None:
+def check(chapters: Iterable[Chapter], note: Callable[[str], object] = print) -> None:
     """Raise BookError with all `problems`."""
-    if lines := problems(chapters):
+    if lines := problems(chapters, note):
         raise BookError("\n".join(lines))
 
 
