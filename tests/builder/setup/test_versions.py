@@ -1,8 +1,12 @@
 """The environments of the oldest and the newest versions, and what they resolve to."""
 
+import os
+import subprocess
 import sys
 
 import pytest
+
+from shared import ROOT
 
 from builder.command import arguments
 from builder.command.verbs import project
@@ -65,3 +69,19 @@ def test_the_library_alone_is_tested_there(monkeypatch, tmp_path, capsys):
     assert project.test(args, tmp_path) == 1
     assert called == [("oldest jax", "jax"), ("oldest torch", "torch")]
     assert "PyTorch, oldest versions: numpy 1.26.0" in capsys.readouterr().out
+
+
+def test_the_librarys_tests_need_nothing_of_the_book():
+    """Their environments lack what the builder requires."""
+    code = "import runpy, sys; runpy.run_path('tests/conftest.py'); print(*sys.modules)"
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "shared" in done.stdout.split()
+    assert [name for name in done.stdout.split() if name.startswith("builder")] == []
