@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from d2lext.core.machine import pci
+
 NO_CARD = "no card"  # where NVIDIA's driver finds none
 _DRIVER = Path("/proc/driver/nvidia")
 _WSL = "/usr/lib/wsl/lib"
-_PCI = Path("/sys/bus/pci/devices")
-_VENDORS = {"0x1002": "AMD", "0x8086": "Intel"}
+_OTHERS = {pci.AMD: "AMD", pci.INTEL: "Intel"}
 
 
 def kind() -> str:
@@ -103,16 +104,7 @@ def other_gpus() -> list[str]:
     """The makers of the machine's other GPUs: Apple, AMD or Intel."""
     if kind() == "darwin-arm64":
         return ["Apple"]
-    found = set()
-    for device in _PCI.glob("*") if _PCI.is_dir() else ():
-        try:
-            is_display = (device / "class").read_text().startswith("0x03")
-            vendor = (device / "vendor").read_text().strip()
-        except OSError:
-            continue
-        if is_display and vendor in _VENDORS:
-            found.add(_VENDORS[vendor])
-    return sorted(found)
+    return sorted(_OTHERS[maker] for maker in pci.makers() & {*_OTHERS})
 
 
 def _output(command: Sequence[str]) -> str:

@@ -4,10 +4,9 @@ import os
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-_PCI, _NVIDIA, _DISPLAY = Path("/sys/bus/pci/devices"), "0x10de", "0x03"
+from d2lext.core.machine import pci
 
 
 class Devices:
@@ -52,7 +51,7 @@ def why_no_gpu(
         if visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
             return f"CUDA_VISIBLE_DEVICES={visible!r} hides the GPU {name}: unset it"
         return f"{library} cannot use the GPU {name}: {remedy or 'update its driver'}"
-    if _has_nvidia_card():
+    if pci.NVIDIA in pci.makers():
         return (
             "This machine has an NVIDIA GPU, which cannot be reached from here: install "
             "its driver, or start the container with --gpus all"
@@ -68,13 +67,3 @@ def _nvidia_gpu() -> str:
         if run.returncode == 0:
             return next(iter(run.stdout.splitlines()), "").strip()
     return ""
-
-
-def _has_nvidia_card() -> bool:
-    """Whether Linux sees a card of NVIDIA's for display or computation."""
-    with suppress(OSError):  # another system
-        for card in _PCI.iterdir():
-            kind, vendor = ((card / name).read_text() for name in ("class", "vendor"))
-            if kind.startswith(_DISPLAY) and vendor.strip() == _NVIDIA:
-                return True
-    return False

@@ -12,7 +12,7 @@ def bare(tmp_path, monkeypatch):
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
     monkeypatch.setattr(machine, "_DRIVER", tmp_path / "driver")
-    monkeypatch.setattr(machine, "_PCI", tmp_path / "devices")
+    monkeypatch.setattr(machine.pci, "FOLDER", tmp_path / "devices")
     monkeypatch.setattr(machine, "kind", lambda: "linux-x86_64")
     return programs
 

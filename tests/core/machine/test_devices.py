@@ -16,7 +16,7 @@ def machine(tmp_path, monkeypatch):
 
     monkeypatch.setattr(devices.subprocess, "run", missing)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(devices, "_PCI", tmp_path / "pci")
+    monkeypatch.setattr(devices.pci, "FOLDER", tmp_path / "pci")
 
     def install(answer, status=0):
         def run(command, **options):
@@ -29,7 +29,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def plug_in(kind, vendor):
-    card = devices._PCI / "0000:01:00.0"
+    card = devices.pci.FOLDER / "0000:01:00.0"
     card.mkdir(parents=True)
     (card / "class").write_text(f"{kind}\n")
     (card / "vendor").write_text(f"{vendor}\n")
