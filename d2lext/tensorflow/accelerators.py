@@ -5,14 +5,14 @@ import contextlib
 import tensorflow as tf
 
 
-def entered(device):
-    """A context in which TensorFlow computes on `device`, if one is named."""
+def on(device):
+    """A context in which TensorFlow computes on a device, if one is named."""
     return device or contextlib.nullcontext()
 
 
 def details(device):
     """What TensorFlow knows of the GPU on which `with device:` computes; {} on the CPU."""
-    with entered(device):
+    with on(device):
         place = tf.DeviceSpec.from_string(tf.zeros(()).device)
     if place.device_type != "GPU":
         return {}
@@ -20,7 +20,7 @@ def details(device):
     return {"device_name": str(gpu), **tf.config.experimental.get_device_details(gpu)}
 
 
-def has_bfloat16(device):
+def multiplies_bf16(device):
     """Whether a GPU multiplies bfloat16 itself; older ones of NVIDIA's emulate it."""
     return details(device).get("compute_capability", (0, 0)) >= (8, 0)
 

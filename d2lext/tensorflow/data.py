@@ -21,7 +21,7 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
 
     def to_tensors(self, X, y):
         """Tensors (n, h, w, 1) in [0, 1] and (n,) from X (n, 1, h, w) uint8 and y (n,)."""
-        with accelerators.entered(self.device):
+        with accelerators.on(self.device):
             if not tf.is_tensor(X):
                 X, y = tf.constant(X.transpose(0, 2, 3, 1)), tf.constant(y)
             else:
@@ -33,12 +33,12 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
         if not self.device or not accelerators.has_room(self.device, images.shape):
             return images, labels
         # Variables: TensorFlow gathers bytes of a tensor on the CPU, of these on the GPU.
-        with accelerators.entered(self.device):
+        with accelerators.on(self.device):
             return tuple(tf.Variable(a, trainable=False) for a in (images, labels))
 
     def take(self, tensor, indices):
         """The examples `indices`, a NumPy array, of what lies on the device."""
-        with accelerators.entered(self.device):
+        with accelerators.on(self.device):
             return super().take(tensor, indices)
 
     def visualize(self, batch, nrows=1, ncols=8, labels=()):

@@ -69,9 +69,12 @@ class Trainer(State):
 
     def fastest(self):
         """bf16 if the hardware multiplies it; compiled."""
-        if self.gpus:
-            return "bf16" if accelerators.has_bfloat16(self.gpus[0]) else "fp32", True
-        return "bf16" if processor.has_bfloat16() else "fp32", True
+        has_bf16 = (
+            accelerators.multiplies_bf16(self.gpus[0])
+            if self.gpus
+            else processor.has_bfloat16()
+        )
+        return "bf16" if has_bf16 else "fp32", True
 
     def framework_kept(self):
         """A context after which TensorFlow's and Keras' random numbers go on as before."""
