@@ -27,6 +27,19 @@ def wait(backend, trainer, logged):
             float(value)
 
 
+def losses(trainer):
+    """A list to which each training step of a trainer adds its loss."""
+    found, step = [], trainer.train_step
+
+    def recorded(batch):
+        logged = step(batch)
+        found.append(float(logged["train_loss"]))
+        return logged
+
+    trainer.train_step = recorded
+    return found
+
+
 class Side:
     """A trainer that is ready for its first step."""
 

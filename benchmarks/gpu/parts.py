@@ -23,9 +23,9 @@ def step(tell, backend, quick, precision="auto"):
     start = time.perf_counter()
     d2l = importlib.import_module(f"d2lext.{backend}")
     tell(import_s=time.perf_counter() - start)
-    why = getattr(d2l.device, "why_no_gpu", lambda: "")()
-    tell(num_gpus=d2l.num_gpus(), why=why)
-    if not (d2l.num_gpus() or quick):
+    num_gpus = d2l.num_gpus()
+    tell(num_gpus=num_gpus, why="" if num_gpus else d2l.device.why_no_gpu())
+    if not (num_gpus or quick):
         return
     from benchmarks import ours
     from benchmarks.worker import Training
@@ -139,19 +139,13 @@ def resume(tell, backend, quick, checkpoint, is_killed):
 def _ten_steps(backend, num_gpus):
     """The losses of ten steps in fp32 from the same weights, and the weights after them."""
     from benchmarks.memory_worker import Batches
+    from benchmarks.ours import losses as losses_of
 
     d2l = importlib.import_module(f"d2lext.{backend}")
     small = {"arch": (2, 2), "num_channels": 8, "growth_rate": 4}
     model = d2l.create_model("densenet_d2l", lr=0.05, **small)
     trainer = d2l.Trainer(max_epochs=1, num_gpus=num_gpus, precision="fp32")
-    losses, train_step = [], trainer.train_step
-
-    def recorded(batch):
-        logged = train_step(batch)
-        losses.append(float(logged["train_loss"]))
-        return logged
-
-    trainer.train_step = recorded
+    losses = losses_of(trainer)
     trainer.fit(model, Batches(backend, 8, (1, 32, 32), steps=10))
     return losses, d2l.get_weights(model)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from shared.selected import BACKENDS, d2l
 
+from benchmarks import ours
 from d2lext.core.data.minibatches import Batches
 from d2lext.core.densenet import parity
 from d2lext.core.densenet.initializers import he_normal, initial_weights, xavier_uniform
@@ -197,14 +198,7 @@ def ten_steps(d2l, recipe):
     """The losses of ten steps of a Trainer, and the weights after them."""
     model = d2l.create_model("densenet_d2l", **TRAINED, lr=0.05, **recipe)
     trainer = d2l.Trainer(max_epochs=5, precision="fp32")
-    losses, step = [], trainer.train_step
-
-    def recorded(batch):
-        logged = step(batch)
-        losses.append(float(logged["train_loss"]))
-        return logged
-
-    trainer.train_step = recorded
+    losses = ours.losses(trainer)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("D2LEXT_FAST")
         trainer.fit(model, batches_of(d2l))
