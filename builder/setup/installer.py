@@ -106,14 +106,8 @@ def uv_environment(environ: os._Environ[str]) -> dict[str, str]:
 
 def _has_no_index(environ: Mapping[str, str]) -> bool:
     """Whether the user has told pip to take wheels from folders alone."""
-    return environ.get("PIP_NO_INDEX", "").lower() not in (
-        "",
-        "0",
-        "f",
-        "false",
-        "n",
-        "no",
-    )
+    value = environ.get("PIP_NO_INDEX", "").lower()
+    return value not in ("", "0", "f", "false", "n", "no")
 
 
 def torch_index(

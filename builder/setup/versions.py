@@ -17,14 +17,8 @@ from builder.setup.venv import Venv
 # and TensorFlow has none for 3.14.
 PYTHONS = {"oldest": ("3.10", "3.11", "3.12"), "newest": ("3.13", "3.12", "3.11")}
 CHOICES = tuple(PYTHONS)
-TOOLS = [
-    "ipykernel",
-    "nbclient",
-    "nbformat",
-    "pytest",
-    "pytest-xdist",
-    "scipy",
-]  # for tests alone
+# For tests alone.
+TOOLS = ["ipykernel", "nbclient", "nbformat", "pytest", "pytest-xdist", "scipy"]
 
 
 def make(which: str, backend: str) -> tuple[str, str]:

@@ -87,9 +87,10 @@ def notebooks(args: Namespace, root: Path) -> None:
     from builder.source.book import Book
 
     book = Book(root)
-    chosen = list(editions(book, book.select(args.chapter), backends(args)))
+    chapters = book.select(args.chapter)
+    chosen = list(editions(book, chapters, backends(args)))
     check_unedited(chosen)
-    formulas.check(book.select(args.chapter))
+    formulas.check(chapters)
     for edition in chosen:
         if edition.write():
             print(f"wrote {edition.path.relative_to(root).as_posix()}")

@@ -144,9 +144,8 @@ def lab(args: Namespace, root: Path) -> int:
             f"python build.py {writer}"
         )
     where = [str(folder)]
-    if (
-        not args.edition
-    ):  # Jupyter shows nothing above its root: images are in chapters/
+    if not args.edition:
+        # Jupyter shows nothing above its root, and images are in chapters/.
         url = f"/lab/tree/{folder.relative_to(root).as_posix()}"
         where = [f"--ServerApp.root_dir={root}", f"--LabApp.default_url={url}"]
     # Jupyter refuses to run as root, often a container's only user.

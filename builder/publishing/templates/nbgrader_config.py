@@ -17,7 +17,7 @@ class KeepLast(preprocessors.DeduplicateIds):
     empty or of another version. Here they become ordinary cells.
     """
 
-    def preprocess_cell(self, cell, resources, cell_index):  # noqa: ANN201
+    def preprocess_cell(self, cell, resources, cell_index):  # noqa: ANN201  as nbgrader's
         cell, resources = super().preprocess_cell(cell, resources, cell_index)
         if cell.metadata.get("nbgrader", {}).get("schema_version") != 3:
             cell.metadata.pop("nbgrader", None)
@@ -31,7 +31,7 @@ class PutBack(preprocessors.NbGraderPreprocessor):
     count then, as what it shows would be that of the answer before, or nobody's.
     """
 
-    def preprocess(self, nb, resources):  # noqa: ANN201
+    def preprocess(self, nb, resources):  # noqa: ANN201  as nbgrader's
         where = resources["nbgrader"]
         with Gradebook(where["db_url"]) as gradebook:
             found = gradebook.find_notebook(where["notebook"], where["assignment"])
@@ -81,7 +81,7 @@ class OutliveAnswers(preprocessors.Execute):
     takes too long, and goes on with the next cell unless the code catches the interrupt.
     """
 
-    def preprocess(self, nb, resources, km=None):  # noqa: ANN201
+    def preprocess(self, nb, resources, km=None):  # noqa: ANN201  as nbgrader's
         self._left_out = set()
         while True:
             self._last = None
@@ -103,7 +103,7 @@ class OutliveAnswers(preprocessors.Execute):
                 *(where["student"], where["notebook"], cell.source),
             )
 
-    def preprocess_cell(self, cell, resources, index):  # noqa: ANN201
+    def preprocess_cell(self, cell, resources, index):  # noqa: ANN201  as nbgrader's
         if index in self._left_out:
             return cell, resources
         if cell.cell_type == "code" and not utils.is_locked(cell):
