@@ -17,10 +17,13 @@ from d2lext.core.densenet import parity
 from d2lext.core.densenet.initializers import he_normal, initial_weights, xavier_uniform
 from d2lext.core.frameworks import IDS
 
-pytestmark = pytest.mark.skipif(
-    bool(BACKENDS) and set(BACKENDS) != set(IDS),
-    reason="compares all four frameworks, and --backend chose some",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        bool(BACKENDS) and set(BACKENDS) != set(IDS),
+        reason="compares all four frameworks, and --backend chose some",
+    ),
+    pytest.mark.usefixtures("optimized"),
+]
 OTHERS = [backend for backend in IDS if backend != "torch"]
 
 SMALL = {
@@ -81,9 +84,6 @@ def population(statistics, start, architecture, size, steps=1):
     """PyTorch's running statistics as the other frameworks keep them; batches of 8."""
     counts = {k: 8 * n for k, n in parity.pixels(architecture, size).items()}
     return parity.population(statistics, start, counts, steps)
-
-
-pytestmark = pytest.mark.usefixtures("optimized")
 
 
 @pytest.fixture(scope="module")
