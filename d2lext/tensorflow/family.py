@@ -1,4 +1,4 @@
-"""The DenseNet Family, from chapters/03-family.md.
+"""The DenseNet Family, from chapters/02-family.md.
 
 Written by `python build.py export`: edit the chapter, not this file.
 """

@@ -312,7 +312,7 @@ def test_the_book_itself(tmp_path, root):
     (tmp_path / "d2lext").symlink_to(root / "d2lext")
     session = Session([sys.executable, "-c", SERVE, str(tmp_path)])
     try:
-        chapter = tmp_path / "chapters" / "02-one-network.md"
+        chapter = tmp_path / "chapters" / "03-one-network.md"
         text = chapter.read_text()
         edited = text.replace(
             "Two programs that follow", "Two whole programs that follow"
@@ -321,10 +321,10 @@ def test_the_book_itself(tmp_path, root):
         chapter.write_text(edited)
         assert "one-network" in session.line("stale")
         assert session.line("written in")
-        assert "Two whole programs that follow" in session.get("02-one-network.html")
+        assert "Two whole programs that follow" in session.get("03-one-network.html")
         chapter.write_text(edited + "\nSee {eq}`eq-nothing`.\n")
-        assert "02-one-network.md" in session.line("error: ")
-        assert "Two whole programs that follow" in session.get("02-one-network.html")
+        assert "03-one-network.md" in session.line("error: ")
+        assert "Two whole programs that follow" in session.get("03-one-network.html")
         site = Path(tmp_path / "_build" / "html")
         assert not any("_events" in p.read_text() for p in site.rglob("*.html"))
     finally:
