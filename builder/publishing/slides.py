@@ -41,6 +41,7 @@ REVEAL = {
     "hash": True,
     "slideNumber": "c/t",
     "transition": "none",
+    "pdfSeparateFragments": False,
     "pdfMaxPagesPerSlide": 1,
 }
 
