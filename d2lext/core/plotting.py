@@ -240,7 +240,7 @@ class ProgressBoard(HyperParameters):
             )
         for quantity, axes in panels.items():
             axes.set(xscale=self.xscale, yscale=self.yscale)
-            name = {"acc": "accuracy"}.get(quantity, quantity)
+            name = "accuracy" if quantity == "acc" else quantity
             axes.set(xlim=self.xlim, ylim=self.ylim, ylabel=self.ylabel or name)
             axes.grid(alpha=0.3)
             axes.legend()
