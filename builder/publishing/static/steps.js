@@ -15,7 +15,7 @@
     controls.innerHTML = `<button type="button">Back</button>
       <button type="button">Next</button><output></output>`;
     const [back, next, output] = controls.children;
-    output.value = `${count} steps, from the first with Next.`;
+    output.value = `Press Next to build it up in ${count} steps.`;
     let step = count;
 
     // From the last step to the first, and back.
