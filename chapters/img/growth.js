@@ -1,6 +1,6 @@
 // A dense block and its transition: readers choose c, k, n and θ with sliders.
 //
-// Changes growth.svg, which shows the first values until then; draw.py draws the same.
+// Changes growth.svg, which shows the first values until then; growth.py draws the same.
 (() => {
   "use strict";
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from shared import ROOT
 
-from chapters.img import draw
+from chapters.img import draw, growth, memory, network
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHAPE = r"DenseBlock +\(1, (\d+), (\d+), \2\)"  # in the chapter, for PyTorch and MXNet
@@ -18,11 +18,21 @@ def test_is_as_drawn(name):
     assert drawn == draw.DRAWINGS[name](), "python -m chapters.img.draw draws it"
 
 
+def test_the_chapter_describes_them_as_their_code_does():
+    text = (ROOT / "chapters" / "01-densenet.md").read_text("utf-8")
+    for name, alt in re.findall(
+        r"\{figure\} img/(\w+)\.svg\n(?::.*\n)*?:alt: (.*)", text
+    ):
+        if name in draw.DRAWINGS:
+            root = ElementTree.fromstring(draw.DRAWINGS[name]())
+            assert alt == root.findtext(f"{SVG}desc")
+
+
 def test_slabs_are_as_wide_and_high_as_the_chapter_has_them():
     chapter = (ROOT / "chapters" / "01-densenet.md").read_text("utf-8")
     blocks = [tuple(map(int, shape)) for shape in re.findall(SHAPE, chapter)[:4]]
     assert len(blocks) == 4
-    root = ElementTree.fromstring(draw.network())
+    root = ElementTree.fromstring(network.draw())
     words = [element.text for element in root.iter(f"{SVG}text")]
     for channels, side in blocks:
         assert str(channels) in words
@@ -33,15 +43,15 @@ def test_slabs_are_as_wide_and_high_as_the_chapter_has_them():
     slices = [piece for piece in slices if piece[1] != 6][1:]  # no scores, no image
     for place, (channels, side) in enumerate(blocks):
         own = slices[5 * place : 5 * place + 5]  # what comes in, and four layers
-        wide = sum(width for width, _ in own) / draw.CHANNEL
+        wide = sum(width for width, _ in own) / network.CHANNEL
         assert wide == pytest.approx(channels, abs=1)
-        assert own[0][1] / draw.PIXEL == pytest.approx(side, abs=0.1)
+        assert own[0][1] / network.PIXEL == pytest.approx(side, abs=0.1)
 
 
 def test_memory_is_what_the_chapter_counts():
     blocks = [(64, 24), (96, 12), (112, 6), (120, 3)]
     counted = [
-        [draw.mib(numbers, side) for numbers in draw.kept(4, c, 32)]
+        [memory.mib(numbers, side) for numbers in memory.kept(4, c, 32)]
         for c, side in blocks
     ]
     copies, features = map(sum, zip(*counted, strict=True))
@@ -52,7 +62,7 @@ def test_memory_is_what_the_chapter_counts():
 def test_parameters_are_those_of_the_whole_network():
     stem = 7 * 7 * 64 + 64 + 2 * 64
     head = 2 * 248 + 248 * 10 + 10
-    parts = [draw.parameters(c, 32, 4, 0.5) for c in (64, 96, 112, 120)]
+    parts = [growth.parameters(c, 32, 4, 0.5) for c in (64, 96, 112, 120)]
     [*_, (last, _)] = parts
     between = sum(block + transition for block, transition in parts[:-1])
     assert stem + between + last + head == 758_226

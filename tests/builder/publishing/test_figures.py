@@ -13,7 +13,7 @@ from shared import ROOT, small_book
 
 from builder.notebooks.edition import Edition, editions
 from builder.publishing import epub, single, site, slides, student, tabs
-from chapters.img import draw
+from chapters.img import growth
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed"
@@ -188,7 +188,7 @@ def values(page):
 
 def drawn(c, k, n, theta):
     """The same as Python counts and draws it."""
-    root = ElementTree.fromstring(draw.growth(int(c), int(k), int(n), float(theta)))
+    root = ElementTree.fromstring(growth.draw(int(c), int(k), int(n), float(theta)))
     named = {e.attrib["data-value"]: e for e in root.iter() if "data-value" in e.attrib}
     return {
         name: element.text or [[p.attrib["d"], p.attrib["fill"]] for p in element]
