@@ -72,11 +72,6 @@ class DenseNet(d2l.Classifier):
     ):
         super().__init__()
         self.save_hyperparameters()
-        d2l.check_positive(
-            num_channels=num_channels, growth_rate=growth_rate, arch=arch
-        )
-        # Smaller images vanish before the head: 29 pixels for four blocks.
-        self.min_image_size = 2 ** (len(arch) + 1) - 3
         layers = self.stem()
         for i, num_convs in enumerate(arch, 1):
             layers.append(DenseBlock(num_convs, growth_rate))
