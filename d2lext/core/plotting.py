@@ -240,7 +240,8 @@ class ProgressBoard(HyperParameters):
             )
         for quantity, axes in panels.items():
             axes.set(xscale=self.xscale, yscale=self.yscale)
-            axes.set(xlim=self.xlim, ylim=self.ylim, ylabel=self.ylabel or quantity)
+            name = "accuracy" if quantity == "acc" else quantity
+            axes.set(xlim=self.xlim, ylim=self.ylim, ylabel=self.ylabel or name)
             axes.grid(alpha=0.3)
             axes.legend()
         axes.set(xlabel=self.xlabel)  # of the last, below the others

@@ -17,7 +17,7 @@ def batch_norm(training):
 
 
 class ConvBlock(nn.Module):
-    """Batch normalization, ReLU, 3x3 convolution: the new features alone."""
+    """Batch normalization, ReLU, 3x3 convolution: only new features."""
 
     num_channels: int
     training: bool = True
@@ -36,7 +36,7 @@ class ConvBlock(nn.Module):
 
 # Dense Blocks
 class DenseBlock(nn.Module):
-    """Convolution blocks, each of which sees the output of all before it."""
+    """Convolution blocks, each of which reads the outputs of all before it."""
 
     num_convs: int
     num_channels: int
@@ -52,7 +52,7 @@ class DenseBlock(nn.Module):
 
 # Transition Layers
 class TransitionBlock(nn.Module):
-    """Pooling for half the size, a 1x1 convolution for fewer channels."""
+    """Pooling to half the size, a 1x1 convolution to fewer channels."""
 
     num_channels: int
     training: bool = True

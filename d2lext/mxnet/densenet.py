@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 # Dense Blocks
 class ConvBlock(nn.HybridBlock):
-    """Batch normalization, ReLU, 3x3 convolution: the new features alone."""
+    """Batch normalization, ReLU, 3x3 convolution: only new features."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -26,7 +26,7 @@ class ConvBlock(nn.HybridBlock):
 
 # Dense Blocks
 class DenseBlock(nn.HybridBlock):
-    """Convolution blocks, each of which sees the output of all before it."""
+    """Convolution blocks, each of which reads the outputs of all before it."""
 
     def __init__(self, num_convs, num_channels):
         super().__init__()
@@ -43,7 +43,7 @@ class DenseBlock(nn.HybridBlock):
 
 # Transition Layers
 class TransitionBlock(nn.HybridBlock):
-    """Pooling for half the size, a 1x1 convolution for fewer channels."""
+    """Pooling to half the size, a 1x1 convolution to fewer channels."""
 
     def __init__(self, num_channels):
         super().__init__()

@@ -11,7 +11,7 @@ from keras import layers
 
 # Dense Blocks
 class ConvBlock(layers.Layer):
-    """Batch normalization, ReLU, 3x3 convolution: the new features alone."""
+    """Batch normalization, ReLU, 3x3 convolution: only new features."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -27,7 +27,7 @@ class ConvBlock(layers.Layer):
 
 # Dense Blocks
 class DenseBlock(layers.Layer):
-    """Convolution blocks, each of which sees the output of all before it."""
+    """Convolution blocks, each of which reads the outputs of all before it."""
 
     def __init__(self, num_convs, num_channels):
         super().__init__()
@@ -42,7 +42,7 @@ class DenseBlock(layers.Layer):
 
 # Transition Layers
 class TransitionBlock(layers.Layer):
-    """Pooling for half the size, a 1x1 convolution for fewer channels."""
+    """Pooling to half the size, a 1x1 convolution to fewer channels."""
 
     def __init__(self, num_channels):
         super().__init__()

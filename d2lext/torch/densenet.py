@@ -10,7 +10,7 @@ from d2lext import torch as d2l
 
 # Dense Blocks
 class ConvBlock(nn.Module):
-    """Batch normalization, ReLU, 3x3 convolution: the new features alone."""
+    """Batch normalization, ReLU, 3x3 convolution: only new features."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -26,7 +26,7 @@ class ConvBlock(nn.Module):
 
 # Dense Blocks
 class DenseBlock(nn.Module):
-    """Convolution blocks, each of which sees the output of all before it."""
+    """Convolution blocks, each of which reads the outputs of all before it."""
 
     def __init__(self, num_convs, num_channels):
         super().__init__()
@@ -43,7 +43,7 @@ class DenseBlock(nn.Module):
 
 # Transition Layers
 class TransitionBlock(nn.Module):
-    """Pooling for half the size, a 1x1 convolution for fewer channels."""
+    """Pooling to half the size, a 1x1 convolution to fewer channels."""
 
     def __init__(self, num_channels):
         super().__init__()

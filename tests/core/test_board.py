@@ -66,7 +66,7 @@ def test_each_quantity_of_a_training_has_axes_of_its_own():
         for axes in panels
     ] == [
         ("loss", "", (0, 2), ["train_loss", "val_loss"]),
-        ("acc", "epoch", (0, 2), ["val_acc"]),
+        ("accuracy", "epoch", (0, 2), ["val_acc"]),
     ]
     assert len({line.get_color() for axes in panels for line in axes.lines}) == 3
 
