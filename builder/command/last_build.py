@@ -7,7 +7,7 @@ from pathlib import Path
 
 from builder import files
 
-BOOKS = ("_build/pdf", "_build/epub")  # which the site offers
+BOOKS = ("_build/pdf", "_build/epub", "_build/slides")  # which the site offers
 SOURCES = ("builder", "chapters", "notebooks", "d2lext", "constraints.txt", *BOOKS)
 
 
