@@ -54,3 +54,7 @@ class HyperParameters:
         }
         for name, value in self.hparams.items():
             setattr(self, name, value)
+        self.check_hyperparameters()
+
+    def check_hyperparameters(self) -> None:
+        """Raise ValueError for values that cannot be; a class may override it."""

@@ -55,7 +55,8 @@ def check(
         raise ValueError(
             f"{network} needs images of at least {min_size}x{min_size} pixels, got "
             f"{size[0]}x{size[1]}: enlarge them, for example with "
-            f"FashionMNIST(resize=(96, 96)), or use fewer blocks"
+            f"FashionMNIST(resize=(96, 96)), use fewer blocks, or set min_image_size "
+            f"in a class whose stem is another"
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from d2lext.core.checks import check_not_negative
+from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.plotting import ProgressBoard
 
@@ -29,6 +30,17 @@ class Module(HyperParameters):
         super().__init__()
         self.save_hyperparameters()
         self.board = ProgressBoard()
+
+    def check_hyperparameters(self) -> None:
+        """Check a DenseNet's, from which its smallest image follows, in pixels.
+
+        A class whose own stem takes smaller ones sets `min_image_size` itself. Raises
+        ValueError for a hyperparameter that no DenseNet can have.
+        """
+        if Architecture.describes(self):
+            network = Architecture.of(self)
+            if not type(self).min_image_size:
+                self.min_image_size = network.min_image_size
 
     def __getstate__(self) -> Any:
         """What a copy or a pickle holds: not the trainer, which has the data."""

@@ -164,7 +164,8 @@ class Point(NamedTuple):
 class ProgressBoard(HyperParameters):
     """A plot whose lines grow while a model trains; a notebook redraws it in place.
 
-    Outside a notebook it keeps the points in `data` and shows nothing.
+    Lines such as train_loss and val_loss share axes, and val_acc has axes of its own below
+    them. Outside a notebook the board keeps the points in `data` and shows nothing.
     """
 
     xlabel: str | None = None
@@ -225,10 +226,9 @@ class ProgressBoard(HyperParameters):
 
         # Not pyplot's, which would stay open and be shown twice.
         fig = self.fig or Figure(figsize=self.figsize)
-        axes = self.axes or fig.gca()
-        axes.clear()
+        panels = self._panels(fig)
         for i, (label, points) in enumerate(self.data.items()):
-            axes.plot(
+            panels[_quantity(label)].plot(
                 *zip(*points, strict=True),
                 label=label,
                 ls=self.ls[i % len(self.ls)],
@@ -238,11 +238,27 @@ class ProgressBoard(HyperParameters):
                 clip_on=False,  # the last point lies on the frame
                 zorder=3,
             )
-        axes.set(xlabel=self.xlabel, ylabel=self.ylabel, xlim=self.xlim, ylim=self.ylim)
-        axes.set(xscale=self.xscale, yscale=self.yscale)
-        axes.grid(alpha=0.3)
-        axes.legend()
+        for quantity, axes in panels.items():
+            axes.set(xscale=self.xscale, yscale=self.yscale)
+            name = "accuracy" if quantity == "acc" else quantity
+            axes.set(xlim=self.xlim, ylim=self.ylim, ylabel=self.ylabel or name)
+            axes.grid(alpha=0.3)
+            axes.legend()
+        axes.set(xlabel=self.xlabel)  # of the last, below the others
         return fig
+
+    def _panels(self, fig: "Figure") -> dict[str | None, "Axes"]:
+        """Empty axes for each quantity, one below the other; the caller's for all."""
+        quantities = list(dict.fromkeys(map(_quantity, self.data))) or [None]
+        if self.axes:
+            self.axes.clear()
+            return dict.fromkeys(quantities, self.axes)
+        fig.clear()
+        if not self.fig:  # each further quantity takes half as much height again
+            width, height = self.figsize
+            fig.set_size_inches(width, height * (1 + len(quantities)) / 2)
+        axes = fig.subplots(len(quantities), sharex=True, squeeze=False)
+        return dict(zip(quantities, axes[:, 0], strict=True))
 
     def _show(self) -> None:
         if not _is_notebook():
@@ -256,3 +272,13 @@ class ProgressBoard(HyperParameters):
             self._handle = display.display(picture, display_id=True)
         else:
             self._handle.update(picture)
+
+
+def _quantity(label: str) -> str | None:
+    """What a line shows: "loss" for train_loss and val_loss, None for any other line.
+
+    >>> _quantity("val_acc"), _quantity("sin")
+    ('acc', None)
+    """
+    kind, _, quantity = label.partition("_")
+    return quantity if kind in ("train", "val") and quantity else None

@@ -9,17 +9,22 @@ from d2lext import jax as d2l
 
 
 # Dense Blocks
+def batch_norm(training):
+    """Normalization that keeps 0.9 of the running statistics at each step."""
+    return nn.BatchNorm(
+        use_running_average=not training, momentum=0.9, epsilon=1e-5
+    )
+
+
 class ConvBlock(nn.Module):
-    """Batch normalization, ReLU, 3x3 convolution: the new features alone."""
+    """Batch normalization, ReLU, 3x3 convolution: only new features."""
 
     num_channels: int
     training: bool = True
 
     @nn.compact
     def __call__(self, X):
-        X = nn.BatchNorm(
-            use_running_average=not self.training, momentum=0.9, epsilon=1e-5
-        )(X)
+        X = batch_norm(self.training)(X)
         X = nn.Conv(
             self.num_channels,
             kernel_size=(3, 3),
@@ -31,7 +36,7 @@ class ConvBlock(nn.Module):
 
 # Dense Blocks
 class DenseBlock(nn.Module):
-    """Convolution blocks, each of which sees the output of all before it."""
+    """Convolution blocks, each of which reads the outputs of all before it."""
 
     num_convs: int
     num_channels: int
@@ -47,16 +52,14 @@ class DenseBlock(nn.Module):
 
 # Transition Layers
 class TransitionBlock(nn.Module):
-    """Pooling for half the size, a 1x1 convolution for fewer channels."""
+    """Pooling to half the size, a 1x1 convolution to fewer channels."""
 
     num_channels: int
     training: bool = True
 
     @nn.compact
     def __call__(self, X):
-        X = nn.BatchNorm(
-            use_running_average=not self.training, momentum=0.9, epsilon=1e-5
-        )(X)
+        X = batch_norm(self.training)(X)
         X = nn.avg_pool(nn.relu(X), window_shape=(2, 2), strides=(2, 2))
         X = nn.Conv(
             self.num_channels, kernel_size=(1, 1), kernel_init=d2l.init_cnn
@@ -74,19 +77,6 @@ class DenseNet(d2l.Classifier):
     lr: float = 0.1
     num_classes: int = 10
     training: bool = True
-
-    def __post_init__(self):
-        d2l.check_positive(
-            num_channels=self.num_channels,
-            growth_rate=self.growth_rate,
-            arch=self.arch,
-        )
-        super().__post_init__()
-
-    @property
-    def min_image_size(self):
-        # Smaller images vanish before the head: 29 pixels for four blocks.
-        return 2 ** (len(self.arch) + 1) - 3
 
     def setup(self):
         num_channels, layers = self.num_channels, self.stem()
@@ -114,11 +104,7 @@ class DenseNet(d2l.Classifier):
                 padding=(3, 3),
                 kernel_init=d2l.init_cnn,
             ),
-            nn.BatchNorm(
-                use_running_average=not self.training,
-                momentum=0.9,
-                epsilon=1e-5,
-            ),
+            batch_norm(self.training),
             nn.relu,
             max_pool,
         ]
@@ -128,11 +114,7 @@ class DenseNet(d2l.Classifier):
             return X.mean(axis=(1, 2))  # (n, h, w, c) -> (n, c)
 
         return [
-            nn.BatchNorm(
-                use_running_average=not self.training,
-                momentum=0.9,
-                epsilon=1e-5,
-            ),
+            batch_norm(self.training),
             nn.relu,
             global_avg_pool,
             nn.Dense(self.num_classes, kernel_init=d2l.init_cnn),

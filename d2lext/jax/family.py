@@ -133,14 +133,6 @@ class DenseNetBC(d2l.Classifier):
     num_classes: int = 1000
     training: bool = True
 
-    def __post_init__(self):
-        d2l.Architecture.of(self)  # checks the options
-        super().__post_init__()
-
-    @property
-    def min_image_size(self):
-        return d2l.Architecture.of(self).min_image_size
-
     def setup(self):
         num_channels, net = self.num_channels, self.stem()
         for i, num_convs in enumerate(self.arch, 1):

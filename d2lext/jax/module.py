@@ -43,6 +43,7 @@ class Module(core.Module, nn.Module):
             if isinstance(value, list) and all(isinstance(v, Number) for v in value):
                 value = tuple(value)
             object.__setattr__(self, name, plain(value))
+        self.check_hyperparameters()
         super().__post_init__()
 
     @property

@@ -11,7 +11,7 @@ from keras import layers
 
 # Dense Blocks
 class ConvBlock(layers.Layer):
-    """Batch normalization, ReLU, 3x3 convolution: the new features alone."""
+    """Batch normalization, ReLU, 3x3 convolution: only new features."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -27,7 +27,7 @@ class ConvBlock(layers.Layer):
 
 # Dense Blocks
 class DenseBlock(layers.Layer):
-    """Convolution blocks, each of which sees the output of all before it."""
+    """Convolution blocks, each of which reads the outputs of all before it."""
 
     def __init__(self, num_convs, num_channels):
         super().__init__()
@@ -42,7 +42,7 @@ class DenseBlock(layers.Layer):
 
 # Transition Layers
 class TransitionBlock(layers.Layer):
-    """Pooling for half the size, a 1x1 convolution for fewer channels."""
+    """Pooling to half the size, a 1x1 convolution to fewer channels."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -71,11 +71,6 @@ class DenseNet(d2l.Classifier):
     ):
         super().__init__()
         self.save_hyperparameters()
-        d2l.check_positive(
-            num_channels=num_channels, growth_rate=growth_rate, arch=arch
-        )
-        # Smaller images vanish before the head: 29 pixels for four blocks.
-        self.min_image_size = 2 ** (len(arch) + 1) - 3
         net = self.stem()
         for i, num_convs in enumerate(arch, 1):
             net.append(DenseBlock(num_convs, growth_rate))

@@ -10,7 +10,7 @@ from d2lext import torch as d2l
 
 # Dense Blocks
 class ConvBlock(nn.Module):
-    """Batch normalization, ReLU, 3x3 convolution: the new features alone."""
+    """Batch normalization, ReLU, 3x3 convolution: only new features."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -26,7 +26,7 @@ class ConvBlock(nn.Module):
 
 # Dense Blocks
 class DenseBlock(nn.Module):
-    """Convolution blocks, each of which sees the output of all before it."""
+    """Convolution blocks, each of which reads the outputs of all before it."""
 
     def __init__(self, num_convs, num_channels):
         super().__init__()
@@ -43,7 +43,7 @@ class DenseBlock(nn.Module):
 
 # Transition Layers
 class TransitionBlock(nn.Module):
-    """Pooling for half the size, a 1x1 convolution for fewer channels."""
+    """Pooling to half the size, a 1x1 convolution to fewer channels."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -72,11 +72,6 @@ class DenseNet(d2l.Classifier):
     ):
         super().__init__()
         self.save_hyperparameters()
-        d2l.check_positive(
-            num_channels=num_channels, growth_rate=growth_rate, arch=arch
-        )
-        # Smaller images vanish before the head: 29 pixels for four blocks.
-        self.min_image_size = 2 ** (len(arch) + 1) - 3
         layers = self.stem()
         for i, num_convs in enumerate(arch, 1):
             layers.append(DenseBlock(num_convs, growth_rate))

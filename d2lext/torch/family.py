@@ -106,8 +106,6 @@ class DenseNetBC(d2l.Classifier):
     ):
         super().__init__()
         self.save_hyperparameters()
-        architecture = d2l.Architecture.of(self)  # checks the options
-        self.min_image_size = architecture.min_image_size
         options = {"dropout": dropout, "bias": bias}
         net = self.stem()
         for i, num_convs in enumerate(arch, 1):

@@ -205,6 +205,16 @@ def test_an_image_that_is_too_small(d2l, framework):
     assert framework.first_output(small(d2l, arch), X).shape == (2, 10)
 
 
+def test_a_class_of_ones_own_says_what_is_smallest(d2l):
+    """With a stem that halves nothing, say."""
+    own = type("DenseNet", (d2l.DenseNet,), {"min_image_size": 8})
+    assert own().min_image_size == 8
+    model = d2l.DenseNet(arch=(2, 2))
+    assert (model.min_image_size, d2l.DenseNetBC().min_image_size) == (5, 29)
+    with pytest.raises(ValueError, match="^num_classes must be an integer >= 1"):
+        own(num_classes=0)
+
+
 @pytest.mark.parametrize("shape", [(3, 1, 16, 16), (5, 1, 24, 40)])
 def test_built_at_one_size_called_at_another(d2l, shape):
     assert d2l.predict(built(d2l), images(shape)[0]).shape == (shape[0], 10)

@@ -53,3 +53,42 @@ def test_a_copy_has_the_points_alone():
     assert again.data == {"loss": [(1, 2)]}
     assert again.fig is again.axes is again.hparams["fig"] is again._handle is None
     assert board.figure() is figure
+
+
+def test_each_quantity_of_a_training_has_axes_of_its_own():
+    board = plotting.ProgressBoard(xlabel="epoch", display=False)
+    board.xlim = [0, 2]
+    for label, y in {"train_loss": 2, "val_loss": 1.5, "val_acc": 0.6}.items():
+        board.draw(1, y, label)
+    panels = board.figure().axes
+    assert [
+        (axes.get_ylabel(), axes.get_xlabel(), axes.get_xlim(), labels(axes))
+        for axes in panels
+    ] == [
+        ("loss", "", (0, 2), ["train_loss", "val_loss"]),
+        ("accuracy", "epoch", (0, 2), ["val_acc"]),
+    ]
+    assert len({line.get_color() for axes in panels for line in axes.lines}) == 3
+
+
+def test_other_lines_share_axes():
+    board = plotting.ProgressBoard(display=False)
+    for label in "sin", "cos", "train_", "loss":
+        board.draw(1, 2, label)
+    (axes,) = board.figure().axes
+    assert labels(axes) == ["sin", "cos", "train_", "loss"]
+
+
+def test_axes_of_the_caller_hold_every_line():
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    board = plotting.ProgressBoard(display=False, fig=figure, axes=figure.gca())
+    board.draw(1, 2, "train_loss")
+    board.draw(1, 0.5, "val_acc")
+    assert board.figure().axes == [board.axes]
+    assert labels(board.axes) == ["train_loss", "val_acc"]
+
+
+def labels(axes):
+    return [line.get_label() for line in axes.lines]

@@ -18,6 +18,9 @@ from d2lext.core.checks import (
 from d2lext.core.densenet.family import VARIANTS
 from d2lext.core.hyperparameters import plain
 
+# What every DenseNet of this library has; the rest has defaults.
+_ESSENTIAL = ("arch", "growth_rate", "num_channels", "num_classes")
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -79,6 +82,18 @@ class Architecture:
             )
 
     @classmethod
+    def describes(cls, model: Any) -> bool:
+        """Whether a model's hyperparameters are a DenseNet's, even if some are wrong.
+
+        They are not if a growth rate, say, is a list with one for each block.
+        """
+        if not all(hasattr(model, name) for name in _ESSENTIAL):
+            return False
+        arch, *numbers = (getattr(model, name) for name in _ESSENTIAL)
+        inner = arch if isinstance(arch, (list, tuple)) else ()
+        return not any(isinstance(n, (list, tuple)) for n in (*inner, *numbers))
+
+    @classmethod
     def of(cls, model: Any, in_channels: int = 1) -> "Architecture":
         """The architecture that a model's hyperparameters describe.
 
@@ -86,7 +101,7 @@ class Architecture:
         ValueError for values that no DenseNet can have, including those that affect no
         weights, and TypeError for other kinds of models.
         """
-        for name in ("arch", "growth_rate", "num_channels", "num_classes"):
+        for name in _ESSENTIAL:
             if not hasattr(model, name):
                 remedy = "build one with create_model, DenseNet or DenseNetBC, or save "
                 remedy += "other networks as their framework does"

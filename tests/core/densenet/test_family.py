@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import inspect
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -356,3 +357,15 @@ def test_image_too_small(d2l, options, smallest):
         got = f"{wanted}{size[0]}x{size[1]}: enlarge them"
         with pytest.raises(ValueError, match=got):
             d2l.predict(model, images((1, 3, *size))[0])
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_one"),
+    [({}, True), ({"growth_rate": "12"}, True), ({"growth_rate": (12, 24)}, False)]
+    + [({"arch": ((2, 64), (2, 128))}, False), ({"arch": 4}, True)],
+)
+def test_which_hyperparameters_are_those_of_a_densenet(changed, is_one):
+    """A network with a growth rate for each block is a reader's own: it is let alone."""
+    one = {"arch": (2, 2), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
+    assert Architecture.describes(SimpleNamespace(**one | changed)) is is_one
+    assert not Architecture.describes(SimpleNamespace(arch=(2, 2), num_classes=10))
