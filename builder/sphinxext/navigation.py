@@ -22,7 +22,9 @@ def _contents(
         tree = context["toctree"](
             collapse=False, titles_only=False, maxdepth=DEPTH, includehidden=True
         )
-        context["furo_navigation_tree"] = get_navigation_tree(tree)
+        # All closed: the page's own sections are on its other side.
+        closed = get_navigation_tree(tree).replace(' checked=""', "")
+        context["furo_navigation_tree"] = closed
     titles = app.env.titles
     context["more_pages"] = [
         (page, titles[page].astext())

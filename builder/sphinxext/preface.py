@@ -7,8 +7,10 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util.typing import ExtensionMetadata
 
+WIDTH = "65%"  # of pictures, which would take half of the page
 
-class PlainSections(SphinxTransform):
+
+class Preface(SphinxTransform):
     """Replace the sections of the front page by their headings and content."""
 
     default_priority = 400
@@ -21,9 +23,16 @@ class PlainSections(SphinxTransform):
             title, *content = section.children
             heading = nodes.rubric("", "", *title.children)
             section.replace_self([heading, *content])
+        for image in self.document.findall(nodes.image):
+            image.setdefault("width", WIDTH)
+        for text in list(self.document.findall(nodes.paragraph)):
+            if "question" in text["classes"]:
+                words = text.children
+                text.clear()
+                text += nodes.emphasis("", "", *words)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the transform."""
-    app.add_transform(PlainSections)
+    app.add_transform(Preface)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

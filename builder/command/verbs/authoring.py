@@ -21,7 +21,7 @@ from builder.setup import environment
 
 
 @verb(
-    "--all-forms",
+    "all --all-forms",
     [
         BACKEND,
         FAST,

@@ -222,6 +222,7 @@ def test_contents_are_chapters_with_sections_and_other_pages_are_at_the_foot(htm
     contents = [text_of(a) for a in page.select(".sidebar-tree a")]
     assert contents[:3] == ["1 Dense Blocks", "1.1 From sums to lists", "1.2 Shapes"]
     assert contents[-1] == "2 One Network"
+    assert not page.select(".toctree-checkbox[checked]")
     [foot] = page.select("footer nav.more a")
     assert (text_of(foot), foot["href"]) == ("For Those Who Write", "authors.html")
     assert parse(html / "index.html").article.find("a", string="them")
@@ -286,7 +287,8 @@ def latex(tmp_path_factory):
 def test_in_print_the_front_page_is_prose(latex):
     assert re.findall(r"\\chapter\{(.*?)\}", latex) == ["Dense Blocks", "One Network"]
     preface = latex.partition(r"\chapter{")[0]
-    for text in ("Its Chapters", "Why", "Time: an hour", "Chapter 1", "66 s", "@book"):
+    assert r"\sphinxstyleemphasis{Why" in preface
+    for text in ("Its Chapters", "Time: an hour", "Chapter 1", "66 s", "@book"):
         assert text in preface
     assert "Start reading" not in latex
     assert "See" not in preface  # what only the site says, or has
