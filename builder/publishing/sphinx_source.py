@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder import files
-from builder.publishing import images
+from builder.publishing import groups, images
 from builder.source import parser, typography
 from builder.source.settings import read_settings
 
@@ -46,8 +46,8 @@ class Source:
 
     `configuration` holds Sphinx's settings for this form, in addition to the shared ones.
     `copied` holds the contents of files that go into the output unread, by path. `added`
-    names pages in chapters/ that only this form has, and lists on the front page. Images
-    of other `kinds` become PNG.
+    names pages in chapters/ that only this form has, and lists on the front page; `beside`
+    are more of them, in groups. Images of other `kinds` become PNG.
     """
 
     root: Path
@@ -55,6 +55,7 @@ class Source:
     configuration: Mapping[str, Any]
     copied: Mapping[str, str | bytes] = field(default_factory=dict)
     added: Sequence[str] = ()
+    beside: groups.Groups = field(default_factory=dict)
     kinds: Sequence[str] = images.BROWSERS  # of images, by their files' endings
 
     def write(self, folder: Path) -> None:
@@ -74,6 +75,9 @@ class Source:
             if f"{name}.md" in texts:
                 texts["index.md"] += f"\n```{{toctree}}\n{name}\n```\n"
         contents |= texts
+        if self.beside:
+            contents |= groups.texts(self.beside, self.root)
+            contents["index.md"] = texts["index.md"] + groups.contents(self.beside)
         contents |= {name: content for _, name, content in self._images}
         contents |= {f"{COPIED}/{name}": made for name, made in self.copied.items()}
         for name, content in contents.items():
