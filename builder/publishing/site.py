@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 
 from builder.notebooks import downloads
 from builder.notebooks.edition import Edition
-from builder.publishing import others, parts, sphinx_build
+from builder.publishing import groups, others, parts, sphinx_build
 from builder.publishing.parts import Part
 from builder.publishing.sphinx_source import Source
 from builder.source import pages as book_pages
@@ -18,7 +18,7 @@ from builder.source import repository
 from builder.source.book import Book
 from builder.source.repository import Repository
 from builder.source.settings import read_settings
-from builder.sphinxext import katex
+from builder.sphinxext import katex, library
 from d2lext.core.frameworks import TITLES
 
 HERE = Path(__file__).parent
@@ -79,7 +79,8 @@ def build(
 
 def _write(root: Path, out: Path, made: Mapping[str, Part]) -> Path:
     pages = {name: part.page for name, part in made.items()}
-    copied: dict[str, str | bytes] = {}
+    # Without it, GitHub Pages would hide what begins with _, such as styles.
+    copied: dict[str, str | bytes] = {".nojekyll": ""}
     for name, part in made.items():
         for backend, text in part.offered.items():
             path = downloads.path(name, backend)
@@ -94,7 +95,11 @@ def _write(root: Path, out: Path, made: Mapping[str, Part]) -> Path:
     added = book_pages.added(root)
     configuration = _configuration(read_settings(root), made, built)
     configuration |= {"book_added": added, "book_redirects": moved}
-    source = Source(root, pages, configuration, copied | built, added=added)
+    source = Source(
+        *(root, pages, configuration, copied | built),
+        added=added,
+        beside=groups.of_book(root),
+    )
     with sphinx_build.alone(out, _work(out)):
         sphinx_build.build(source, out, _work(out))
     return out / "index.html"
@@ -115,6 +120,7 @@ def _configuration(
     return {
         "extensions": [
             "sphinx_copybutton",
+            "builder.sphinxext.api",
             "builder.sphinxext.formulas",
             "builder.sphinxext.excerpts",
             "builder.sphinxext.headings",
@@ -128,9 +134,13 @@ def _configuration(
         "html_title": settings["title"],
         "html_static_path": [str(HERE / "static"), str(katex.folder() / "static")],
         "templates_path": [str(HERE / "templates"), str(HERE / "templates" / "moved")],
-        "html_css_files": ["katex.min.css", "book.css", "front.css"],
+        "html_css_files": ["katex.min.css", "book.css", "front.css", "reference.css"],
         "html_js_files": [(f"{name}.js", {"defer": ""}) for name in SCRIPTS],
         "html_favicon": str(HERE / "static" / "favicon.svg"),
+        "book_library": library.version(),
+        "book_source": repo.folder if repo else "",
+        "python_maximum_signature_line_length": 60,
+        "myst_heading_anchors": 3,  # for links between guides
         "book_numbers": {n: part.numbers for n, part in made.items() if part.numbers},
         "book_about": {name: part.about for name, part in made.items()},
         "html_context": {

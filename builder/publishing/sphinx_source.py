@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder import files
-from builder.publishing import about, images
+from builder.publishing import about, groups, images
 from builder.source import parser, typography
 from builder.source.settings import read_settings
 
@@ -47,7 +47,8 @@ class Source:
 
     `configuration` holds Sphinx's settings for this form, in addition to the shared ones.
     `copied` holds the contents of files that go into the output unread, by path. `added`
-    names pages in chapters/ that only this form has. Images of other `kinds` become PNG.
+    names pages in chapters/ that only this form has; `beside` are more of them, in
+    groups. Images of other `kinds` become PNG.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Source:
     configuration: Mapping[str, Any]
     copied: Mapping[str, str | bytes] = field(default_factory=dict)
     added: Sequence[str] = ()
+    beside: groups.Groups = field(default_factory=dict)
     kinds: Sequence[str] = images.BROWSERS  # of images, by their files' endings
 
     def write(self, folder: Path) -> None:
@@ -70,6 +72,9 @@ class Source:
         contents |= {
             path.name: files.read(path, path.relative_to(self.root)) for path in paths
         }
+        if self.beside:
+            contents |= groups.texts(self.beside, self.root)
+            contents["index.md"] += groups.contents(self.beside)
         contents |= {name: content for _, name, content in self._images}
         contents |= {f"{COPIED}/{name}": made for name, made in self.copied.items()}
         for name, content in contents.items():
