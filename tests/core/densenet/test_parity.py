@@ -307,7 +307,8 @@ def test_the_recorded_comparison_is_as_the_third_chapter_says(root):
         )
     }
     assert accuracy["port"] < accuracy["original"] - 0.2
-    assert accuracy["all but momentum"] < 0.15  # of ten classes, as by guessing
+    # Of ten classes, as by guessing.
+    assert accuracy["all but momentum"] < min(0.15, accuracy["port"])
     assert abs(accuracy["repaired"] - accuracy["original"]) < 0.06
     gradients, others = map(
         float,
