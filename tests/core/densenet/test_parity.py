@@ -310,7 +310,8 @@ def test_the_recorded_comparison_is_as_the_third_chapter_says(root):
     assert accuracy["all but momentum"] < 0.2  # of ten classes, as by guessing
     assert abs(accuracy["repaired"] - accuracy["original"]) < 0.1
     gradients, others = map(
-        float, re.findall(r"gradients ([\d.e-]+), of anything else ([\d.e-]+)", shown)[0]
+        float,
+        re.findall(r"gradients ([\d.e-]+), of anything else ([\d.e-]+)", shown)[0],
     )
     assert 1e-4 < gradients < 5e-4
     assert 1e-6 < others < 1e-5
