@@ -25,7 +25,6 @@ class Preface(SphinxTransform):
             section.replace_self([heading, *content])
         for image in self.document.findall(nodes.image):
             image.setdefault("width", WIDTH)
-            image.setdefault("align", "center")
         for item in list(self.document.findall(nodes.list_item)):
             _shorten({name: p for p in item for name in p["classes"]})
 
