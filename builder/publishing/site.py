@@ -22,7 +22,7 @@ from builder.sphinxext import katex, library
 from d2lext.core.frameworks import TITLES
 
 HERE = Path(__file__).parent
-SCRIPTS = ("cards", "downloads", "drawers", "scrolling")
+SCRIPTS = ("cards", "downloads", "drawers", "scrolling", "steps")
 # The repository's mark in the page's footer: two branches that merge.
 MARK = (
     '<svg viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.5">'

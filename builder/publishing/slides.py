@@ -42,6 +42,7 @@ REVEAL = {
     "hash": True,
     "slideNumber": "c/t",
     "transition": "none",
+    "pdfSeparateFragments": False,
     "pdfMaxPagesPerSlide": 1,
 }
 

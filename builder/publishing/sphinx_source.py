@@ -23,6 +23,7 @@ EXTENSIONS = [
     "myst_nb",
     "builder.sphinxext.citations",
     "builder.sphinxext.elements",
+    "builder.sphinxext.figures",
     "builder.sphinxext.front_page",
     "builder.sphinxext.images",
     "builder.sphinxext.numbers",

@@ -306,12 +306,24 @@ def test_the_recorded_comparison_is_as_the_third_chapter_says(root):
             r"^(\w[\w ]*?) +validation accuracy ([\d.]+)$", shown, re.M
         )
     }
-    assert accuracy["port"] < accuracy["original"] / 2
-    assert accuracy["all but momentum"] < 0.2  # of ten classes, as by guessing
-    assert abs(accuracy["repaired"] - accuracy["original"]) < 0.1
+    assert accuracy["port"] < accuracy["original"] - 0.2
+    # Of ten classes, as by guessing.
+    assert accuracy["all but momentum"] < min(0.15, accuracy["port"])
+    assert abs(accuracy["repaired"] - accuracy["original"]) < 0.06
     gradients, others = map(
         float,
         re.findall(r"gradients ([\d.e-]+), of anything else ([\d.e-]+)", shown)[0],
     )
     assert 1e-4 < gradients < 5e-4
     assert 1e-6 < others < 1e-5
+    strays = re.findall(
+        r"^(\w.*?) +first step ([\d.e-]+), largest ([\d.]+)$", shown, re.M
+    )
+    assert [name for name, *_ in strays] == [
+        *("MXNet", "JAX", "TensorFlow"),
+        "PyTorch, backwards",
+    ]
+    assert max(float(first) for _, first, _ in strays) < 1e-5
+    *others, itself = (float(largest) for *_, largest in strays)
+    assert 0.03 < itself < 0.1
+    assert 1.5 * itself < max(others) < 3 * itself
