@@ -70,12 +70,13 @@ class Source:
             contents[f"{name}.ipynb"] = page
         names = ["index.md", "references.bib", *(f"{name}.md" for name in self.added)]
         paths = filter(Path.is_file, [chapters / name for name in names])
-        contents |= {
+        texts = {
             path.name: files.read(path, path.relative_to(self.root)) for path in paths
         }
         if self.beside:
-            contents |= groups.texts(self.beside, self.root)
-            contents["index.md"] += groups.contents(self.beside)
+            texts |= groups.texts(self.beside, self.root)
+            texts["index.md"] += groups.contents(self.beside)
+        contents |= texts
         contents |= {name: content for _, name, content in self._images}
         contents |= {f"{COPIED}/{name}": made for name, made in self.copied.items()}
         for name, content in contents.items():

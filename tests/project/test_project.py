@@ -10,7 +10,6 @@ import sys
 import pytest
 
 from builder.command import check
-from builder.command.verbs import VERBS
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
 
