@@ -4,6 +4,7 @@ Every framework is compared with PyTorch, in float32 on the CPU.
 """
 
 import functools
+import json
 import math
 import re
 
@@ -291,3 +292,38 @@ def test_the_recorded_trainings_are_as_alike_as_the_first_chapter_says(root):
     # Closer together or farther apart, and the paragraph must be rewritten.
     assert 0.01 < max(best) - min(best) < 0.02
     assert 0.02 < max(accuracies) - min(accuracies) < 0.03
+
+
+def test_the_recorded_comparison_is_as_the_third_chapter_says(root):
+    """Who strays how far from whom: farther or less far, and the text must change."""
+    file = root / "notebooks" / "torch" / "03-one-network.ipynb"
+    cells = json.loads(file.read_text("utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    shown = "".join("".join(output.get("text", "")) for output in outputs)
+    accuracy = {
+        name: float(number)
+        for name, number in re.findall(
+            r"^(\w[\w ]*?) +validation accuracy ([\d.]+)$", shown, re.M
+        )
+    }
+    assert accuracy["port"] < accuracy["original"] - 0.2
+    # Of ten classes, as by guessing.
+    assert accuracy["all but momentum"] < min(0.15, accuracy["port"])
+    assert abs(accuracy["repaired"] - accuracy["original"]) < 0.06
+    gradients, others = map(
+        float,
+        re.findall(r"gradients ([\d.e-]+), of anything else ([\d.e-]+)", shown)[0],
+    )
+    assert 1e-4 < gradients < 5e-4
+    assert 1e-6 < others < 1e-5
+    strays = re.findall(
+        r"^(\w.*?) +first step ([\d.e-]+), largest ([\d.]+)$", shown, re.M
+    )
+    assert [name for name, *_ in strays] == [
+        *("MXNet", "JAX", "TensorFlow"),
+        "PyTorch, backwards",
+    ]
+    assert max(float(first) for _, first, _ in strays) < 1e-5
+    *others, itself = (float(largest) for *_, largest in strays)
+    assert 0.03 < itself < 0.1
+    assert 1.5 * itself < max(others) < 3 * itself
