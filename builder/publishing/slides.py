@@ -19,6 +19,7 @@ from builder.notebooks.edition import Edition
 from builder.notebooks.fallback import readable
 from builder.publishing import sphinx_build, sphinx_source
 from builder.publishing.sphinx_source import Source
+from builder.source import pages as book_pages
 from builder.source.chapter import Cell, Chapter
 from builder.source.settings import read_settings
 from builder.sphinxext import katex
@@ -41,6 +42,7 @@ REVEAL = {
     "hash": True,
     "slideNumber": "c/t",
     "transition": "none",
+    "pdfSeparateFragments": False,
     "pdfMaxPagesPerSlide": 1,
 }
 
@@ -51,7 +53,7 @@ def build(own: Sequence[Edition], out: Path) -> Path:
     decks = {
         edition.chapter.stem: deck(edition)
         for edition in own
-        if any("slide" in cell.tags for cell in edition.chapter.lecture)
+        if has_slides(edition.chapter)
     }
     if not decks:
         raise BookError(
@@ -59,11 +61,19 @@ def build(own: Sequence[Edition], out: Path) -> Path:
         )
     title = read_settings(root)["title"]
     pages = {**decks, "index": _front(title, list(decks), backend)}
-    source = Source(root, pages, _configuration())
+    moved = book_pages.moved(root, [c.stem for c in own[0].book.chapters])
+    configuration = _configuration()
+    configuration["book_redirects"] = {o: n for o, n in moved.items() if n in decks}
+    source = Source(root, pages, configuration)
     work = out.parent.with_name("work") / f"slides-{backend}"
     with sphinx_build.alone(out, work):
         sphinx_build.build(source, out, work, builder="revealjs")
     return out / "index.html"
+
+
+def has_slides(chapter: Chapter) -> bool:
+    """Whether the chapter has a cell that a lecture shows."""
+    return any("slide" in cell.tags for cell in chapter.lecture)
 
 
 def deck(edition: Edition) -> NotebookNode:
@@ -137,10 +147,12 @@ def _configuration() -> dict[str, Any]:
         "extensions": [
             "sphinx_revealjs",
             "builder.sphinxext.formulas",
+            "builder.sphinxext.moved",
             "builder.sphinxext.slides",
         ],
         "exclude_patterns": ["index.md"],  # replaced by the list of decks
         "html_math_renderer": "katex",
+        "templates_path": [str(HERE / "templates" / "moved")],
         "nb_mime_priority_overrides": [
             ("revealjs", kind, i) for i, kind in enumerate(MIME_TYPES)
         ],

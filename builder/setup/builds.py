@@ -150,6 +150,6 @@ def _why_none(choice: Choice, card: machine.Nvidia | None) -> str:
 # Their builds take gigabytes and may not know the card, so that nobody gets one unasked.
 _OTHER = {
     "Apple": "Apple GPU: PyTorch trains on it, JAX and TensorFlow on the CPU",
-    "AMD": "AMD GPU: set up for the CPU; for other builds see builder/setup/README.md",
-    "Intel": "Intel GPU: set up for the CPU; for others see builder/setup/README.md",
+    "AMD": "AMD GPU: set up for the CPU; for other builds see chapters/guides/machines.md",
+    "Intel": "Intel GPU: set up for the CPU; for others see chapters/guides/machines.md",
 }

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from builder.errors import BookError, chapter_error
+from builder.source.cards import Card
 from builder.source.prose import Prose
 from d2lext.core import frameworks
 
@@ -67,6 +68,7 @@ class Chapter:
     text: str
     cells: tuple[Cell, ...]  # those of the book: without what only a lecture shows
     lecture: tuple[Cell, ...] = ()  # all cells
+    card: Card = field(default_factory=dict)  # on the front page
 
     @property
     def stem(self) -> str:

@@ -126,18 +126,6 @@ def test_a_missing_framework_says_what_to_install(name, tmp_path):
     assert f"python build.py setup --backend {name}" in last
 
 
-def test_readme_gives_the_commands(root):
-    text = (root / "README.md").read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 110, "under two screens"
-    assert "python build.py test" in (root / ".ci" / "run").read_text().replace(
-        "3 ", " "
-    )
-    for command in re.findall(r"python build\.py ?([\w-]*)", text):
-        assert command in ("", *VERBS) or command.startswith("--")
-    for link in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (root / link).exists()
-
-
 def test_notebooks_are_small(root):
     sizes = [path.stat().st_size for path in root.glob("notebooks/*/*.ipynb")]
     assert max(sizes) < 1_000_000

@@ -84,6 +84,7 @@ def write(root, text=CHAPTER):
     )
     (root / "chapters" / "book.toml").write_text(
         'title = "A Small Book"\nauthor = "A. Author"\nyear = 2026\n'
+        '[redirects]\n"02-sums" = "01-sums"\n'
     )
     edition = Edition(book, book.chapters[0], "torch")
     for cell in edition.notebook.cells:
@@ -107,6 +108,12 @@ def decks(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(decks):
     return parse(decks / "01-sums.html")
+
+
+def test_the_former_address_of_a_deck_leads_to_it(decks):
+    moved = parse(decks / "02-sums.html")
+    assert moved.a["href"] == "01-sums.html"
+    assert moved.script.string.startswith('location.replace("01-sums.html" + ')
 
 
 def sources(cells):
