@@ -18,8 +18,9 @@ def test_is_as_drawn(name):
     assert drawn == draw.DRAWINGS[name](), "python -m chapters.img.draw draws it"
 
 
-def test_the_chapter_describes_them_as_their_code_does():
-    text = (ROOT / "chapters" / "01-densenet.md").read_text("utf-8")
+@pytest.mark.parametrize("chapter", ["01-densenet", "03-one-network"])
+def test_the_chapter_describes_them_as_their_code_does(chapter):
+    text = (ROOT / "chapters" / f"{chapter}.md").read_text("utf-8")
     for name, alt in re.findall(
         r"\{figure\} img/(\w+)\.svg\n(?::.*\n)*?:alt: (.*)", text
     ):
