@@ -8,7 +8,7 @@ which draws what readers choose, with growth.py.
 
 from pathlib import Path
 
-from chapters.img import bottleneck, growth, memory, network
+from chapters.img import bottleneck, growth, memory, network, padding
 
 HERE = Path(__file__).parent
 DRAWINGS = {
@@ -16,6 +16,7 @@ DRAWINGS = {
     "memory": memory.draw,
     "growth": growth.draw,
     "bottleneck": bottleneck.draw,
+    "padding": padding.draw,
 }
 
 if __name__ == "__main__":
