@@ -101,7 +101,11 @@ def computed():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize(
+    "backend",
+    # JAX compiles for ten seconds, as for readers.
+    [pytest.param(b, marks=pytest.mark.slow if b == "jax" else ()) for b in OTHERS],
+)
 def test_one_step(backend, kind, computed):
     expected_logits, expected, torch_model = computed("torch", kind)
     logits, step, _ = computed(backend, kind)

@@ -308,10 +308,9 @@ def test_without_top(tf, model, features, tmp_path, suffix):
     assert_close(tf.predict(model, X), logits(net))
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-@pytest.mark.parametrize("epsilon", [1e-3, 1e-6])
-def test_epsilon_of_the_file(tf, model, tmp_path, suffix, epsilon):
-    """The file says it; 1e-6 makes small variances negative, which changes nothing."""
+@pytest.fixture(scope="module")
+def tiny_variances(tf):
+    """Keras' network of random weights, whose variances are about the usual epsilon."""
     from keras.src.applications.densenet import DenseNet
 
     net = DenseNet(
@@ -325,6 +324,14 @@ def test_epsilon_of_the_file(tf, model, tmp_path, suffix, epsilon):
     for weight in net.weights:
         low, high = (0, 2e-5) if "variance" in weight.name else (-0.2, 0.5)
         weight.assign(rng.uniform(low, high, weight.shape))
+    return net
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-6])
+def test_epsilon_of_the_file(tf, model, tiny_variances, tmp_path, suffix, epsilon):
+    """The file says it; 1e-6 makes small variances negative, which changes nothing."""
+    net = tiny_variances
     for layer in net.layers:
         if hasattr(layer, "epsilon"):
             layer.epsilon = epsilon
