@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from builder.errors import BookError
 from builder.setup import requirements
-from builder.setup.builds import MAIN, SECOND, Build
+from builder.setup.builds import VENVS, Build
 
 TORCH_INDEX = "https://download.pytorch.org/whl/{}/"
 _OF_UV = {  # what uv calls a setting of pip's
@@ -37,7 +37,7 @@ def find_uv() -> str | None:
     Not that of the book's own environments: it is for tests, and goes when one of them is
     made anew. Where its cache cannot be written, as in a read-only home, it goes without.
     """
-    ours = [requirements.ROOT / name for name in (MAIN, SECOND)]
+    ours = [requirements.ROOT / name for name in VENVS]
     path = [each for each in os.get_exec_path() if Path(each).parent not in ours]
     uv = shutil.which("uv", path=os.pathsep.join(path))
     answer = run([uv, "cache", "dir"]) if uv else None

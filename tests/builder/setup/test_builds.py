@@ -1,10 +1,12 @@
 """Which builds a machine gets, for machines of every kind; what its user is told."""
 
+import re
+
 import pytest
 
 from builder.setup import builds
 from builder.setup import machine as facts
-from builder.setup.builds import MAIN, SECOND, Choice
+from builder.setup.builds import MAIN, SECOND, THIRD, Choice
 from d2lext.core.frameworks import IDS
 
 ALL = {"torch": MAIN, "jax": MAIN, "tensorflow": SECOND}
@@ -33,6 +35,15 @@ MACHINES = [
     ("linux-x86_64", "580.65.06, 3.7", "auto", {}),  # Kepler
     ("linux-x86_64", "470.256.02, 8.6", "auto", {}),
     ("linux-x86_64", "550.144.03, 12.0", "auto", {"jax": SECOND, "tensorflow": SECOND}),
+    # by request, MXNet on what its build has code for, beside what auto finds
+    ("linux-x86_64", "580.65.06, 8.6", "auto", ALL),
+    ("linux-x86_64", "580.65.06, 8.6", "cuda11", ALL | {"mxnet": THIRD}),
+    ("linux-x86_64", "580.65.06, 7.0", "cuda11", OLD | {"mxnet": THIRD}),
+    ("linux-x86_64", "470.256.02, 8.6", "cuda11", {"mxnet": THIRD}),
+    ("linux-x86_64", "580.65.06, 3.7", "cuda11", {}),
+    ("linux-x86_64", H200, "cuda11", ALL),
+    ("linux-x86_64", "", "cuda11", {"mxnet": THIRD}),
+    ("linux-aarch64", H200, "cuda11", {"torch": MAIN, "jax": MAIN}),
     ("linux-aarch64", H200, "auto", {"torch": MAIN, "jax": MAIN}),
     ("linux-aarch64", OLD_DRIVER, "auto", {"jax": SECOND}),
     ("win32-amd64", H200, "auto", {"torch": MAIN}),
@@ -47,9 +58,9 @@ def test_every_machine_gets_what_it_can_use(monkeypatch, kind, said, option, pla
     choice = builds.choose(option, said, lambda index, package: True)
     assert {name: build.venv for name, build in choice.builds().items()} == places
     majors = {
-        (build.venv, "13" if "13" in build.package + build.index else "12")
+        (build.venv, *re.findall(r"cu[a-z]*(\d\d)", build.package + build.index))
         for build in choice.builds().values()
-        if build.package != "torch" or build.index
+        if re.search(r"\d", build.package + build.index)  # the others say no version
     }
     assert len(majors) == len({venv for venv, _ in majors}), "one CUDA per environment"
 
@@ -99,10 +110,19 @@ def test_what_trains_where_is_told(monkeypatch):
         ),
         ("550.1, 12.0", "linux-x86_64", "PyTorch: on the CPU; this card needs CUDA 13"),
         ("580.1, 5.2", "linux-x86_64", "TensorFlow: on the CPU; its build has no code"),
+        ("580.1, 8.6", "linux-x86_64", "setup --gpu cuda11 also installs its build"),
+        ("580.1, 8.6", "win32-amd64", "MXNet: on the CPU; its last release is for"),
     ],
 )
 def test_why_something_stays_on_the_cpu_is_told(monkeypatch, said, kind, line):
     assert line in told(monkeypatch, said, kind=kind)
+
+
+def test_what_is_untried_is_told(monkeypatch):
+    lines = told(monkeypatch, "470.256.02, 8.6", "cuda11").splitlines()
+    assert "MXNet: on the GPU, from .venv-cuda11 (untried)" in lines
+    assert "JAX: on the CPU; there is no card with a current driver" in lines
+    assert "not asked, cuda11 as told" in told(monkeypatch, "", "cuda11")
 
 
 def test_a_machine_without_a_gpu_is_told_nothing(monkeypatch):
