@@ -95,7 +95,7 @@ def choose(option: str, said: str, has: Callable[[str, str], bool]) -> Choice:
     """
     card = machine.nvidia(said)
     cuda = _newest(card) if option in ("auto", "cuda11") else option
-    capability = card and card.capability
+    capability = card.capability if card else None
     frameworks = tuple(
         build.framework
         for build in _offered(option, cuda)
@@ -141,7 +141,7 @@ def remarks(choice: Choice) -> list[str]:
 
 def _why(name: str, choice: Choice, card: machine.Nvidia | None) -> str:
     """Why a framework stays on the CPU where others use the GPU."""
-    capability = card and card.capability
+    capability = card.capability if card else None
     if name == "mxnet":
         if BUILDS["cuda11"][0].fits(capability):
             return "setup --gpu cuda11 also installs its build for the GPU, untried"
