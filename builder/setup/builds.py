@@ -6,7 +6,7 @@ a machine with a GPU has two environments. The first has all frameworks, some of
 the CPU. MXNet stayed at CUDA 11, and gets an environment by request. Standard library only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from builder.setup import machine
@@ -119,58 +119,81 @@ def _newest(card: machine.Nvidia | None) -> str:
     return "none"
 
 
-def remarks(choice: Choice) -> list[str]:
-    """What the user is told about the `choice`: what trains where, and why."""
+def remarks(choice: Choice, installed: Collection[str] = IDS) -> list[str]:
+    """What the user is told about the `choice`: what trains where, and why.
+
+    Of the frameworks `installed`, unless nothing of the machine's GPU is used.
+    """
     card, builds = machine.nvidia(choice.said), choice.builds()
-    lines = []
+    if not builds:
+        if choice.said or choice.option in BUILDS:
+            return [f"set up for the CPU: {_why_none(choice, card)}"]
+        return [_OTHER[maker] for maker in machine.other_gpus()]
+    lines = [f"NVIDIA GPU, {card or f'not asked, {choice.option} as told'}"]
+    driver = NEEDS.get(choice.cuda, (0,))[0]
+    if card and card.release < driver:
+        lines.append(
+            f"this driver is too old for {choice.cuda}: update it to {driver} or later, or "
+            "take what it can use by --gpu auto"
+        )
     for venv in VENVS:
-        if titles := [TITLES[n] for n, build in builds.items() if build.venv == venv]:
+        here = [name for name in builds if builds[name].venv == venv]
+        if titles := [TITLES[name] for name in here if name in installed]:
             untried = " (untried)" if venv == THIRD else ""
             lines.append(f"{' and '.join(titles)}: on the GPU, from {venv}{untried}")
-    if builds:
-        lines += [
-            f"{TITLES[name]}: on the CPU; {_why(name, choice, card)}"
-            for name in IDS
-            if name not in builds
-        ]
-        return [f"NVIDIA GPU, {card or f'not asked, {choice.option} as told'}", *lines]
-    if choice.said:
-        return [_why_none(choice, card)]
-    return [_OTHER[maker] for maker in machine.other_gpus()]
+    return lines + [
+        f"{TITLES[name]}: on the CPU; {_why(name, choice, card)}"
+        for name in IDS
+        if name in installed and name not in builds
+    ]
 
 
 def _why(name: str, choice: Choice, card: machine.Nvidia | None) -> str:
     """Why a framework stays on the CPU where others use the GPU."""
     capability = card.capability if card else None
     if name == "mxnet":
-        if BUILDS["cuda11"][0].fits(capability):
+        if card and BUILDS["cuda11"][0].fits(capability):
             return "setup --gpu cuda11 also installs its build for the GPU, untried"
         return "its last release is for CUDA 11, and for no card above 8.6"
     if choice.cuda == "none":
         return "there is no card with a current driver"
-    served = [build for build in BUILDS[choice.cuda] if build.framework == name]
-    here = [build for build in served if machine.kind() in build.platforms]
-    if not here:
+    own = [build for builds in BUILDS.values() for build in builds]
+    own = [b for b in own if b.framework == name and machine.kind() in b.platforms]
+    if not own:
         return f"it has no build for GPUs on {machine.kind()}"
-    if capability and capability < here[0].lowest:
+    here = [build for build in own if build in BUILDS[choice.cuda]]
+    if not here or (capability and capability > here[0].highest):
+        return "it needs CUDA 13 here: update the driver to 580 or later"
+    if not here[0].fits(capability):
         return "its build has no code for so old a card"
-    if capability and capability > here[0].highest:
-        return "this card needs CUDA 13: update the driver to 580 or later"
-    return "PyTorch's own index, which alone has its build, does not offer it"
+    return _NOT_OFFERED
+
+
+_NOT_OFFERED = "PyTorch's own index, which alone has its build, does not offer it"
 
 
 def _why_none(choice: Choice, card: machine.Nvidia | None) -> str:
-    """Why a machine with NVIDIA's driver is set up for the CPU."""
-    if choice.option == "none":
-        return "set up for the CPU, as told: --gpu auto looks for a GPU again"
-    if card is None:
+    """Why a machine whose GPU is known, or asked for, is set up for the CPU."""
+    option = choice.option
+    if option == "none":
+        return "as told; --gpu auto looks for a GPU again"
+    if choice.said == machine.JETSON:
+        return "before JetPack 7, a Jetson needs builds of NVIDIA's own"
+    if choice.said == machine.NO_CARD and option == "auto":
         return (
-            "set up for the CPU: NVIDIA's driver is here, but nvidia-smi finds no card"
+            "NVIDIA's driver is here, but nvidia-smi finds no card: run it to see why, "
+            "and restart if the driver has been updated"
         )
-    if card.release < NEEDS["cuda12"][0]:
+    capability, newest = card.capability if card else None, _newest(card)
+    cuda = newest if option == "auto" else option
+    if any(build.fits(capability) for build in BUILDS[cuda]):
+        return _NOT_OFFERED
+    if option != "auto":
+        return f"--gpu {option} has no build for this machine: --gpu auto looks for one"
+    if card and card.release < NEEDS["cuda12"][0]:
         rule = " or ".join(f"{driver} ({cuda})" for cuda, (driver, _) in NEEDS.items())
-        return f"set up for the CPU: {card}; a GPU needs {rule}: update the driver"
-    return f"set up for the CPU: no current framework has a build for this GPU ({card})"
+        return f"{card}; a GPU needs {rule}: update the driver"
+    return f"no current framework has a build for this GPU ({card})"
 
 
 # Their builds take gigabytes and may not know the card, so that nobody gets one unasked.
@@ -178,4 +201,6 @@ _OTHER = {
     "Apple": "Apple GPU: PyTorch trains on it, JAX and TensorFlow on the CPU",
     "AMD": "AMD GPU: set up for the CPU; for other builds see builder/setup/README.md",
     "Intel": "Intel GPU: set up for the CPU; for others see builder/setup/README.md",
+    "NVIDIA": "NVIDIA GPU without its driver: set up for the CPU; install the driver, 580 "
+    "or later, then run python build.py setup",
 }

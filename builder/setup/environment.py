@@ -100,7 +100,11 @@ def summary(python: str, needs: Collection[str]) -> str:
     parts = [f"{name} {have[name]}" for name in IDS if name in needs and name in have]
     parts += sorted(set(needs) - set(IDS))
     ready = f"ready in {main.folder if is_ours else sys.prefix}: {', '.join(parts)}"
-    return "\n".join([ready, *builds.remarks(choice)])
+    lines = [ready, *builds.remarks(choice, have)]
+    used = {MAIN, *(build.venv for build in choice.builds().values())}
+    if old := [name for name in VENVS if name not in used and (ROOT / name).exists()]:
+        lines.append(f"no longer used, free to be deleted: {' and '.join(old)}")
+    return "\n".join(lines)
 
 
 def _installable(needs: Collection[str]) -> list[str]:
@@ -190,9 +194,9 @@ def _set_up(plan: Plan, choice: Choice) -> None:
             is_other = any(
                 venv.builds.get(name) != build for name, build in old.items()
             )
-            venv.extend(
-                extras, f"it was set up for {before.cuda}" if is_other else None
-            )
+            now = "the CPU" if choice.cuda == "none" else choice.cuda
+            fault = f"it was set up for {before.cuda}, and is to be for {now}"
+            venv.extend(extras, fault if is_other else None)
         text = json.dumps(dataclasses.asdict(choice)) + "\n"
         for name in VENVS:
             if (ROOT / name / "set-up").is_dir():

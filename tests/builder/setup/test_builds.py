@@ -108,7 +108,21 @@ def test_what_trains_where_is_told(monkeypatch):
             "win32-amd64",
             "JAX: on the CPU; it has no build for GPUs on win32-amd64",
         ),
-        ("550.1, 12.0", "linux-x86_64", "PyTorch: on the CPU; this card needs CUDA 13"),
+        (
+            "550.1, 12.0",
+            "linux-x86_64",
+            "PyTorch: on the CPU; it needs CUDA 13 here: up",
+        ),
+        (
+            "550.1, 8.6",
+            "linux-aarch64",
+            "PyTorch: on the CPU; it needs CUDA 13 here: up",
+        ),
+        (
+            facts.JETSON,
+            "linux-aarch64",
+            "before JetPack 7, a Jetson needs builds of NV",
+        ),
         ("580.1, 5.2", "linux-x86_64", "TensorFlow: on the CPU; its build has no code"),
         ("580.1, 8.6", "linux-x86_64", "setup --gpu cuda11 also installs its build"),
         ("580.1, 8.6", "win32-amd64", "MXNet: on the CPU; its last release is for"),
@@ -129,9 +143,49 @@ def test_a_machine_without_a_gpu_is_told_nothing(monkeypatch):
     assert told(monkeypatch) == ""
 
 
-@pytest.mark.parametrize("maker", ["Apple", "AMD", "Intel"])
+@pytest.mark.parametrize(
+    ("said", "option", "kind", "line"),
+    [
+        (
+            "550.1, 8.6",
+            "cuda13",
+            "linux-x86_64",
+            "too old for cuda13: update it to 580",
+        ),
+        (
+            "470.1, 8.6",
+            "cuda12",
+            "linux-x86_64",
+            "too old for cuda12: update it to 525",
+        ),
+        ("550.1, 5.2", "cuda13", "linux-x86_64", "--gpu cuda13 has no build for this"),
+        ("", "cuda13", "darwin-arm64", "--gpu cuda13 has no build for this machine"),
+        ("580.1, 9.0", "none", "linux-x86_64", "as told; --gpu auto looks"),
+    ],
+)
+def test_an_option_that_does_not_fit(monkeypatch, said, option, kind, line):
+    assert line in told(monkeypatch, said, option, kind)
+
+
+def test_one_is_told_of_what_is_installed(monkeypatch):
+    choice = builds.choose("auto", H200, lambda *_: True)
+    assert builds.remarks(choice, {"torch", "numpy"})[1:] == [
+        "PyTorch: on the GPU, from .venv"
+    ]
+    assert builds.remarks(choice, {"mxnet"})[1:] == [
+        "MXNet: on the CPU; its last release is for CUDA 11, and for no card above 8.6"
+    ]
+
+
+def test_an_index_that_does_not_answer_is_no_fault_of_the_card(monkeypatch):
+    monkeypatch.setattr(facts, "kind", lambda: "win32-amd64")
+    [line] = builds.remarks(builds.choose("auto", "581.29, 8.9", lambda *_: False))
+    assert "PyTorch's own index, which alone has its build, does not" in line
+
+
+@pytest.mark.parametrize("maker", ["Apple", "AMD", "Intel", "NVIDIA"])
 def test_other_gpus_are_named(monkeypatch, maker):
-    assert told(monkeypatch, others=[maker]).startswith(f"{maker} GPU: ")
+    assert told(monkeypatch, others=[maker]).startswith(f"{maker} GPU")
 
 
 def test_a_choice_of_another_version_is_no_error():

@@ -122,8 +122,17 @@ def test_one_cuda_is_not_mixed_with_another(gpu, capsys, other):
     environment.ensure({"book", "torch", "jax"}, is_setup=True)
     (gpu.venv / "mark").touch()
     environment.ensure({"book", "torch", "jax"}, is_setup=True, gpu=other)
-    assert "recreating .venv: it was set up for cuda13" in capsys.readouterr().err
+    to = "and is to be for " + ("the CPU" if other == "none" else other)
+    assert f".venv: it was set up for cuda13, {to}" in capsys.readouterr().err
     assert not (gpu.venv / "mark").exists()
+
+
+def test_an_environment_without_use_is_named(gpu):
+    python = environment.ensure(EVERYTHING, is_setup=True)
+    assert "no longer used" not in environment.summary(python, EVERYTHING)
+    environment.ensure(EVERYTHING, is_setup=True, gpu="none")
+    last = environment.summary(python, EVERYTHING).splitlines()[-1]
+    assert last == "no longer used, free to be deleted: .venv-cuda12"
 
 
 def test_an_older_driver_gets_cuda_12_from_pytorchs_own_index(machine, monkeypatch):
