@@ -76,7 +76,8 @@ with warnings.catch_warnings():
         if any(name in str(error) for name in ("libcu", "libnv", "libnccl")):
             remedy = (
                 "This build is for GPUs, with NVIDIA's driver and CUDA 11. For the CPU, "
-                "install: pip install --force-reinstall --no-deps mxnet==1.9.1"
+                "run python build.py setup, or in an environment of your own: "
+                "pip install --force-reinstall --no-deps mxnet==1.9.1"
             )
         raise ImportError(
             f"MXNet does not load ({error}). {remedy}", name="mxnet"
