@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 from shared import ROOT
@@ -42,6 +43,7 @@ def resolved(wanted, kind):
         "-",
     ]
     command += ["--python-platform", PLATFORMS[kind], "--python-version", "3.12"]
+    command += ["--python", sys.executable]  # for which it would search
     command += ["--only-binary", ":all:", "--constraint", str(ROOT / "constraints.txt")]
     done = subprocess.run(
         command,
