@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from shared import ROOT
 
 from builder.setup import builds
 from builder.setup import machine as facts
@@ -191,3 +192,12 @@ def test_other_gpus_are_named(monkeypatch, maker):
 def test_a_choice_of_another_version_is_no_error():
     choice = Choice("cuda14", "", "cuda14", IDS)
     assert choice.builds() == {}
+
+
+def test_mxnet_loads_what_is_installed_for_it():
+    text = (ROOT / "d2lext" / "mxnet" / "loading.py").read_text("utf-8")
+    [build] = builds.BUILDS["cuda11"]
+    assert set(build.more) == {
+        f"nvidia-{folder.replace('_', '-')}-cu11"
+        for folder in re.findall(r'"(\w+)/lib/lib', text)
+    }
