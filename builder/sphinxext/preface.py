@@ -25,11 +25,19 @@ class Preface(SphinxTransform):
             section.replace_self([heading, *content])
         for image in self.document.findall(nodes.image):
             image.setdefault("width", WIDTH)
-        for text in list(self.document.findall(nodes.paragraph)):
-            if "question" in text["classes"]:
-                words = text.children
-                text.clear()
-                text += nodes.emphasis("", "", *words)
+        for item in list(self.document.findall(nodes.list_item)):
+            _shorten({name: p for p in item for name in p["classes"]})
+
+
+def _shorten(card: dict[str, nodes.Element]) -> None:
+    """Set the question of a `card` apart by its type, and its last lines as one."""
+    if "question" in card:
+        words = card["question"].children
+        card["question"].clear()
+        card["question"] += nodes.emphasis("", "", *words)
+    if {"time", "needs"} <= card.keys():
+        card["time"] += [nodes.Text(". "), *card["needs"].children]
+        card["needs"].parent.remove(card["needs"])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

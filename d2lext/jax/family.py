@@ -114,7 +114,7 @@ class TransitionBlockBC(nn.Module):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """Any network of the paper: with bottlenecks, compression, both or none."""
+    """Any network of the paper, with bottlenecks, compression, or both."""
 
     arch: tuple = (6, 12, 24, 16)
     growth_rate: int = 32

@@ -93,7 +93,7 @@ class TransitionBlockBC(nn.HybridSequential):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """Any network of the paper: with bottlenecks, compression, both or none."""
+    """Any network of the paper, with bottlenecks, compression, or both."""
 
     def __init__(
         self,

@@ -103,7 +103,7 @@ class TransitionBlockBC(layers.Layer):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """Any network of the paper: with bottlenecks, compression, both or none."""
+    """Any network of the paper, with bottlenecks, compression, or both."""
 
     def __init__(
         self,

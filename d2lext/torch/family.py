@@ -87,7 +87,7 @@ class TransitionBlockBC(nn.Sequential):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """Any network of the paper: with bottlenecks, compression, both or none."""
+    """Any network of the paper, with bottlenecks, compression, or both."""
 
     def __init__(
         self,

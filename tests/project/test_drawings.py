@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from shared import ROOT
 
-from chapters.img import draw, growth, memory, network
+from chapters.img import bottleneck, draw, growth, memory, network
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHAPE = r"DenseBlock +\(1, (\d+), (\d+), \2\)"  # in the chapter, for PyTorch and MXNet
@@ -18,8 +18,10 @@ def test_is_as_drawn(name):
     assert drawn == draw.DRAWINGS[name](), "python -m chapters.img.draw draws it"
 
 
-def test_the_chapter_describes_them_as_their_code_does():
-    text = (ROOT / "chapters" / "01-densenet.md").read_text("utf-8")
+def test_chapters_describe_them_as_their_code_does():
+    text = "".join(
+        path.read_text("utf-8") for path in (ROOT / "chapters").glob("0*.md")
+    )
     for name, alt in re.findall(
         r"\{figure\} img/(\w+)\.svg\n(?::.*\n)*?:alt: (.*)", text
     ):
@@ -66,3 +68,10 @@ def test_parameters_are_those_of_the_whole_network():
     [*_, (last, _)] = parts
     between = sum(block + transition for block, transition in parts[:-1])
     assert stem + between + last + head == 758_226
+
+
+def test_a_bottleneck_saves_what_the_chapter_says():
+    channels, without, parts = bottleneck.weights()
+    assert channels == (992, 128, 32)
+    assert without == 9 * 992 * 32
+    assert parts == (992 * 128, 9 * 128 * 32)

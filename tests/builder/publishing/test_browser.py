@@ -288,7 +288,7 @@ DRAWERS = [
 
 def tab_to(page, element):
     """Press Tab until `element` has the focus."""
-    for _ in range(12):
+    for _ in range(40):
         page.keyboard.press("Tab")
         if element.evaluate("element => element === document.activeElement"):
             break

@@ -415,7 +415,13 @@ AGAIN = {
 }
 
 
-@pytest.mark.parametrize("edit", AGAIN)
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(edit, marks=() if edit in ("prose", "number") else pytest.mark.slow)
+        for edit in AGAIN
+    ],
+)
 def test_an_edit_writes_the_pages_that_show_it_and_the_same_site(tmp_path, edit):
     old, new, wanted = AGAIN[edit]
 

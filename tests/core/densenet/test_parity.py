@@ -14,7 +14,7 @@ from shared.selected import BACKENDS, d2l
 
 from benchmarks import ours
 from d2lext.core.data.minibatches import Batches
-from d2lext.core.densenet import parity
+from d2lext.core.densenet import parity, registry
 from d2lext.core.densenet.initializers import he_normal, initial_weights, xavier_uniform
 from d2lext.core.frameworks import IDS
 
@@ -101,7 +101,11 @@ def computed():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize(
+    "backend",
+    # JAX compiles for ten seconds, as for readers.
+    [pytest.param(b, marks=pytest.mark.slow if b == "jax" else ()) for b in OTHERS],
+)
 def test_one_step(backend, kind, computed):
     expected_logits, expected, torch_model = computed("torch", kind)
     logits, step, _ = computed(backend, kind)
@@ -327,3 +331,12 @@ def test_the_recorded_comparison_is_as_the_third_chapter_says(root):
     *others, itself = (float(largest) for *_, largest in strays)
     assert 0.03 < itself < 0.1
     assert 1.5 * itself < max(others) < 3 * itself
+
+
+def test_relus_read_as_many_numbers_as_the_third_chapter_says():
+    """In a minibatch of 64 images of 64x64 pixels: one normalization before each."""
+    network = registry.architecture("densenet_d2l")
+    pixels = parity.pixels(network, 64)
+    norms = [layer for layer in network.layers() if layer.kind == "norm"]
+    total = 64 * sum(layer.shape[0] * pixels[layer.name] for layer in norms)
+    assert total == pytest.approx(20e6, rel=0.1)
