@@ -68,8 +68,12 @@ def find(name: str, members: Sequence[str] = (), of: str = "") -> dict[str, Entr
 
 @cache
 def _library(folder: Path, version: str) -> Object:
-    options = {"search_paths": [folder.parent], "allow_inspection": False}
-    library = griffe.load(folder.name, **options)
+    library = griffe.load(
+        folder.name,
+        search_paths=[folder.parent],
+        try_relative_path=False,
+        allow_inspection=False,
+    )
     assert isinstance(library, Object)
     return library
 
@@ -78,7 +82,7 @@ def _real(found: griffe.Object | griffe.Alias) -> Object:
     """What a name stands for, also a method such as `save = _weights.save`."""
     found = found.final_target if isinstance(found, griffe.Alias) else found
     value = getattr(found, "value", None)
-    if isinstance(value, griffe.ExprAttribute) and isinstance(found, griffe.Attribute):
+    if isinstance(value, griffe.ExprAttribute) and found.parent is not None:
         owner, method = str(value.first), str(value.last)
         made = getattr(found.parent.all_members.get(owner), "value", None)
         if isinstance(made, griffe.ExprCall):  # owner = Class(...)
@@ -134,20 +138,23 @@ def _said(annotation: Annotation) -> Annotation:
 
 def _arguments(cls: Class) -> list[Parameter]:
     """What a class is called with: its fields, as in JAX, or what its constructor takes."""
-    own = [
-        Parameter(
-            attribute.name,
-            annotation=attribute.annotation,
-            kind=ParameterKind.positional_or_keyword,
-            default=attribute.value and str(attribute.value),
-        )
-        for attribute in cls.members.values()
-        if isinstance(attribute, griffe.Attribute) and attribute.annotation
-    ]
-    fields = [argument for argument in own if "init=False" not in str(argument.default)]
-    if fields and "__init__" not in cls.members:
-        return fields
+    classes = [cls, *cls.mro()]
+    bases = [getattr(b, "canonical_path", "") for c in classes for b in c.bases]
+    if any(base.startswith(("flax.", "typing.NamedTuple")) for base in bases):
+        fields = next(filter(None, (list(_fields(c)) for c in classes)), [])
+        return [field for field in fields if "init=False" not in str(field.default)]
     return [parameter for parameter in cls.parameters if parameter.name != "self"]
+
+
+def _fields(cls: Class) -> Iterator[Parameter]:
+    for found in cls.members.values():
+        if isinstance(found, griffe.Attribute) and found.annotation:
+            yield Parameter(
+                found.name,
+                annotation=found.annotation,
+                kind=ParameterKind.positional_or_keyword,
+                default=found.value and str(found.value),
+            )
 
 
 def _docstring(found: Object) -> str:
