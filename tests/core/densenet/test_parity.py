@@ -304,13 +304,18 @@ def test_the_recorded_comparison_is_as_the_third_chapter_says(root):
     cells = json.loads(file.read_text("utf-8"))["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     shown = "".join("".join(output.get("text", "")) for output in outputs)
-    accuracy = {
-        name: float(number)
-        for name, number in re.findall(
-            r"^(\w[\w ]*?) +validation accuracy ([\d.]+)$", shown, re.M
-        )
-    }
+    table = re.findall(
+        r"^(\w.*?) +last losses ([\d.]+), validation accuracy ([\d.]+)$", shown, re.M
+    )
+    loss = {name: float(number) for name, number, _ in table}
+    accuracy = {name: float(number) for name, _, number in table}
+    # The trainer's report and the chapter count the same images.
+    (reported,) = re.findall(r"6,400 images.*\n.*validation accuracy ([\d.]+)", shown)
+    assert float(reported) == accuracy["original"]
     assert accuracy["port"] < accuracy["original"] - 0.2
+    assert loss["port"] > 1.5 * loss["original"]
+    assert loss["all but momentum"] == pytest.approx(loss["original"], rel=0.2)
+    assert loss["repaired"] == pytest.approx(loss["original"], rel=0.2)
     # Of ten classes, as by guessing.
     assert accuracy["all but momentum"] < min(0.15, accuracy["port"])
     assert abs(accuracy["repaired"] - accuracy["original"]) < 0.06
@@ -320,15 +325,19 @@ def test_the_recorded_comparison_is_as_the_third_chapter_says(root):
     )
     assert 1e-4 < gradients < 5e-4
     assert 1e-6 < others < 1e-5
-    strays = re.findall(
-        r"^(\w.*?) +first step ([\d.e-]+), largest ([\d.]+)$", shown, re.M
+    drifts = re.findall(
+        r"^(\w.*?) +first steps ([\d.e, -]+); largest ([\d.]+)$", shown, re.M
     )
-    assert [name for name, *_ in strays] == [
+    assert [name for name, *_ in drifts] == [
         *("MXNet", "JAX", "TensorFlow"),
         "PyTorch, backwards",
     ]
-    assert max(float(first) for _, first, _ in strays) < 1e-5
-    *others, itself = (float(largest) for *_, largest in strays)
+    for _, steps, _ in drifts:
+        first, second, _, fourth = map(float, steps.split(", "))
+        assert first < 1e-5
+        assert second > 100 * first
+        assert 0.01 < fourth < 0.1
+    *others, itself = (float(largest) for *_, largest in drifts)
     assert 0.03 < itself < 0.1
     assert 1.5 * itself < max(others) < 3 * itself
 
