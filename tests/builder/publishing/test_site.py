@@ -418,7 +418,9 @@ AGAIN = {
 @pytest.mark.parametrize(
     "edit",
     [
-        pytest.param(edit, marks=() if edit in ("prose", "number") else pytest.mark.slow)
+        pytest.param(
+            edit, marks=() if edit in ("prose", "number") else pytest.mark.slow
+        )
         for edit in AGAIN
     ],
 )
