@@ -22,7 +22,8 @@ OPTIONS = {
     "expect": "the output that the cell must show: one text, or one per framework",
     "tolerance": "how far numbers of an answer may be from `expect`: 0.5, or 1%",
     "alt": "a description of the cell's plot for those who cannot see it",
-    "lines": "which lines a slide shows, such as 3-9; all by default",
+    "lines": "which lines a slide shows, such as 3-9, or none; all by default",
+    "reveal": "whether a slide shows the output with the next key only",
 }
 
 
@@ -37,7 +38,8 @@ class Cell:
     expect: dict[str, str] = field(default_factory=dict)  # by backend
     tolerance: str = ""  # of numbers in students' answers: "0.5", "1%"
     alt: str = ""
-    lines: tuple[int, int] | None = None  # on a slide: the first and the last
+    lines: tuple[int, int] | None = None  # on a slide: first and last; (1, 0): none
+    reveal: bool = False  # whether the output on a slide comes with the next key
 
     @property
     def is_for_lectures(self) -> bool:

@@ -52,7 +52,9 @@ def _cell(part: syntax.Part, path: Path) -> Cell:
     options, line = part.options, part.line
     tags, alt = tuple(options.get("tags", ())), options.get("alt", "")
     lines = None
-    if "lines" in options:
+    if options.get("lines") == "none":
+        lines = 1, 0
+    elif "lines" in options:
         first, last = map(int, options["lines"].split("-"))
         lines = first, last
         if not first <= last <= len(part.source.splitlines()):
@@ -66,6 +68,7 @@ def _cell(part: syntax.Part, path: Path) -> Cell:
         tolerance=str(options.get("tolerance", "")),
         alt=alt,
         lines=lines,
+        reveal=options.get("reveal", False),
     )
     cell.expect.update(_expect(options.get("expect"), cell, path))
     return cell
