@@ -31,9 +31,7 @@ def test_a_convolution(backend, framework, d2l, chapter):
     is_padded = row(chapter, "padding of a convolution")[backend] == '"same"'
     size = 8 if is_padded else 6
     assert Y.shape == native(d2l, (1, 32, size, size))
-    deviation = row(chapter, r"their deviation, $3 \times 3$, 64 to 32 channels")[
-        backend
-    ]
+    deviation = row(chapter, "their deviation, 3 × 3, 64 to 32 channels")[backend]
     assert weights.std() == pytest.approx(float(deviation), rel=0.03)
 
 

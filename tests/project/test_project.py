@@ -57,7 +57,7 @@ def test_the_author_states_every_shape_and_count(root, name):
     for oracle in (block, transition, "758226", "11689512"):
         assert oracle in joined
     for depth, size in {121: 7_978_856, 169: 14_149_480, 201: 20_013_928}.items():
-        assert f"{depth} {size}" in joined
+        assert f"{depth}: {size}" in joined
 
 
 def test_notebooks_hold_no_myst(root):
@@ -70,6 +70,7 @@ def test_notebooks_hold_no_myst(root):
                     assert (root / "notebooks" / name / image).is_file()
 
 
+@pytest.mark.slow
 def test_page_and_notebooks_have_the_same_numbers(root, built_site):
     page = (built_site / "01-densenet.html").read_text(encoding="utf-8")
     text = "\n".join(

@@ -299,6 +299,7 @@ def kept(tmp_path_factory):
     return tmp_path_factory.mktemp("book")
 
 
+@pytest.mark.slow
 def test_failed_build_keeps_the_last_good_site(kept):
     chapter = build(kept).with_name("01-dense.html")
     good = chapter.read_text()
