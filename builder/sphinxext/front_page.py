@@ -67,17 +67,17 @@ class TrainingTimes(SphinxDirective):
         if not rows:
             return []
         numbers = {name: i for i, name in enumerate(self.config.book_cards, 1)}
-        group = nodes.tgroup(cols=2 + len(frameworks))
+        group = nodes.tgroup(cols=1 + len(frameworks))
         group += [
-            nodes.colspec(colwidth=width) for width in (30, 24, *[12] * len(frameworks))
+            nodes.colspec(colwidth=width) for width in (40, *[15] * len(frameworks))
         ]
-        head = map(nodes.Text, ("Training", "On", *frameworks))
+        head = map(nodes.Text, ("Training", *frameworks))
         group += nodes.thead("", _row(head))
         body = nodes.tbody()
         for name, what, device, times in rows:
             chapter = _link(name, f"Chapter {numbers[name]}")
-            first = nodes.inline("", "", chapter, nodes.Text(f": {what}"))
-            body += _row([first, *map(nodes.Text, (device, *times))])
+            first = nodes.inline("", "", chapter, nodes.Text(f": {what} ({device})"))
+            body += _row([first, *map(nodes.Text, times)])
         group += body
         return [nodes.table("", group, classes=["times"])]
 
