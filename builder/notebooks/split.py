@@ -25,6 +25,7 @@ def split(book: Book, chapter: Chapter, backend: str) -> NotebookNode:
     output; `split_from` is what `sync` compares an edited notebook with.
     """
     own = cells(book, chapter, backend)
+    place = 1 + [other.stem for other in book.chapters].index(chapter.stem)
     sources = [cell.source for cell in own if cell.cell_type == "code"]
     try:
         of = None if chapter.is_shared else backend
@@ -49,6 +50,8 @@ def split(book: Book, chapter: Chapter, backend: str) -> NotebookNode:
                 "name": "python3",
             },
             "language_info": {"name": "python"},
+            # JupyterLab numbers the headings as the book does.
+            "toc": {"base_numbering": place, "number_sections": True},
         },
     )
 

@@ -62,6 +62,16 @@ def test_plain(tiny, case):
     assert markdown.plain(text, book.chapters[0], book, "torch") == plain
 
 
+def test_jupyterlab_numbers_headings_as_the_book_does(tiny):
+    """Their numbers are in no text: it adds them to the first, and counts."""
+    text = "(sec-b)=\n# B\n\nOf {numref}`sec-b`.\n"
+    (tiny.root / "chapters" / "05-b.md").write_text(text)
+    chapter = tiny.book.find("b")
+    notebook = split.split(tiny.book, chapter, "jax")
+    assert notebook.metadata.toc == {"base_numbering": 2, "number_sections": True}
+    assert notebook.cells[0].source == "# B\n\nOf Chapter 2."
+
+
 def test_slides_have_the_numbers_of_the_book(tiny):
     tiny.edit(
         "$$a + b$$ (eq-sum)",
