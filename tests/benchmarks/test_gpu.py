@@ -2,6 +2,8 @@
 
 import copy
 import json
+import multiprocessing
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from shared.benchmarks import needs
+from shared.processes import Forked
 from shared.selected import SELECTED
 
 from benchmarks import __main__ as command
@@ -56,7 +59,12 @@ def check(backend, folder):
     # The others compile for minutes: `build.py test --backend jax` tries them.
     [pytest.param(name, marks=needs(name, *BESIDE[name])) for name in SELECTED[:1]],
 )
-def test_every_part_runs_on_a_cpu(backend, tmp_path, without_gpu, capsys):
+def test_every_part_runs_on_a_cpu(backend, tmp_path, without_gpu, capsys, monkeypatch):
+    """Each in a process of its own, into which PyTorch comes from one that imported it."""
+    if backend == "torch":
+        multiprocessing.set_forkserver_preload(["torch._dynamo"])
+        forking = SimpleNamespace(run=subprocess.run, Popen=Forked)
+        monkeypatch.setattr(run, "subprocess", forking)
     argv = ["gpu", "--quick", "--minutes", "30", "--backend", backend]
     assert command.main([*argv, "--out", str(tmp_path)]) == 0
     assert check(backend, tmp_path) in capsys.readouterr().out

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 
 import pytest
 from shared import ROOT
 from shared.selected import SELECTED
+from uv import find_uv_bin
 
 from builder.setup import installer, requirements
 
@@ -49,24 +51,60 @@ def example():
     return code
 
 
+def link(name, version, site):
+    """Put an installed distribution into another environment; whether there is one.
+
+    Its files are linked, and so is their bytecode, which takes long to make anew.
+    """
+    try:
+        distribution = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    if distribution.version != version:
+        return False
+    for part in {path.parts[0] for path in distribution.files or ()}:
+        if part not in (
+            "..",
+            "__pycache__",
+        ):  # of scripts, and of modules that are files
+            (site / part).symlink_to(distribution.locate_file(part))
+    return True
+
+
 def test_the_readmes_example_runs_with_nothing_else(wheel, tmp_path):
+    """It has what the wheel asks for, linked where the tests have the same version."""
     if "torch" not in SELECTED:
         pytest.skip("--backend chose others")
     # Without its own pip, which takes longer to install than to borrow.
     venv = [sys.executable, "-P", "-m", "venv", "--without-pip", tmp_path / "venv"]
     subprocess.run(venv, check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    sites = list((tmp_path / "venv").glob("lib/python3*/site-packages"))
-    command = [sys.executable, "-P", "-m", "pip", "--python", python]
-    command += ["install", "--no-input", "--quiet"]
-    command += ["--no-compile"]  # most modules are never imported
-    command += ["--constraint", requirements.ROOT / "constraints.txt"]
+    [site] = (tmp_path / "venv").glob("lib/python3*/site-packages")
     # Not what lies in this folder, which the tests' own path holds.
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    command += installer.torch_index(None, None, sites, env)
-    done = installer.run([*command, f"{wheel}[torch]"], env)
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text(f"d2lext[torch] @ {wheel.as_uri()}")
+    choose = [find_uv_bin(), "pip", "compile", "--quiet", "--no-annotate"]
+    choose += ["--python", python, wanted]
+    choose += ["--constraint", requirements.ROOT / "constraints.txt"]
+    of_uv = installer.uv_environment(env)
+    choose += installer.torch_index(choose[0], None, [site], of_uv)
+    done = installer.run(choose, of_uv)
     if re.search(installer.NO_NETWORK, done.stdout, re.IGNORECASE):
         pytest.skip("the package index cannot be reached, which has PyTorch")
+    assert done.returncode == 0, done.stdout
+    chosen = dict(re.findall(r"^([\w.-]+)==(\S+)", done.stdout, re.MULTILINE))
+    assert "torch" in chosen
+    missing = [
+        f"{name}=={version}"
+        for name, version in chosen.items()
+        if not link(name, version, site)
+    ]
+    install = [sys.executable, "-P", "-m", "pip", "--python", python, "install"]
+    install += ["--no-input", "--quiet"]
+    install += ["--no-compile"]  # most modules are never imported
+    install += installer.torch_index(None, None, [site], env)
+    done = installer.run([*install, "--no-deps", wheel, *missing], env)
     assert done.returncode == 0, done.stdout
     env |= {"D2LEXT_FAST": "1", "D2LEXT_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(

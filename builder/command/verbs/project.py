@@ -112,7 +112,8 @@ def _pytest(
         "OMP_NUM_THREADS": "1",
         "TQDM_DISABLE": "1",
     }
-    command = [python, "-m", "pytest", "-rs", *paths]
+    # The builder comes before pytest's other plugins, for what it leaves out.
+    command = [python, "-m", "pytest", "-p", "builder", "-rs", *paths]
     command += ["-n", str(processes), "--dist", "loadscope"]
     command += ["--no-loadscope-reorder"]  # tests/conftest.py puts the longest first
     command += ["-m", "not slow"] if quick else []

@@ -132,7 +132,8 @@ def test_a_notebook_is_tested_in_the_environment_of_recordings(tmp_path):
     )
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "seen.ipynb")
     here = Path(__file__).relative_to(ROOT)  # so that conftest.py is read
-    command = [sys.executable, "-m", "pytest", str(here), str(tmp_path), "-k", "Cell"]
+    command = [sys.executable, "-m", "pytest", "-p", "builder"]
+    command += [str(here), str(tmp_path), "-k", "Cell"]
     command += ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
     variables = {**os.environ, "MPLBACKEND": "agg", "TZ": "America/Lima"}
     variables["FLAX_PROFILE"] = "1"
