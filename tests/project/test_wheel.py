@@ -62,12 +62,9 @@ def link(name, version, site):
         return False
     if distribution.version != version:
         return False
-    for part in {path.parts[0] for path in distribution.files or ()}:
-        if part not in (
-            "..",
-            "__pycache__",
-        ):  # of scripts, and of modules that are files
-            (site / part).symlink_to(distribution.locate_file(part))
+    parts = {path.parts[0] for path in distribution.files or ()}
+    for part in parts - {"..", "__pycache__"}:  # scripts are not needed
+        (site / part).symlink_to(distribution.locate_file(part))
     return True
 
 
