@@ -12,11 +12,19 @@ from d2lext.core.plotting import (
     use_svg_display,
 )
 from d2lext.core.timing import Timer
+from d2lext.core.training.schedules import (
+    CosineSchedule,
+    OneCycleSchedule,
+    StepSchedule,
+)
 
 __all__ = [
     "Architecture",
+    "CosineSchedule",
     "HyperParameters",
+    "OneCycleSchedule",
     "ProgressBoard",
+    "StepSchedule",
     "Timer",
     "add_to_class",
     "architecture",
