@@ -1,5 +1,11 @@
 """The public names that need no framework: every backend's package offers them."""
 
+from d2lext.core.data.augmentation import (
+    MixUp,
+    RandomErasing,
+    RandomFlip,
+    RandomShift,
+)
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.hyperparameters import HyperParameters, add_to_class
@@ -22,8 +28,12 @@ __all__ = [
     "Architecture",
     "CosineSchedule",
     "HyperParameters",
+    "MixUp",
     "OneCycleSchedule",
     "ProgressBoard",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomShift",
     "StepSchedule",
     "Timer",
     "add_to_class",
