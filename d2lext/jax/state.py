@@ -115,10 +115,11 @@ class State(trainer.Trainer):
         }
 
     def begin_average(self):
-        """Make an average of zeros of what trains, and of normalization's statistics."""
+        """What trains, and the statistics of normalization, each with an average of 0."""
         zeros = jax.tree.map(np.zeros_like, _averaged(self.state))
         average = jax.device_put(zeros, self.device, may_alias=False)
         self.state = self.state.replace(average=average)
+        return {}
 
     def exchange_average(self):
         """Exchange the average and what the model has."""

@@ -272,7 +272,7 @@ def _cross_entropy(Y_hat, Y, smoothing):
     """The loss of each row of logits, by labels or rows of probabilities."""
     classes = Y_hat.shape[-1]
     if Y.ndim > 1:
-        rows = Y * (1 - smoothing) + smoothing / classes
+        rows = Y.astype(Y_hat.dtype) * (1 - smoothing) + smoothing / classes
         return gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)(Y_hat, rows)
     labels = Y.astype(np.int32).clip(0, classes - 1)
     if smoothing:

@@ -11,8 +11,6 @@ from d2lext.mxnet.module import held_arrays, numbered
 class State(trainer.Trainer):
     """A trainer whose state can be taken and restored."""
 
-    _averages = {}  # (array, its average) by name
-
     def network_layers(self):
         """The options of each layer, and what is frozen."""
         return identity.layers(self.model)
@@ -31,7 +29,7 @@ class State(trainer.Trainer):
     def get_state(self):
         """Parameters and statistics as model/..., and what the optimisers keep."""
         tensors = self._tensors()
-        tensors |= {f"average/{n}": a for n, (_, a) in self._averages.items()}
+        tensors |= {f"average/{n}": a for n, (_, a) in self.average.pairs.items()}
         arrays = {name: a.asnumpy() for name, a in tensors.items()}
         return arrays | optimizers.get_state(self.model, self.optim)
 
@@ -41,13 +39,13 @@ class State(trainer.Trainer):
             # An array that a model only keeps, such as its last output, may be new.
             if name in arrays and arrays[name].shape == tensor.shape:
                 tensor[:] = np.array(arrays[name], ctx=tensor.ctx)
-        for name, (_, average) in self._averages.items():
+        for name, (_, average) in self.average.pairs.items():
             average[:] = np.array(arrays[f"average/{name}"], ctx=average.ctx)
         optimizers.set_state(self.model, self.optim, arrays, self.device)
 
     def begin_average(self):
-        """Make an average of zeros of what trains, and of normalization's statistics."""
-        self._averages = {
+        """What trains, and the statistics of normalization, each with an average of 0."""
+        return {
             name: (tensor, np.zeros_like(tensor))
             for name, tensor in self._tensors().items()
             if name.startswith("model/") and numpy.dtype(tensor.dtype).kind == "f"
@@ -55,14 +53,14 @@ class State(trainer.Trainer):
 
     def exchange_average(self):
         """Exchange the average and what the model has, in place."""
-        for tensor, average in self._averages.values():
+        for tensor, average in self.average.pairs.values():
             before = average.copy()
             average[:] = tensor
             tensor[:] = before
 
     def update_average(self, keep):
         """Let the average keep a share of what it was, and take the rest from now."""
-        for tensor, average in self._averages.values():
+        for tensor, average in self.average.pairs.values():
             average += (tensor - average) * (1 - keep)
 
     def _tensors(self):

@@ -11,8 +11,6 @@ from d2lext.tensorflow.module import flatten
 class State(trainer.Trainer):
     """A trainer whose state can be taken and restored."""
 
-    _averages = {}  # (variable, its average) by name
-
     def network_layers(self):
         """The options of each layer, and what is frozen."""
         return identity.layers(self.model)
@@ -33,7 +31,8 @@ class State(trainer.Trainer):
         for name, inner in variables.inner_optimizers(self.owners()).items():
             trained = [names.get(id(v), "") for v in variables.trained(inner)]
             arrays[f"trained/{name}"] = np.array(trained, str)
-        arrays |= {f"average/{n}": a.numpy() for n, (_, a) in self._averages.items()}
+        pairs = self.average.pairs
+        arrays |= {f"average/{n}": a.numpy() for n, (_, a) in pairs.items()}
         return arrays | randomness.get_state()
 
     def set_state(self, arrays):
@@ -48,7 +47,7 @@ class State(trainer.Trainer):
                     f"checkpoint with {name}, which is not there yet: call their "
                     "build(model.trainable_variables) in configure_optimizers"
                 )
-        for name, (_, average) in self._averages.items():
+        for name, (_, average) in self.average.pairs.items():
             average.assign(arrays[f"average/{name}"])
         for name, variable in found.items():
             dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
@@ -57,10 +56,10 @@ class State(trainer.Trainer):
                 variable.assign(arrays[name].view(dtype))  # files have no bfloat16
 
     def begin_average(self):
-        """Make an average of zeros of what trains, and of normalization's statistics."""
+        """What trains, and the statistics of normalization, each with an average of 0."""
         with self.device:
             self._keep = tf.Variable(0.0, trainable=False)
-            self._averages = {
+            return {
                 name: (variable, _zeros(variable))
                 for name, variable in self._variables().items()
                 if name.startswith("model/") and tf.as_dtype(variable.dtype).is_floating
@@ -69,14 +68,14 @@ class State(trainer.Trainer):
     def exchange_average(self):
         """Exchange the average and what the model has."""
         with self.device:
-            for variable, average in self._averages.values():
+            for variable, average in self.average.pairs.values():
                 before = tf.identity(average)
                 average.assign(tf.convert_to_tensor(variable))
                 variable.assign(before)
 
     def update_average(self):
         """Let the average keep a share of what it was, and take the rest from now."""
-        for variable, average in self._averages.values():
+        for variable, average in self.average.pairs.values():
             share = tf.cast(1 - self._keep, average.dtype)
             average.assign_add((tf.convert_to_tensor(variable) - average) * share)
 

@@ -16,8 +16,6 @@ from d2lext.torch import accelerators, identity
 class State(trainer.Trainer):
     """A trainer whose state can be taken and restored."""
 
-    _averaged, _averages = {}, []  # tensors by name, and their averages
-
     def network_layers(self):
         """The options of each layer, and what is frozen."""
         return identity.layers(self.model, self._frozen)
@@ -34,7 +32,7 @@ class State(trainer.Trainer):
     def get_state(self):
         """Parameters and statistics as model/..., the optimiser, the random numbers."""
         tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()}
-        tensors |= {f"average/{n}": t for n, t in self._average.items()}
+        tensors |= {f"average/{n}": a for n, (_, a) in self.average.pairs.items()}
         arrays = {name: _array(t) for name, t in (tensors | self._held()).items()}
         buffer = io.BytesIO()
         others = {name: value.state_dict() for name, value in self._others().items()}
@@ -51,8 +49,8 @@ class State(trainer.Trainer):
             {name: _tensor(arrays[f"model/{name}"], t) for name, t in names.items()}
         )
         with torch.no_grad():
-            for name, tensor in self._average.items():
-                tensor.copy_(_tensor(arrays[f"average/{name}"], tensor))
+            for name, (_, average) in self.average.pairs.items():
+                average.copy_(_tensor(arrays[f"average/{name}"], average))
             for name, tensor in self._held().items():
                 # What a model only keeps, such as its last output, may be new.
                 if name in arrays and arrays[name].shape == tensor.shape:
@@ -63,35 +61,27 @@ class State(trainer.Trainer):
         torch.set_rng_state(rng_state)
         accelerators.set_rng_states(self.gpus, of_gpus)
 
-    @property
-    def _average(self):
-        """The average by name; empty without one."""
-        return dict(zip(self._averaged, self._averages, strict=True))
-
     def begin_average(self):
-        """Make an average of zeros of what trains, and of normalization's statistics."""
+        """What trains, and the statistics of normalization, each with an average of 0."""
         tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()}
         tensors |= {n: t.detach() for n, t in self._held().items()}
-        self._averaged = {
-            name.removeprefix("model/"): tensor
+        return {
+            name: (tensor, torch.zeros_like(tensor))
             for name, tensor in tensors.items()
             if name.startswith("model/") and tensor.is_floating_point()
         }
-        self._averages = [torch.zeros_like(t) for t in self._averaged.values()]
 
     def exchange_average(self):
         """Exchange the average and what the model has, in place."""
-        for average, tensor in zip(
-            self._averages, self._averaged.values(), strict=True
-        ):
+        for tensor, average in self.average.pairs.values():
             before = average.clone()
             average.copy_(tensor)
             tensor.copy_(before)
 
     def update_average(self, keep):
         """Let the average keep a share of what it was, and take the rest from now."""
-        tensors = list(self._averaged.values())
-        get_ema_multi_avg_fn(keep)(self._averages, tensors, None)
+        tensors, averages = zip(*self.average.pairs.values(), strict=True)
+        get_ema_multi_avg_fn(keep)(averages, tensors, None)
 
     def _held(self):
         """Plain tensors: those that train as model/..., what the model keeps as kept/..."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from shared import frameworks
 from shared.random_images import Data
+from shared.selected import in_backends
 
 from d2lext.core.module import Classifier
 
@@ -107,26 +108,61 @@ def test_a_recipe(d2l):
         assert trainer._function.cache_info().currsize == 4
 
 
-def test_a_constant_schedule_is_a_learning_rate(d2l, framework):
-    """For any optimizer; a schedule of its own is multiplied."""
+@pytest.mark.parametrize("rate", ["number", "schedule"])
+def test_a_constant_schedule_is_a_learning_rate(d2l, backend, framework, rate):
+    """For any optimizer; what a schedule of its own says is multiplied."""
+    if (backend, rate) == ("torch", "schedule"):
+        pytest.skip("PyTorch's schedules set the number")
 
-    def weights(lr, **options):
+    def fitted(lr, **options):
+        def optimizer(self):
+            if rate == "number" or backend == "mxnet":
+                optim = framework.adam(self, lr)
+            else:
+                optim = framework.adam(self, framework.schedule(lr, lr, 2))
+            if rate == "schedule" and backend == "mxnet":
+                optim.optimizer.lr_scheduler = lambda step: lr
+            return optim
+
         framework.seed(0)
-        model = framework.Linear()
-        model.board.display = False
-        method = type(model).configure_optimizers
-        type(model).configure_optimizers = lambda self: framework.adam(self, lr)
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(framework.Linear, "configure_optimizers", optimizer)
+            model = framework.Linear()
+            model.board.display = False
             trainer = d2l.Trainer(2, precision="fp32", **options)
             trainer.fit(model, Data(d2l, shape=(1, 4, 4)))
-        finally:
-            type(model).configure_optimizers = method
         return trainer.history[-1]["train_loss"], *framework.weights(model)
 
-    for found, expected in zip(
-        weights(0.1, schedule=lambda t: 0.5), weights(0.05), strict=True
-    ):
+    halved, half = fitted(0.1, schedule=lambda t: 0.5), fitted(0.05)
+    for found, expected in zip(halved, half, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@in_backends("torch", "mxnet", "tensorflow")  # in JAX the step itself is scaled
+def test_an_optimizer_without_a_rate(d2l, framework):
+    class Strange:
+        def step(self, *args):
+            pass
+
+        zero_grad = apply_gradients = step
+
+    class Network(framework.Linear):
+        def configure_optimizers(self):
+            return Strange()
+
+    trainer = d2l.Trainer(1, schedule=d2l.StepSchedule())
+    with pytest.raises(ValueError, match="a schedule needs .* got Strange: give it"):
+        trainer.fit(Network(), Data(d2l, shape=(1, 4, 4)))
+
+
+def test_what_a_step_with_smoothed_labels_computes(d2l):
+    model = model_of(d2l, label_smoothing=0.2)
+    rng = np.random.default_rng(0)
+    X, y = rng.random((4, 1, 8, 8), dtype=np.float32), np.array([0, 9, 4, 2])
+    step = d2l.examine(model, X, y)
+    rows = 0.8 * np.eye(10)[y] + 0.02
+    shares = step.logits - np.log(np.exp(step.logits).sum(axis=1, keepdims=True))
+    assert step.loss == pytest.approx(-(rows * shares).sum(axis=1).mean(), rel=1e-5)
 
 
 def test_labels_as_rows(d2l, framework):

@@ -20,8 +20,8 @@ from d2lext.core.files import named
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.module import Module
 from d2lext.core.training import advice, epochs, report
-from d2lext.core.training.average import Average
 from d2lext.core.training.contents import Reading
+from d2lext.core.training.moving_average import MovingAverage
 from d2lext.core.training.pairs import Pairs
 from d2lext.core.training.single import Single
 from d2lext.core.training.steps import Steps
@@ -44,7 +44,7 @@ class Preparation(Steps, HyperParameters):
     single: Single
     pairs: Pairs
     reading: Reading
-    average: Average
+    average: MovingAverage
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Preparation(Steps, HyperParameters):
             self.adopt(model)
         model.trainer = self
         self.model, self.single, self.pairs = model, Single(self), Pairs(self)
-        self.average = Average(self)
+        self.average = MovingAverage(self)
 
     def prepare_optimizer(self) -> None:
         """Make the optimiser, once the model has its parameters."""

@@ -136,8 +136,8 @@ class Steps:
             f"{type(self.model).__name__} in which it depends on none: {remedy}"
         )
 
-    def begin_average(self) -> None:
-        """Make an average of zeros of what trains, and of normalization's statistics."""
+    def begin_average(self) -> dict[str, tuple[Any, Any]]:
+        """What trains, and the statistics of normalization, each with an average of 0."""
         raise NotImplementedError
 
     def exchange_average(self) -> None:

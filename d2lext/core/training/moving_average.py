@@ -7,15 +7,17 @@ from typing import Any
 from d2lext.core.turns import turn
 
 
-class Average:
-    """Says what a step counts for, and puts the average into the model and back.
+class MovingAverage:
+    """Says what a step keeps of it, and puts it into the model and back.
 
-    The framework keeps it: of parameters and of the statistics of normalization. With
-    `ema=None` there is none, and nothing happens.
+    `pairs` are an array of the model and its average, by name: of parameters, and of the
+    statistics of normalization. In JAX both are in the state of training. With `ema=None`
+    there are none, and nothing happens.
     """
 
     def __init__(self, trainer: Any):
         self.trainer = trainer
+        self.pairs: dict[str, tuple[Any, Any]] = {}
         self.is_in_model = False
 
     @property
@@ -27,7 +29,7 @@ class Average:
     def begin(self) -> None:
         """Begin with zeros, of which the first step keeps nothing."""
         if self.trainer.ema is not None:
-            self.trainer.begin_average()
+            self.pairs = self.trainer.begin_average()
 
     @contextlib.contextmanager
     def in_model(self) -> Iterator[None]:
