@@ -29,7 +29,7 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
     def to_tensors(self, X, y):
         """Arrays (n, h, w, 1) in [0, 1] and (n,) from X (n, 1, h, w) uint8 and y (n,).
 
-        Augmented, both may be float32 already.
+        Augmented, X is float32 in [0, 1] already, and y may be rows of probabilities.
         """
         if isinstance(X, jax.Array):
             return _in_float32(X, y)

@@ -14,7 +14,7 @@ class FashionMNIST(datamodule.FashionMNIST):
     def to_tensors(self, X, y):
         """Arrays from NumPy: X (n, 1, h, w) uint8 to [0, 1], y (n,) as int32.
 
-        Augmented, both may be float32 already.
+        Augmented, X is float32 in [0, 1] already, and y may be rows of probabilities.
         """
         X, y = (
             np.array(a, a.dtype if a.dtype == np.float32 else dtype, ctx=self.device)

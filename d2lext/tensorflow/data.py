@@ -22,7 +22,7 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
     def to_tensors(self, X, y):
         """Tensors (n, h, w, 1) in [0, 1] and (n,) from X (n, 1, h, w) uint8 and y (n,).
 
-        Augmented, both may be float32 already.
+        Augmented, X is float32 in [0, 1] already, and y may be rows of probabilities.
         """
         with accelerators.on(self.device):
             if not tf.is_tensor(X):

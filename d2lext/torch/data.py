@@ -26,7 +26,7 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
     def to_tensors(self, X, y):
         """Tensors from NumPy: X (n, 1, h, w) uint8 to [0, 1], y (n,) as int64.
 
-        Augmented, both may be float32 already.
+        Augmented, X is float32 in [0, 1] already, and y may be rows of probabilities.
         """
         X, y = (moved(torch.as_tensor(a), self.device) for a in (X, y))
         X = X if X.is_floating_point() else X.float() / 255

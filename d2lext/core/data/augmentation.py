@@ -21,12 +21,12 @@ def augmented(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A batch after each of the changes, which draw from generators of their own.
 
-    With the `key` of a batch, the draws of each depend on its place alone. X is uint8, or
-    float32 in [0, 1] if a change has made numbers of it.
+    With the `key` of a batch, the draws of each depend on its place alone. X becomes
+    float32 in [0, 1] here: a framework may multiply by the inverse of 255 instead.
     """
     for place, change in enumerate(augment):
         X, y = change(X, y, np.random.Generator(np.random.PCG64([*key, place])))
-    return (X, y) if X.dtype == np.uint8 else (X / np.float32(255), y)
+    return X.astype(np.float32) / np.float32(255), y
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,8 @@ class FashionMNIST(DataModule):
     def to_tensors(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
         """The framework's tensors from X (n, 1, h, w) uint8 and y (n,) int64.
 
-        The pixels become float32 in [0, 1]. Augmented, both may be float32 already, and y
-        rows of probabilities (n, classes): they stay as they are.
+        The pixels become float32 in [0, 1]. Augmented, they are that already, and y may be
+        rows of probabilities (n, classes): these stay as they are.
         """
         raise NotImplementedError
 

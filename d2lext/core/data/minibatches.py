@@ -108,8 +108,9 @@ class Batches(Minibatches):
 
     X is uint8 of shape (n, 1, h, w), y is int64; `convert(X, y)` turns them into
     tensors. A thread reads the next batch while the current one is in use, and changes it
-    by `augment`. With `gather` the two are arrays on a device, where `gather(array,
-    indices)` selects examples at once: there is no thread, and y has the type of `labels`.
+    by `augment`, if there are any: X is then float32 in [0, 1]. With `gather` the two are
+    arrays on a device, where `gather(array, indices)` selects examples at once: there is
+    no thread, and y has the type of `labels`.
     """
 
     augment: Sequence[Augment] = ()
@@ -152,5 +153,7 @@ class Batches(Minibatches):
     def _read(self, index, epoch, number):
         X = self.images[index][:, None]  # (n, 1, h, w)
         y = self.labels[index].astype(np.int64)
+        if not self.augment:
+            return X, y
         # From 1: NumPy takes [seed, epoch, 0], too, for the generator of the order.
         return augmented(X, y, self.augment, [self.seed, epoch, number])
