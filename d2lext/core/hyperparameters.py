@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+# What a model of the library may also get as attributes, where it takes no such arguments.
+LATER = ("nesterov", "decay_all", "label_smoothing")
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 

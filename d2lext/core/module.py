@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from d2lext.core.checks import check_not_negative
+from d2lext.core.checks import check_choice, check_not_negative, is_number
 from d2lext.core.densenet.architecture import Architecture
-from d2lext.core.hyperparameters import HyperParameters
+from d2lext.core.hyperparameters import LATER, HyperParameters, plain
 from d2lext.core.plotting import ProgressBoard
 
 Tensor = Any  # of the backend's framework
@@ -83,6 +83,11 @@ class Module(HyperParameters):
         `self.momentum` and `self.weight_decay` are used if the model has them; the
         latter, times a weight, is added to its gradient. Raises ValueError unless all
         three are finite numbers >= 0; in JAX and TensorFlow `lr` may be a schedule.
+
+        So are `self.nesterov`, which looks ahead by the momentum (Sutskever et al., 2013),
+        and `self.decay_all`: without it, only arrays of two axes or more decay, which are
+        the weights of convolutions and linear layers. A model that does not take these
+        two as arguments may get them as attributes, before it is fitted.
         """
         raise NotImplementedError
 
@@ -105,9 +110,43 @@ class Module(HyperParameters):
             options[name] = float(value)
         return options["lr"], options["momentum"], options["weight_decay"]
 
+    def smoothing(self) -> float:
+        """`label_smoothing`; ValueError unless it is a number >= 0 and <= 1."""
+        value = plain(getattr(self, "label_smoothing", 0))
+        if not is_number(value) or not 0 <= value <= 1:
+            raise ValueError(
+                f"label_smoothing must be a number >= 0 and <= 1, got {value!r}: pass a "
+                "small share, for example 0.1"
+            )
+        return value
+
+    def is_scheduled(self) -> bool:
+        """Whether the trainer has a schedule, so that rates must stay out of momentum.
+
+        The new rate then counts at once, in every framework.
+        """
+        trainer = getattr(self, "trainer", None)
+        return getattr(trainer, "schedule", None) is not None
+
+    def sgd_flags(self) -> tuple[bool, bool]:
+        """`nesterov` and `decay_all` of `configure_optimizers`."""
+        nesterov = plain(getattr(self, "nesterov", False))
+        decay_all = plain(getattr(self, "decay_all", True))
+        check_choice((False, True), nesterov=nesterov, decay_all=decay_all)
+        if nesterov and not getattr(self, "momentum", 0):
+            raise ValueError(
+                "nesterov=True must have a momentum > 0 to look ahead by, got momentum=0: "
+                "set momentum, for example to 0.9"
+            )
+        return nesterov, decay_all
+
 
 class Classifier(Module):
-    """Base of classifiers: cross-entropy loss and accuracy."""
+    """Base of classifiers: cross-entropy loss and accuracy.
+
+    `self.label_smoothing`, if the model has it, is the share of the loss in training that
+    every class has alike, whatever the label is (Szegedy et al., 2016, Section 7).
+    """
 
     accuracy: Callable[..., Tensor]  # the backend's, of predictions and labels
 
@@ -118,26 +157,39 @@ class Classifier(Module):
         self.plot("acc", self.accuracy(Y_hat, batch[-1]), train=False)
 
 
-def check_labels(logits: Sequence[int], labels: Sequence[int]) -> None:
-    """Raise ValueError unless shapes such as (n, t, classes) and (n, t) belong together.
+def later_options(model: Any) -> dict[str, Any]:
+    """The hyperparameters that a model has as attributes, not as arguments."""
+    return {name: getattr(model, name) for name in LATER if hasattr(model, name)}
+
+
+def check_labels(
+    logits: Sequence[int], labels: Sequence[int], are_floats: bool = False
+) -> bool:
+    """Whether labels are rows of probabilities: floats, in the shape of the logits.
+
+    Otherwise they are numbers of classes. Raises ValueError unless shapes such as
+    (n, t, classes) and (n, t) belong together.
 
     >>> check_labels((8, 10), (8, 10))
     Traceback (most recent call last):
     ValueError: labels must be the number of a class for each of the 8 examples, got the \
 shape (8, 10): take the argmax of one-hot labels
     """
+    if are_floats and tuple(labels) == tuple(logits):
+        return True
     *examples, _ = logits
     if None in (*logits, *labels):
-        return
+        return False
     # Also (n, classes, h, w) and (n, h, w), where classes and w are equal.
     axes, others = ([n for n in shape if n != 1] for shape in (examples, labels))
     swapped = len(axes) == len(others) and axes != others
     number = math.prod(examples)
     if swapped or math.prod(labels) != number:
-        remedy = "take the argmax of one-hot labels"
+        remedy = "take the argmax of one-hot labels"  # of integers
         if math.prod(labels) != math.prod(logits):
             remedy = f"make the classes the last axis of the logits {tuple(logits)}"
         raise ValueError(
             f"labels must be the number of a class for each of the {number} examples, "
             f"got the shape {tuple(labels)}: {remedy}"
         )
+    return False

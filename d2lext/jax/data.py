@@ -27,12 +27,15 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
     """Fashion-MNIST; minibatches are X (n, h, w, 1) float32 in [0, 1] and y (n,)."""
 
     def to_tensors(self, X, y):
-        """Arrays (n, h, w, 1) in [0, 1] and (n,) from X (n, 1, h, w) uint8 and y (n,)."""
+        """Arrays (n, h, w, 1) in [0, 1] and (n,) from X (n, 1, h, w) uint8 and y (n,).
+
+        Augmented, X is float32 in [0, 1] already, and y may be rows of probabilities.
+        """
         if isinstance(X, jax.Array):
             return _in_float32(X, y)
-        batch = X.transpose(0, 2, 3, 1), y.astype(np.int32)
-        X, y = jax.device_put(batch, self.device)
-        return X.astype(jnp.float32) / 255, y
+        y = y if y.dtype == np.float32 else y.astype(np.int32)
+        X, y = jax.device_put((X.transpose(0, 2, 3, 1), y), self.device)
+        return X if X.dtype == jnp.float32 else X.astype(jnp.float32) / 255, y
 
     def resident(self, images, labels):
         """Images and labels on the GPU, if there is one with room for them."""

@@ -32,6 +32,7 @@ def create_model(name, *, seed=0, **options):
 
     network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
+    registry.set_later(model, options)
     size = network.min_image_size
     X = jnp.zeros((1, size, size, network.in_channels), jnp.float32)
     # Only shapes until the weights are set: no arithmetic, nothing to compile.

@@ -14,7 +14,7 @@ from d2lext.core import images
 from d2lext.core import module as core
 from d2lext.core.checks import check_mean
 from d2lext.core.densenet import initializers
-from d2lext.core.hyperparameters import plain
+from d2lext.core.hyperparameters import LATER, plain
 from d2lext.core.plotting import ProgressBoard
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "get_key"]
@@ -64,7 +64,9 @@ class Module(core.Module, nn.Module):
     def clone(self, **updates):
         """A copy with other fields, and the same `variables`."""
         module = super().clone(**updates)
-        object.__setattr__(module, "_variables", self._variables)
+        for name in vars(self).keys() & {"_variables", *LATER}:
+            if name not in self.__dataclass_fields__:
+                object.__setattr__(module, name, vars(self)[name])
         return module
 
     def loss(self, params, X, y, state):
@@ -102,8 +104,10 @@ class Module(core.Module, nn.Module):
 
     def configure_optimizers(self):
         lr, momentum, weight_decay = self.sgd_options(schedules=True)
+        nesterov, decay_all = self.sgd_flags()
         return optax.chain(
-            optax.add_decayed_weights(weight_decay), optax.sgd(lr, momentum or None)
+            optax.add_decayed_weights(weight_decay, None if decay_all else _matrices),
+            optax.sgd(lr, momentum or None, nesterov),
         )
 
     def apply_init(self, dummy_input, key):
@@ -140,7 +144,8 @@ class Classifier(Module):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
         variables = {"params": params, "batch_stats": state.batch_stats}
         Y_hat = state.apply_fn(variables, *X)
-        core.check_labels(Y_hat.shape, Y.shape)
+        if core.check_labels(Y_hat.shape, Y.shape, _are_floats(Y)):
+            Y = Y.argmax(axis=-1)
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
         compare = (Y_hat.argmax(axis=1) == Y.reshape(-1)).astype(jnp.float32)
         return compare.mean() if averaged else compare
@@ -148,7 +153,9 @@ class Classifier(Module):
     def loss(self, params, X, Y, state, averaged=True):
         """The cross-entropy of labels Y (n,), and BatchNorm's updated statistics.
 
-        It is NaN if a label is not one of the classes.
+        Y may also be rows of probabilities (n, classes), floats. In training labels are
+        smoothed by `label_smoothing`, if the model has it: unless `state.training` is
+        False. The loss is NaN if a label is not one of the classes.
         """
         Y_hat, updates = state.apply_fn(
             {"params": params, "batch_stats": state.batch_stats},
@@ -156,11 +163,11 @@ class Classifier(Module):
             mutable=["batch_stats"],
             rngs={"dropout": state.dropout_rng},
         )
-        core.check_labels(Y_hat.shape, Y.shape)
-        Y_hat, Y = Y_hat.reshape(-1, Y_hat.shape[-1]), Y.reshape(-1)
-        labels = Y.astype(jnp.int32).clip(0, Y_hat.shape[-1] - 1)
-        l = optax.softmax_cross_entropy_with_integer_labels(Y_hat, labels)
-        l = jnp.where(labels == Y, l, jnp.nan)
+        are_rows = core.check_labels(Y_hat.shape, Y.shape, _are_floats(Y))
+        smoothing = self.smoothing() if getattr(state, "training", True) else 0
+        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
+        Y = Y.reshape(Y_hat.shape if are_rows else -1)
+        l = _cross_entropy(Y_hat, Y, smoothing)
         return (l.mean() if averaged else l), updates
 
     def layer_summary(self, X_shape, key=None):
@@ -219,6 +226,29 @@ def in_channels(model):
 def get_key():
     """A new key for `jax.random`, from Python's random numbers."""
     return jax.random.key(random.randrange(2**32))
+
+
+def _are_floats(Y):
+    return jnp.issubdtype(Y.dtype, jnp.floating)
+
+
+def _matrices(params):
+    """Which parameters are weights of convolutions and linear layers, for optax."""
+    return jax.tree.map(lambda param: param.ndim > 1, params)
+
+
+def _cross_entropy(Y_hat, Y, smoothing):
+    """The loss of each row of logits, by labels or rows of probabilities."""
+    if Y.ndim > 1:
+        rows = optax.smooth_labels(Y, smoothing)
+        return optax.softmax_cross_entropy(Y_hat, rows)
+    labels = Y.astype(jnp.int32).clip(0, Y_hat.shape[-1] - 1)
+    if smoothing:
+        rows = jax.nn.one_hot(labels, Y_hat.shape[-1])
+        l = _cross_entropy(Y_hat, rows, smoothing)
+    else:
+        l = optax.softmax_cross_entropy_with_integer_labels(Y_hat, labels)
+    return jnp.where(labels == Y, l, jnp.nan)
 
 
 def _value_and_grad(model, has_aux=False):

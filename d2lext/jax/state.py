@@ -2,14 +2,17 @@
 
 import contextlib
 import functools
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
 import optax
+from flax import struct
 from flax.training import train_state
 from jax import numpy as jnp
 
+from d2lext.core.module import later_options
 from d2lext.core.training import trainer
 from d2lext.jax import device, identity, variables
 from d2lext.jax.weights import check_built
@@ -19,20 +22,37 @@ class TrainState(train_state.TrainState):
     """What a step changes: parameters, optimiser, BatchNorm's statistics, dropout.
 
     `others` has the model's other collections. They stay as they are, unless a loss makes
-    one mutable and returns it among the updates.
+    one mutable and returns it among the updates. `average` has two collections, or is None.
+    `training` is False in an evaluation.
     """
 
     batch_stats: Any
     others: Any
     dropout_rng: jax.Array
+    average: Any = None
+    training: bool = struct.field(pytree_node=False, default=True)
 
-    def apply_gradients(self, *, grads, loss, **kwargs):
-        """One step of the optimiser, which may read the loss, as `reduce_on_plateau`."""
+    def apply_gradients(self, *, grads, loss, factor=None, **kwargs):
+        """One step of the optimiser, which may read the loss, as `reduce_on_plateau`.
+
+        A `factor` multiplies it, and with it the learning rate.
+        """
         tx = self.tx
         if isinstance(tx, optax.GradientTransformationExtraArgs):
             tx = tx._replace(update=functools.partial(tx.update, value=loss))
+        if factor is not None:
+            tx = SimpleNamespace(update=functools.partial(_scaled, tx.update, factor))
         step = super(TrainState, self.replace(tx=tx)).apply_gradients
         return step(grads=grads, tx=self.tx, **kwargs)
+
+    def update_average(self, keep):
+        """Let the average keep a share of what it was, and take the rest from now."""
+
+        def update(average, now):
+            return average + (now - average) * (1 - keep)
+
+        average = jax.tree.map(update, self.average, _averaged(self))
+        return self.replace(average=average)
 
 
 class State(trainer.Trainer):
@@ -94,6 +114,18 @@ class State(trainer.Trainer):
             "others": others,
         }
 
+    def begin_average(self):
+        """What trains, and the statistics of normalization, each with an average of 0."""
+        zeros = jax.tree.map(np.zeros_like, _averaged(self.state))
+        average = jax.device_put(zeros, self.device, may_alias=False)
+        self.state = self.state.replace(average=average)
+        return {}
+
+    def exchange_average(self):
+        """Exchange the average and what the model has."""
+        state = self.state
+        self.state = state.replace(**state.average, average=_averaged(state))
+
     def seeds(self):
         """The seed and, if one is given, the key."""
         key = {} if self._key is None else {"key": jax.random.key_data(self._key)}
@@ -101,7 +133,7 @@ class State(trainer.Trainer):
 
     def network_options(self):
         """The model's fields, without those that Flax gives every module."""
-        return identity.fields(self.model)
+        return identity.fields(self.model) | later_options(self.model)
 
     def network_layers(self):
         """The fields of each layer."""
@@ -132,6 +164,16 @@ class State(trainer.Trainer):
         ]
         state = jax.tree.unflatten(jax.tree.structure(self.state), leaves)
         self.state = jax.device_put(state, self.device, may_alias=False)
+
+
+def _averaged(state):
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def _scaled(update, factor, *args):
+    """An optimiser's updates times a factor, and its new state."""
+    updates, opt_state = update(*args)
+    return jax.tree.map(lambda u: u * factor, updates), opt_state
 
 
 def _named(state):

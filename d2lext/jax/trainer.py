@@ -14,6 +14,7 @@ from d2lext.core.densenet.initializers import seeded
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
+from d2lext.core.training import rate
 from d2lext.core.training.traced import Traced
 from d2lext.jax import accelerators, device, variables
 from d2lext.jax.batchnorm import values_per_channel
@@ -105,9 +106,17 @@ class Trainer(State):
         # would keep the model, this trainer and its data.
         state = self.state.replace(apply_fn=None)
         steps = self._train_step, self._compiled_train_step
-        state, logged = self._run(*steps, state, batch)
+        state, logged = self._run(*steps, state, batch, self._numbers())
         self.state = state.replace(apply_fn=self._apply)
         return logged
+
+    def _numbers(self):
+        """The factor of the rate, and what the average keeps, as arrays.
+
+        A number of Python would be compiled in.
+        """
+        numbers = rate.factor(self), self.average.keep
+        return jax.tree.map(np.float32, numbers)  # None stays
 
     def eval_step(self, batch):
         """Validate in evaluation mode, without gradients."""
@@ -187,7 +196,8 @@ class Trainer(State):
     # model logs is symbolic here, and becomes numbers only in the results. JAX sorts the
     # keys of a plain dict.
 
-    def _train_step(self, state, batch, values=()):
+    def _train_step(self, state, batch, numbers=(None, None), values=()):
+        factor, keep = numbers
         apply = functools.partial(self._apply, others=state.others)
         state = state.replace(apply_fn=apply)
         value, grads = self.model.training_step(state.params, batch, state)
@@ -200,16 +210,19 @@ class Trainer(State):
         state = state.apply_gradients(
             grads=grads,
             loss=loss,
+            factor=factor,
             batch_stats=statistics,
             others={n: updates.get(n, kept) for n, kept in state.others.items()},
             dropout_rng=jax.random.split(state.dropout_rng)[0],
             apply_fn=None,
         )
+        if keep is not None:
+            state = state.update_average(keep)
         return state, OrderedDict(self.take_logged())
 
     def _eval_step(self, state, batch, values=()):
         apply = functools.partial(self._eval_apply, others=state.others)
-        state = state.replace(apply_fn=apply)
+        state = state.replace(apply_fn=apply, training=False)
         self.model.validation_step(state.params, batch, state)
         return OrderedDict(_checked(self.take_logged(), batch[:-1]))
 

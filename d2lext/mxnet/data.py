@@ -12,9 +12,15 @@ class FashionMNIST(datamodule.FashionMNIST):
     """Fashion-MNIST; minibatches are X (n, 1, h, w) float32 in [0, 1] and y (n,)."""
 
     def to_tensors(self, X, y):
-        """Arrays from NumPy: X (n, 1, h, w) uint8 to [0, 1], y (n,) as int32."""
-        X = np.array(X, dtype=np.uint8, ctx=self.device)
-        return X.astype(np.float32) / 255, np.array(y, dtype=np.int32, ctx=self.device)
+        """Arrays from NumPy: X (n, 1, h, w) uint8 to [0, 1], y (n,) as int32.
+
+        Augmented, X is float32 in [0, 1] already, and y may be rows of probabilities.
+        """
+        X, y = (
+            np.array(a, a.dtype if a.dtype == np.float32 else dtype, ctx=self.device)
+            for a, dtype in ((X, np.uint8), (y, np.int32))
+        )
+        return X if X.dtype == np.float32 else X.astype(np.float32) / 255, y
 
     def visualize(self, batch, nrows=1, ncols=8, labels=()):
         """Show the first images of a minibatch with their labels."""

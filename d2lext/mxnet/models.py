@@ -24,6 +24,7 @@ def create_model(name, *, seed=0, **options):
 
     network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
+    registry.set_later(model, options)
     size = network.min_image_size
     model(np.zeros((1, network.in_channels, size, size)))
     set_weights(model, registry.initial_weights(name, seed, options))

@@ -4,7 +4,7 @@ import math
 import warnings
 
 import numpy
-from mxnet import gluon, init, np, npx, sym
+from mxnet import autograd, gluon, init, np, npx, sym
 from mxnet.gluon import nn
 from mxnet.gluon.utils import shape_is_known
 
@@ -14,6 +14,7 @@ from d2lext.core.densenet import initializers
 from d2lext.core.densenet.weights import not_built
 from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.training.held import held
+from d2lext.mxnet.descent import Descent
 from d2lext.mxnet.speed import graphs
 
 __all__ = ["Module", "Classifier", "init_cnn", "init_he", "num_params", "SGD"]
@@ -62,12 +63,17 @@ class Module(core.Module, nn.Block):
 
     def configure_optimizers(self):
         lr, momentum, weight_decay = self.sgd_options()
+        nesterov, decay_all = self.sgd_flags()
         params = self.parameters()
         if isinstance(params, list):
             return SGD(params, lr)
-        # With one device there are no gradients to share, so we need no kvstore.
         settings = {"learning_rate": lr, "momentum": momentum, "wd": weight_decay}
-        return gluon.Trainer(params, "sgd", settings, kvstore=None)
+        optimizer = "sgd"
+        if nesterov or not decay_all or self.is_scheduled():
+            optimizer = Descent(nesterov=nesterov, decay_all=decay_all, **settings)
+            settings = None
+        # With one device there are no gradients to share, so we need no kvstore.
+        return gluon.Trainer(params, optimizer, settings, kvstore=None)
 
     def apply_init(self, inputs, init=None):
         """Apply `init`, then draw the weights by a forward pass of `inputs`."""
@@ -165,7 +171,8 @@ class Classifier(core.Classifier, Module):
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
-        core.check_labels(Y_hat.shape, Y.shape)
+        if core.check_labels(Y_hat.shape, Y.shape, _are_floats(Y)):
+            Y = Y.argmax(axis=-1)
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
         preds = Y_hat.argmax(axis=1)
         compare = (preds == Y.reshape(-1).astype(preds.dtype)).astype(np.float32)
@@ -174,14 +181,14 @@ class Classifier(core.Classifier, Module):
     def loss(self, Y_hat, Y, averaged=True):
         """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,).
 
-        It is NaN if a label is not one of the classes.
+        Y may also be rows of probabilities (n, classes), floats. In training labels are
+        smoothed by `label_smoothing`, if the model has it. The loss is NaN if a label is
+        not one of the classes.
         """
-        core.check_labels(Y_hat.shape, Y.shape)
-        Y_hat, Y = Y_hat.reshape(-1, Y_hat.shape[-1]), Y.reshape(-1)
-        labels = Y.astype(np.int32).clip(0, Y_hat.shape[-1] - 1)
-        l = gluon.loss.SoftmaxCrossEntropyLoss()(Y_hat, labels)
-        # An array of NaN: next to a number, the gradient of `where` is that of its inverse.
-        l = np.where(labels.astype(Y.dtype) == Y, l, np.full_like(l, np.nan))
+        are_rows = core.check_labels(Y_hat.shape, Y.shape, _are_floats(Y))
+        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
+        Y = Y.reshape(Y_hat.shape if are_rows else -1)
+        l = _cross_entropy(Y_hat, Y, self.smoothing() if autograd.is_training() else 0)
         return l.mean() if averaged else l
 
     def layer_summary(self, X_shape):
@@ -255,6 +262,25 @@ def _converted(model, X):
     first = _first_convolution(model)
     is_same = first is None or X.dtype == first.weight.dtype
     return X if is_same else X.astype(first.weight.dtype)
+
+
+def _are_floats(Y):
+    return numpy.dtype(Y.dtype).kind == "f"
+
+
+def _cross_entropy(Y_hat, Y, smoothing):
+    """The loss of each row of logits, by labels or rows of probabilities."""
+    classes = Y_hat.shape[-1]
+    if Y.ndim > 1:
+        rows = Y.astype(Y_hat.dtype) * (1 - smoothing) + smoothing / classes
+        return gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)(Y_hat, rows)
+    labels = Y.astype(np.int32).clip(0, classes - 1)
+    if smoothing:
+        l = _cross_entropy(Y_hat, npx.one_hot(labels, classes), smoothing)
+    else:
+        l = gluon.loss.SoftmaxCrossEntropyLoss()(Y_hat, labels)
+    # An array of NaN: next to a number, the gradient of `where` is that of its inverse.
+    return np.where(labels.astype(Y.dtype) == Y, l, np.full_like(l, np.nan))
 
 
 class SGD(HyperParameters):

@@ -1,5 +1,6 @@
 """A training's state in MXNet: what a checkpoint keeps, and what identifies it."""
 
+import numpy
 from mxnet import np
 
 from d2lext.core.training import trainer
@@ -27,7 +28,9 @@ class State(trainer.Trainer):
 
     def get_state(self):
         """Parameters and statistics as model/..., and what the optimisers keep."""
-        arrays = {name: a.asnumpy() for name, a in self._tensors().items()}
+        tensors = self._tensors()
+        tensors |= {f"average/{n}": a for n, (_, a) in self.average.pairs.items()}
+        arrays = {name: a.asnumpy() for name, a in tensors.items()}
         return arrays | optimizers.get_state(self.model, self.optim)
 
     def set_state(self, arrays):
@@ -36,7 +39,29 @@ class State(trainer.Trainer):
             # An array that a model only keeps, such as its last output, may be new.
             if name in arrays and arrays[name].shape == tensor.shape:
                 tensor[:] = np.array(arrays[name], ctx=tensor.ctx)
+        for name, (_, average) in self.average.pairs.items():
+            average[:] = np.array(arrays[f"average/{name}"], ctx=average.ctx)
         optimizers.set_state(self.model, self.optim, arrays, self.device)
+
+    def begin_average(self):
+        """What trains, and the statistics of normalization, each with an average of 0."""
+        return {
+            name: (tensor, np.zeros_like(tensor))
+            for name, tensor in self._tensors().items()
+            if name.startswith("model/") and numpy.dtype(tensor.dtype).kind == "f"
+        }
+
+    def exchange_average(self):
+        """Exchange the average and what the model has, in place."""
+        for tensor, average in self.average.pairs.values():
+            before = average.copy()
+            average[:] = tensor
+            tensor[:] = before
+
+    def update_average(self, keep):
+        """Let the average keep a share of what it was, and take the rest from now."""
+        for tensor, average in self.average.pairs.values():
+            average += (tensor - average) * (1 - keep)
 
     def _tensors(self):
         """All arrays that train, as model/...; those that the model keeps, as kept/..."""

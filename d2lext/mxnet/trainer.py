@@ -14,9 +14,10 @@ from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
+from d2lext.core.training import rate
 from d2lext.core.training.held import held
 from d2lext.core.training.traced import Traced
-from d2lext.mxnet import device
+from d2lext.mxnet import device, optimizers
 from d2lext.mxnet.batchnorm import values_per_channel
 from d2lext.mxnet.module import SGD, numbered
 from d2lext.mxnet.speed import graphs
@@ -118,6 +119,7 @@ class Trainer(State):
     def prepare_optimizer(self):
         """Make the optimiser; note the gradients that it does not clear itself."""
         super().prepare_optimizer()
+        self._rates = self._find_rates() if self.schedule is not None else []
         self._added = []
         if type(self.optim) is gluon.Trainer:
             params = self.optim._params
@@ -127,6 +129,15 @@ class Trainer(State):
             self._added = [
                 functools.partial(getattr, array, "grad") for array in arrays
             ]
+
+    def _find_rates(self):
+        """The places of the learning rates: an optimiser's number, or its schedule."""
+        trainers = optimizers.trainers(self.model, self.optim).values()
+        found = [trainer.optimizer for trainer in trainers]
+        places = [
+            (o, "lr" if o.lr_scheduler is None else "lr_scheduler") for o in found
+        ]
+        return places or rate.place_in(self.optim)
 
     def prepare_batch(self, batch):
         """The batch on the device."""
@@ -153,7 +164,10 @@ class Trainer(State):
             raise self.nothing_trains(f"call {how} on what is to train") from error
         if self.gradient_clip_val > 0:
             self.clip_gradients(self.gradient_clip_val, self.model)
-        self.optim.step(1)  # the loss is already a mean
+        with rate.scaled(self._rates, rate.factor(self)):
+            self.optim.step(1)  # the loss is already a mean
+        if self.average.keep is not None:
+            self.update_average(self.average.keep)
         return self.take_logged()
 
     def eval_step(self, batch):

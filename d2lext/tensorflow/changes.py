@@ -5,6 +5,7 @@ import random
 import keras
 
 from d2lext.core.densenet.formats.keras_layers import CHANGED as KEY
+from d2lext.core.hyperparameters import LATER
 
 _OTHERWISE = ("name", "trainable")  # which a copy gets in another way
 _BEFORE_BUILDING = ("initializer", "seed")  # what these end with, a trainer may change
@@ -31,7 +32,8 @@ def since(model, config):
             place, options = next(iter(lost.items()))
             raise _error(model, f"{', '.join(options)} of the layer {place}")
         arguments[KEY] = found
-    return arguments
+    later = {n: v for n, v in vars(model).items() if n in LATER and n not in config}
+    return arguments | later
 
 
 def put(model, options):

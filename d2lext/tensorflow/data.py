@@ -20,13 +20,17 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
     """Fashion-MNIST; minibatches are X (n, h, w, 1) float32 in [0, 1] and y (n,)."""
 
     def to_tensors(self, X, y):
-        """Tensors (n, h, w, 1) in [0, 1] and (n,) from X (n, 1, h, w) uint8 and y (n,)."""
+        """Tensors (n, h, w, 1) in [0, 1] and (n,) from X (n, 1, h, w) uint8 and y (n,).
+
+        Augmented, X is float32 in [0, 1] already, and y may be rows of probabilities.
+        """
         with accelerators.on(self.device):
             if not tf.is_tensor(X):
                 X, y = tf.constant(X.transpose(0, 2, 3, 1)), tf.constant(y)
             else:
                 X, y = tf.transpose(X, (0, 2, 3, 1)), tf.cast(y, tf.int64)
-            return tf.cast(X, tf.float32) / 255, y
+            X = X if X.dtype == tf.float32 else tf.cast(X, tf.float32) / 255
+            return X, y
 
     def resident(self, images, labels):
         """The images and the labels on the GPU, if it has four times the room for them."""

@@ -7,6 +7,7 @@ import inspect
 import keras
 import tensorflow as tf
 
+from d2lext.core.hyperparameters import LATER
 from d2lext.core.names.exports import EXPORTED
 from d2lext.tensorflow import changes, settings
 
@@ -100,6 +101,8 @@ class KerasModel(keras.Model, metaclass=_Made):
         config = dict(config)
         options = config.pop(changes.KEY, {})
         bound = inspect.signature(cls).bind_partial()
+        later = {n for n in LATER if n not in bound.signature.parameters}
+        later = {n: config.pop(n) for n in later & config.keys()}
         if unknown := config.keys() - bound.signature.parameters.keys():
             raise TypeError(
                 f"the config of {cls.__name__} must hold arguments of its constructor, "
@@ -108,6 +111,8 @@ class KerasModel(keras.Model, metaclass=_Made):
         with keras.saving.custom_object_scope(custom_objects or {}):
             bound.arguments |= {name: _revived(value) for name, value in config.items()}
         model = cls(*bound.args, **bound.kwargs)
+        for name, value in later.items():
+            setattr(model, name, value)
         changes.put(model, options)
         return model
 

@@ -31,6 +31,7 @@ def create_model(name, *, seed=0, **options):
 
     network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
+    registry.set_later(model, options)
     size = network.min_image_size
     with ours():
         build_layers(model, network)
@@ -71,6 +72,7 @@ def examine(model, X, y):
     with turn(model), full_float32:
         # The seeds of dropout, too.
         before = [(var, var.numpy()) for var in model.variables if not var.trainable]
+        model.training = True  # of the loss, too
         try:
             with tf.GradientTape() as tape:
                 logits = model(tf.constant(X.transpose(0, 2, 3, 1)), training=True)
@@ -83,5 +85,6 @@ def examine(model, X, y):
                 {name: to_numpy(var) for name, var in statistics.items()},
             )
         finally:
+            model.training = False
             for variable, value in before:
                 variable.assign(value)

@@ -68,7 +68,15 @@ class Module(core.Module, KerasModel):
 
     def configure_optimizers(self):
         lr, momentum, weight_decay = self.sgd_options(schedules=True)
-        return _SGD(lr, momentum, weight_decay)
+        nesterov, decay_all = self.sgd_flags()
+        return _SGD(
+            lr,
+            momentum,
+            weight_decay,
+            nesterov=nesterov,
+            decay_all=decay_all,
+            is_scheduled=self.is_scheduled(),
+        )
 
     def compile(self, optimizer="rmsprop", loss=None, **options):
         """Prepare Keras' own `fit`; the method `loss` stays what it is."""
@@ -108,7 +116,8 @@ class Classifier(core.Classifier, Module):
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
-        core.check_labels(Y_hat.shape, Y.shape)
+        if core.check_labels(Y_hat.shape, Y.shape, _are_floats(Y)):
+            Y = tf.argmax(Y, axis=-1)
         Y_hat = tf.reshape(Y_hat, (-1, Y_hat.shape[-1]))
         labels = tf.cast(tf.reshape(Y, (-1,)), tf.int64)
         compare = tf.cast(tf.argmax(Y_hat, axis=1) == labels, tf.float32)
@@ -117,15 +126,14 @@ class Classifier(core.Classifier, Module):
     def loss(self, Y_hat, Y, averaged=True):
         """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,).
 
-        It is NaN if a label is not one of the classes.
+        Y may also be rows of probabilities (n, classes), floats. In training labels are
+        smoothed by `label_smoothing`, if the model has it. The loss is NaN if a label is
+        not one of the classes.
         """
-        core.check_labels(Y_hat.shape, Y.shape)
-        Y_hat, Y = tf.reshape(Y_hat, (-1, Y_hat.shape[-1])), tf.reshape(Y, (-1,))
-        labels = tf.clip_by_value(tf.cast(Y, tf.int64), 0, Y_hat.shape[-1] - 1)
-        l = keras.losses.sparse_categorical_crossentropy(
-            labels, Y_hat, from_logits=True
-        )
-        l = tf.where(tf.cast(labels, Y.dtype) == Y, l, tf.constant(math.nan, l.dtype))
+        are_rows = core.check_labels(Y_hat.shape, Y.shape, _are_floats(Y))
+        Y_hat = tf.reshape(Y_hat, (-1, Y_hat.shape[-1]))
+        Y = tf.reshape(Y, tf.shape(Y_hat) if are_rows else (-1,))
+        l = _cross_entropy(Y_hat, Y, self.smoothing() if self.training else 0)
         return tf.reduce_mean(l) if averaged else l
 
     def layer_summary(self, X_shape):
@@ -212,21 +220,44 @@ class _SGD(keras.optimizers.SGD):
     """Keras' SGD with the weight decay of the other frameworks.
 
     Keras' own decay shrinks weights separately from the gradient, thus without momentum.
+    Without `decay_all`, arrays of one axis do not decay. If a trainer has a schedule of the
+    learning rate, `is_scheduled`, momentum adds up gradients, not steps.
     """
 
     # Keras would derive a name from the class, whose underscore TensorFlow rejects.
-    def __init__(self, learning_rate, momentum, l2, name="sgd", **options):
+    def __init__(
+        self,
+        learning_rate,
+        momentum,
+        l2,
+        name="sgd",
+        decay_all=True,
+        is_scheduled=False,
+        **options,
+    ):
         super().__init__(learning_rate, momentum, name=name, **options)
-        self.l2 = l2
+        self.l2, self._decay_all, self._is_scheduled = l2, decay_all, is_scheduled
 
     def get_config(self):
-        """Keras' options, and the weight decay `l2`."""
-        return super().get_config() | {"l2": self.l2}
+        """Keras' options, the weight decay `l2`, and what is not by default."""
+        config = super().get_config() | {"l2": self.l2}
+        if not self._decay_all:
+            config["decay_all"] = False
+        if self._is_scheduled:
+            config["is_scheduled"] = True
+        return config
 
     def update_step(self, gradient, variable, learning_rate):
-        if self.l2:
+        if self.l2 and (self._decay_all or len(variable.shape) > 1):
             gradient = gradient + self.l2 * variable
-        super().update_step(gradient, variable, learning_rate)
+        if not (self._is_scheduled and self.momentum):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        # Keras' momentum has the learning rate in it.
+        m = self.momentums[self._get_variable_index(variable)]
+        self.assign(m, self.momentum * m + gradient)
+        step = gradient + self.momentum * m if self.nesterov else m
+        self.assign_sub(variable, tf.cast(learning_rate, variable.dtype) * step)
 
 
 _threads = threading.local()
@@ -235,6 +266,28 @@ _threads = threading.local()
 def _training():
     """The models that are in training mode in this thread."""
     return vars(_threads).setdefault("models", weakref.WeakSet())
+
+
+def _are_floats(Y):
+    return tf.as_dtype(Y.dtype).is_floating
+
+
+def _cross_entropy(Y_hat, Y, smoothing):
+    """The loss of each row of logits, by labels or rows of probabilities."""
+    if len(Y.shape) > 1:
+        return keras.losses.categorical_crossentropy(
+            Y, Y_hat, from_logits=True, label_smoothing=smoothing
+        )
+    classes = Y_hat.shape[-1]
+    labels = tf.clip_by_value(tf.cast(Y, tf.int64), 0, classes - 1)
+    if smoothing:
+        rows = tf.one_hot(labels, classes, dtype=Y_hat.dtype)
+        l = _cross_entropy(Y_hat, rows, smoothing)
+    else:
+        l = keras.losses.sparse_categorical_crossentropy(
+            labels, Y_hat, from_logits=True
+        )
+    return tf.where(tf.cast(labels, Y.dtype) == Y, l, tf.constant(math.nan, l.dtype))
 
 
 def _init(layer, initializer):

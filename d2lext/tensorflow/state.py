@@ -31,6 +31,8 @@ class State(trainer.Trainer):
         for name, inner in variables.inner_optimizers(self.owners()).items():
             trained = [names.get(id(v), "") for v in variables.trained(inner)]
             arrays[f"trained/{name}"] = np.array(trained, str)
+        pairs = self.average.pairs
+        arrays |= {f"average/{n}": a.numpy() for n, (_, a) in pairs.items()}
         return arrays | randomness.get_state()
 
     def set_state(self, arrays):
@@ -45,11 +47,37 @@ class State(trainer.Trainer):
                     f"checkpoint with {name}, which is not there yet: call their "
                     "build(model.trainable_variables) in configure_optimizers"
                 )
+        for name, (_, average) in self.average.pairs.items():
+            average.assign(arrays[f"average/{name}"])
         for name, variable in found.items():
             dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
             # A variable that a model only keeps, such as its last output, may be new.
             if name in arrays and arrays[name].shape == variable.shape:
                 variable.assign(arrays[name].view(dtype))  # files have no bfloat16
+
+    def begin_average(self):
+        """What trains, and the statistics of normalization, each with an average of 0."""
+        with self.device:
+            self._keep = tf.Variable(0.0, trainable=False)
+            return {
+                name: (variable, _zeros(variable))
+                for name, variable in self._variables().items()
+                if name.startswith("model/") and tf.as_dtype(variable.dtype).is_floating
+            }
+
+    def exchange_average(self):
+        """Exchange the average and what the model has."""
+        with self.device:
+            for variable, average in self.average.pairs.values():
+                before = tf.identity(average)
+                average.assign(tf.convert_to_tensor(variable))
+                variable.assign(before)
+
+    def update_average(self):
+        """Let the average keep a share of what it was, and take the rest from now."""
+        for variable, average in self.average.pairs.values():
+            share = tf.cast(1 - self._keep, average.dtype)
+            average.assign_add((tf.convert_to_tensor(variable) - average) * share)
 
     def _build_inner(self, arrays):
         """Build optimisers that otherwise their first step builds."""
@@ -65,3 +93,8 @@ class State(trainer.Trainer):
 
     def _layers(self):
         return [(str(i), layer) for i, layer in enumerate(flatten(self.model))]
+
+
+def _zeros(variable):
+    zeros = tf.zeros(variable.shape, tf.as_dtype(variable.dtype))
+    return tf.Variable(zeros, trainable=False)

@@ -16,6 +16,7 @@ from d2lext.core.checks import check_mean
 from d2lext.core.densenet import initializers
 from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
+from d2lext.core.training import rate
 from d2lext.core.training.traced import Traced
 from d2lext.tensorflow import (
     accelerators,
@@ -111,10 +112,19 @@ class Trainer(State):
         if isinstance(self.optim, keras.optimizers.Optimizer):
             with self.device:
                 self.optim.build(self.model.trainable_variables)
+        self._rates, self._factor = [], None
+        if self.schedule is not None:
+            self._rates = _rates(self.optim)
+            with self.device:  # a number would be compiled in
+                self._factor = tf.Variable(1.0, trainable=False)
 
     def train_step(self, batch):
         """Forward, backward, one step of the optimiser."""
         with self.device, settings.full_float32:
+            if self._factor is not None:
+                self._factor.assign(rate.factor(self))
+            if self.average.keep is not None:
+                self._keep.assign(self.average.keep)
             return self._run(self._train, batch)
 
     def eval_step(self, batch):
@@ -228,12 +238,24 @@ class Trainer(State):
         grads = tape.gradient(loss, params)
         if self.gradient_clip_val > 0:
             grads = self.clip_gradients(scaled(self.gradient_clip_val), grads)
-        self.optim.apply_gradients(zip(grads, params, strict=True))
+        with rate.scaled(self._rates, self._factor):
+            self.optim.apply_gradients(zip(grads, params, strict=True))
+        self.update_average()
         return self.take_logged()
 
     def _eval(self, *batch):
         self.model.validation_step(batch)
         return _checked(self.take_logged(), batch[:-1])
+
+
+def _rates(optim):
+    """The places of the learning rates: Keras' of an optimiser, or of those in it."""
+    is_keras = isinstance(optim, keras.optimizers.Optimizer)
+    owners = [("optimizer", optim)]
+    found = [optim] if is_keras else variables.inner_optimizers(owners).values()
+    # Keras has no public way to scale a rate that may be a number or a schedule.
+    places = [(inner, "_get_current_learning_rate") for inner in found]
+    return places or rate.place_in(optim)
 
 
 def _checked(logged, inputs):

@@ -24,9 +24,13 @@ class FashionMNIST(datamodule.FashionMNIST, DataModule):
     """Fashion-MNIST; minibatches are X (n, 1, h, w) float32 in [0, 1] and y (n,)."""
 
     def to_tensors(self, X, y):
-        """Tensors from NumPy: X (n, 1, h, w) uint8 to [0, 1], y (n,) as int64."""
+        """Tensors from NumPy: X (n, 1, h, w) uint8 to [0, 1], y (n,) as int64.
+
+        Augmented, X is float32 in [0, 1] already, and y may be rows of probabilities.
+        """
         X, y = (moved(torch.as_tensor(a), self.device) for a in (X, y))
-        return X.float() / 255, y.long()
+        X = X if X.is_floating_point() else X.float() / 255
+        return X, y if y.is_floating_point() else y.long()
 
     def resident(self, images, labels):
         """Images and labels on the GPU, if there is one with room for them."""

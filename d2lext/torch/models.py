@@ -26,6 +26,7 @@ def create_model(name, *, seed=0, **options):
 
     network = registry.architecture(name, **options)
     model = DenseNetBC(**registry.model_options(name, options))
+    registry.set_later(model, options)
     size = network.min_image_size
     model.eval()
     with torch.no_grad():

@@ -42,10 +42,15 @@ class Module(core.Module, nn.Module):
 
     def configure_optimizers(self):
         lr, momentum, weight_decay = self.sgd_options()
-        options = {"fused": True} if _is_fusible(self) else {}
-        return torch.optim.SGD(
-            self.parameters(), lr, momentum, 0, weight_decay, **options
-        )
+        nesterov, decay_all = self.sgd_flags()
+        params = list(self.parameters())
+        if not decay_all:
+            others = {"params": [p for p in params if p.ndim < 2], "weight_decay": 0}
+            params = [{"params": [p for p in params if p.ndim > 1]}, others]
+        options = {"nesterov": nesterov}
+        if _is_fusible(self):
+            options["fused"] = True
+        return torch.optim.SGD(params, lr, momentum, 0, weight_decay, **options)
 
     def apply_init(self, inputs, init=None):
         """Build lazy layers by a forward pass of `inputs`, then apply `init`."""
@@ -59,7 +64,8 @@ class Classifier(core.Classifier, Module):
 
     def accuracy(self, Y_hat, Y, averaged=True):
         """The share of correct predictions; if not `averaged`, 0 or 1 for each."""
-        core.check_labels(Y_hat.shape, Y.shape)
+        if core.check_labels(Y_hat.shape, Y.shape, Y.is_floating_point()):
+            Y = Y.argmax(dim=-1)
         Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
         compare = (Y_hat.argmax(dim=1) == _comparable(Y.reshape(-1))).float()
         return compare.mean() if averaged else compare
@@ -67,15 +73,26 @@ class Classifier(core.Classifier, Module):
     def loss(self, Y_hat, Y, averaged=True):
         """The cross-entropy of logits Y_hat (n, classes) and labels Y (n,).
 
-        It is NaN if a label is not one of the classes; -100 is not ignored. To leave out
-        examples, select from their losses, which are those that are not `averaged`.
+        Y may also be rows of probabilities (n, classes), floats. In training mode labels
+        are smoothed by `label_smoothing`, if the model has it. The loss is NaN if a label
+        is not one of the classes; -100 is not ignored. To leave out examples, select from
+        their losses, which are those that are not `averaged`.
         """
-        core.check_labels(Y_hat.shape, Y.shape)
-        Y_hat, Y = Y_hat.reshape(-1, Y_hat.shape[-1]), _comparable(Y.reshape(-1))
+        are_rows = core.check_labels(Y_hat.shape, Y.shape, Y.is_floating_point())
+        Y_hat = Y_hat.reshape(-1, Y_hat.shape[-1])
+        options = {
+            "reduction": "mean" if averaged else "none",
+            "label_smoothing": self.smoothing() if self.training else 0.0,
+        }
+        if are_rows:
+            Y = Y.reshape(Y_hat.shape)
+            dtype = torch.promote_types(Y_hat.dtype, Y.dtype)
+            return F.cross_entropy(Y_hat.to(dtype), Y.to(dtype), **options)
+        Y = _comparable(Y.reshape(-1))
         # On a GPU, a label outside would end the process.
         labels = Y.long().clamp(0, Y_hat.shape[-1] - 1)
         valid = labels == Y
-        l = F.cross_entropy(Y_hat, labels, reduction="mean" if averaged else "none")
+        l = F.cross_entropy(Y_hat, labels, **options)
         return torch.where(valid.all() if averaged else valid, l, torch.nan)
 
     def layer_summary(self, X_shape):

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from d2lext.core.training import trainer
 from d2lext.core.training.held import held
@@ -31,6 +32,7 @@ class State(trainer.Trainer):
     def get_state(self):
         """Parameters and statistics as model/..., the optimiser, the random numbers."""
         tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()}
+        tensors |= {f"average/{n}": a for n, (_, a) in self.average.pairs.items()}
         arrays = {name: _array(t) for name, t in (tensors | self._held()).items()}
         buffer = io.BytesIO()
         others = {name: value.state_dict() for name, value in self._others().items()}
@@ -47,6 +49,8 @@ class State(trainer.Trainer):
             {name: _tensor(arrays[f"model/{name}"], t) for name, t in names.items()}
         )
         with torch.no_grad():
+            for name, (_, average) in self.average.pairs.items():
+                average.copy_(_tensor(arrays[f"average/{name}"], average))
             for name, tensor in self._held().items():
                 # What a model only keeps, such as its last output, may be new.
                 if name in arrays and arrays[name].shape == tensor.shape:
@@ -56,6 +60,28 @@ class State(trainer.Trainer):
                 value.load_state_dict(others[name])
         torch.set_rng_state(rng_state)
         accelerators.set_rng_states(self.gpus, of_gpus)
+
+    def begin_average(self):
+        """What trains, and the statistics of normalization, each with an average of 0."""
+        tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()}
+        tensors |= {n: t.detach() for n, t in self._held().items()}
+        return {
+            name: (tensor, torch.zeros_like(tensor))
+            for name, tensor in tensors.items()
+            if name.startswith("model/") and tensor.is_floating_point()
+        }
+
+    def exchange_average(self):
+        """Exchange the average and what the model has, in place."""
+        for tensor, average in self.average.pairs.values():
+            before = average.clone()
+            average.copy_(tensor)
+            tensor.copy_(before)
+
+    def update_average(self, keep):
+        """Let the average keep a share of what it was, and take the rest from now."""
+        tensors, averages = zip(*self.average.pairs.values(), strict=True)
+        get_ema_multi_avg_fn(keep)(averages, tensors, None)
 
     def _held(self):
         """Plain tensors: those that train as model/..., what the model keeps as kept/..."""

@@ -14,6 +14,7 @@ from d2lext.core.frameworks import FRAMEWORKS
 from d2lext.core.machine import processor
 from d2lext.core.machine.allocator import keep_pages
 from d2lext.core.plotting import ProgressBoard
+from d2lext.core.training import rate
 from d2lext.core.training.held import held
 from d2lext.torch import accelerators, device
 from d2lext.torch.batchnorm import values_per_channel
@@ -109,6 +110,8 @@ class Trainer(State):
     def prepare_optimizer(self):
         """Make the optimiser; from now on steps may be captured."""
         super().prepare_optimizer()
+        if self.schedule is not None:
+            self._scheduled = _with_rates(self.optim)
         self._is_captured = graphs.may_capture(self)
         if self._is_captured:
             self._train = graphs.Graphs(self, self._gradients)
@@ -126,7 +129,10 @@ class Trainer(State):
             with torch.no_grad():  # a reader's own optimiser may lack it
                 if self.gradient_clip_val > 0:
                     self.clip_gradients(self.gradient_clip_val, self.model)
-                self.optim.step()
+                with rate.scaled(self._rates(), rate.factor(self)):
+                    self.optim.step()
+        if self.average.keep is not None:
+            self.update_average(self.average.keep)
         return self.take_logged()
 
     def eval_step(self, batch):
@@ -150,6 +156,13 @@ class Trainer(State):
     def _validate(self, batch):
         """Forward alone."""
         self.model.validation_step(batch)
+
+    def _rates(self):
+        """The places of the learning rates: a model may add groups of parameters."""
+        if self.schedule is None:
+            return []
+        groups = [group for o in self._scheduled for group in o.param_groups]
+        return [(group, "lr") for group in groups] or rate.place_in(self.optim)
 
     def _set_mode(self, training):
         """Let the model train, without its frozen layers, or evaluate."""
@@ -251,6 +264,16 @@ def _trained(optim, model):
     numbers = {id(p): i for i, p in enumerate(model.parameters())}
     tensors.sort(key=lambda t: numbers.get(id(t), len(numbers)))
     return tensors or model.parameters()
+
+
+def _with_rates(optim):
+    """The optimisers with groups of parameters: `optim`, or those that it holds."""
+    if hasattr(optim, "param_groups"):
+        return [optim]
+    found = list(held([("optimizer", optim)], torch.optim.Optimizer).values())
+    if not found:
+        rate.place_in(optim)
+    return found
 
 
 def _checked(logged, inputs):

@@ -68,6 +68,34 @@ def test_interrupted_again_and_again(backend, whole, tmp_path, precision):
     assert_same_training(run(), whole(precision))
 
 
+def test_a_recipe(backend, d2l, tmp_path):
+    """Interrupted within an epoch, then while the model has its average."""
+
+    def network(**options):
+        model = d2l.DenseNetBC(**options)
+        model.nesterov, model.label_smoothing = True, 0.1
+        return model
+
+    recipe = {
+        "schedule": d2l.StepSchedule(warmup=0.2),
+        "ema": 0.7,
+        "augment": (d2l.RandomShift(1), d2l.RandomErasing(), d2l.MixUp(0.5)),
+    }
+    options = recipe | {"checkpoint": tmp_path / "one.npz"}
+    with pytest.raises(KeyboardInterrupt):
+        fitted(backend, network, before_step=at(4, ctrl_c), **options)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(backend, network, before_val=at(3, ctrl_c), **options)
+    trainer = fitted(backend, network, **options)
+    assert_same_training(trainer, fitted(backend, network, **recipe))
+    for name, value, got in (
+        ("max_epochs", 4, "3 where it is 4"),
+        ("ema", None, "0.7 "),
+    ):
+        with pytest.raises(ValueError, match=f"{name} = {got}"):
+            fitted(backend, network, **options | {name: value})
+
+
 @in_backends("torch", "mxnet", "tensorflow")  # in JAX it is one tree with all else
 def test_what_adam_keeps(backend, d2l, framework, tmp_path):
     """Two arrays for each parameter, and how many steps there were."""

@@ -58,3 +58,31 @@ def test_batches_of_tensors(d2l):
         assert (d2l.numpy(y) == d2l.numpy(X) + 10).all()
     [(X, _)] = data.val_dataloader()
     assert d2l.numpy(X).tolist() == [[2, 3], [16, 17]]
+
+
+def test_augmented_garments(d2l, backend, figures):
+    """The pixels are NumPy's to the bit; validation has them as they are."""
+    changes = d2l.RandomShift(2), d2l.RandomErasing(value="random")
+    for augment in (changes, (*changes, d2l.MixUp(0.4))):
+        data = d2l.FashionMNIST(8, num_train=12, num_val=8, augment=augment)
+        loader = data.train_dataloader()
+        [plain, *_] = d2l.FashionMNIST(8, num_train=12, num_val=8).val_dataloader()
+        [val, *_] = data.val_dataloader()
+        np.testing.assert_array_equal(array(d2l, val[0]), array(d2l, plain[0]))
+        loader.convert, convert = lambda *batch: batch, loader.convert
+        expected = list(loader)
+        loader.convert, loader.epoch = convert, 0
+        for (X, y), (pixels, labels) in zip(loader, expected, strict=True):
+            assert (pixels.dtype, pixels.max() <= 1) == (np.float32, True)
+            np.testing.assert_array_equal(array(d2l, X), pixels)
+            np.testing.assert_array_equal(d2l.numpy(y), labels)
+            assert X.dtype == d2l.float32
+    assert y.dtype == d2l.float32
+    shares = d2l.numpy(y)[0]
+    [first, *_] = data.text_labels(d2l.numpy(y))
+    name, share = first.split(", ")[0].rsplit(" ", 1)
+    assert data.text_labels([shares.argmax()]) == [name]
+    assert float(share) == pytest.approx(shares.max(), abs=0.005)
+    data.visualize([X, y], ncols=4)
+    assert "augment" in data.hparams
+    assert "augment" not in d2l.FashionMNIST(num_train=8).hparams

@@ -21,13 +21,13 @@ def installed():
     pytest.importorskip("d2l", reason="d2l is not installed")
 
 
-def regression(d2l, framework, scratch=False):
+def regression(d2l, framework, scratch=False, lr=0.1):
     """A model of d2l and synthetic data for it."""
     framework.seed(0)
     w = d2l.tensor([2.0, -3.4])
     data = d2l.SyntheticRegressionData(w=w, b=4.2, num_train=320, num_val=32)
     model = d2l.LinearRegressionScratch if scratch else d2l.LinearRegression
-    return model(*((2,) if scratch else ()), lr=0.1), data
+    return model(*((2,) if scratch else ()), lr=lr), data
 
 
 def line(d2l, model, scratch=False):
@@ -40,6 +40,15 @@ def line(d2l, model, scratch=False):
         parts = (model.w, model.b) if scratch else model.get_w_b()
     arrays = [p if isinstance(p, np.ndarray) else d2l.numpy(p) for p in parts]
     return np.concatenate([np.ravel(array) for array in arrays])
+
+
+def test_a_schedule_for_an_optimizer_from_scratch(d2l, framework):
+    lines = []
+    for lr, schedule in ((0.1, lambda t: 0.5), (0.05, None)):
+        model, data = regression(d2l, framework, scratch=True, lr=lr)
+        d2l.Trainer(max_epochs=1, schedule=schedule).fit(model, data)
+        lines.append(line(d2l, model, scratch=True))
+    np.testing.assert_allclose(*lines, rtol=1e-5)
 
 
 @pytest.mark.parametrize("scratch", [False, True])

@@ -19,6 +19,7 @@ ONLY_FILES = {
         "variables.py",  # Flax keeps them beside the model, in collections
     ],
     "mxnet": [
+        "descent.py",  # Gluon's SGD has the learning rate in its momentum
         "numpy1.py",  # restores NumPy's names; it also runs without the package
         "optimizers.py",  # Gluon's know no state that could be read without executing it
     ],

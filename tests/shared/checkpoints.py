@@ -63,10 +63,13 @@ def assert_same_training(a, b):
     assert (a.train_batch_idx, a.val_batch_idx) == (b.train_batch_idx, b.val_batch_idx)
 
 
-def fitted(backend, network=None, before_step=None, before_val=None, **options):
+def fitted(
+    backend, network=None, before_step=None, before_val=None, augment=(), **options
+):
     """A trainer after 3 epochs of 3 steps, each with 2 batches to validate on.
 
-    `before_step` is called with the number of each step, `before_val` likewise.
+    `before_step` is called with the number of each step, `before_val` likewise. `augment`
+    changes what is trained on.
     `network` is called as the framework's DenseNetBC.
     """
     package = d2l(backend)
@@ -79,7 +82,11 @@ def fitted(backend, network=None, before_step=None, before_val=None, **options):
             to_tensors = functools.partial(package.FashionMNIST.to_tensors, self)
             # No smaller batch at the end: JAX would compile for it once more.
             part = slice(0, 24) if train else slice(24, None)
-            return Batches(images[part], labels[part], 8, train, self.seed, to_tensors)
+            arrays = images[part], labels[part]
+            loader = Batches(*arrays, 8, train, self.seed, to_tensors)
+            if train and augment:
+                loader.augment = augment
+            return loader
 
     class Observed(package.Trainer):
         def train_step(self, batch):

@@ -9,6 +9,7 @@ import numpy as np
 from d2lext.core import plotting
 from d2lext.core.checks import check_positive
 from d2lext.core.data import fashion_mnist, minibatches
+from d2lext.core.data.augmentation import Augment
 from d2lext.core.data.resized import resized
 from d2lext.core.hyperparameters import HyperParameters
 
@@ -117,9 +118,14 @@ class FashionMNIST(DataModule):
     (height, width), or the side of a square; `num_train` and `num_val` limit the sets.
     Images are enlarged once and cached as bytes; on the device they become numbers in
     [0, 1].
+
+    Training images are changed by each of `augment` in turn, anew in every epoch, such as
+    `(RandomShift(2), RandomFlip(), MixUp(0.2))`: functions of images (n, 1, h, w), labels
+    and a NumPy generator, which depends on the seed, the epoch and the batch.
     """
 
     resize: tuple[int, int]
+    augment: tuple[Augment, ...] = ()
 
     def __init__(
         self,
@@ -127,18 +133,22 @@ class FashionMNIST(DataModule):
         resize: tuple[int, int] | int = (28, 28),
         num_train: int | None = None,
         num_val: int | None = None,
+        augment: Sequence[Augment] | Augment = (),
     ) -> None:
         super().__init__()
         check_positive(batch_size=batch_size)
         resize = _height_width(resize)
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["augment"])
+        if augment := _changes(augment):  # else a checkpoint says nothing of it
+            self.augment = self.hparams["augment"] = augment
         self.source = fashion_mnist.load()
         self.train_index, self.val_index = minibatches.split(num_train, num_val)
 
     def to_tensors(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
         """The framework's tensors from X (n, 1, h, w) uint8 and y (n,) int64.
 
-        The pixels become float32 in [0, 1].
+        The pixels become float32 in [0, 1]. Augmented, they are that already, and y may be
+        rows of probabilities (n, classes): these stay as they are.
         """
         raise NotImplementedError
 
@@ -151,8 +161,8 @@ class FashionMNIST(DataModule):
         return images, labels
 
     def text_labels(self, indices: Iterable) -> list[str]:
-        """The names of the classes `indices`."""
-        return [fashion_mnist.LABELS[int(i)] for i in indices]
+        """The names of the classes `indices`, or of those in rows of probabilities."""
+        return [_named(label) for label in indices]
 
     def get_dataloader(self, train: bool) -> minibatches.Batches:
         """Shuffled minibatches of the training set, or the validation set in order."""
@@ -175,14 +185,16 @@ class FashionMNIST(DataModule):
         """Show the first images of a minibatch with their labels; return the axes."""
         X, y = batch
         images = X.squeeze(1) if X.shape[1] == 1 else X.squeeze(-1)
-        return plotting.show_images(
-            images, nrows, ncols, titles=list(labels) or self.text_labels(y)
-        )
+        names = list(labels) or [n.replace(", ", "\n") for n in self.text_labels(y)]
+        return plotting.show_images(images, nrows, ncols, titles=names)
 
     def _batches(self, images, labels, shuffle):
         images = resized(images, self.resize)
-        source, labels = self.resident(images, labels)
-        return minibatches.Batches(
+        is_augmented = shuffle and self.augment
+        source = images
+        if not is_augmented:  # by NumPy, on the CPU
+            source, labels = self.resident(images, labels)
+        loader = minibatches.Batches(
             source,
             labels,
             batch_size=self.batch_size,
@@ -191,6 +203,30 @@ class FashionMNIST(DataModule):
             convert=self.to_tensors,
             gather=None if source is images else self.take,
         )
+        if is_augmented:
+            loader.augment = self.augment
+        return loader
+
+
+def _changes(augment: Any) -> tuple[Augment, ...]:
+    changes = (augment,) if callable(augment) else tuple(augment)
+    for change in changes:
+        if not callable(change):
+            raise ValueError(
+                "augment must hold functions of (X, y, rng), such as d2l.RandomFlip(), "
+                f"got {change!r}: call its class, or leave it out"
+            )
+    return changes
+
+
+def _named(label: Any) -> str:
+    """The name of a class; those in a row of probabilities, the largest first."""
+    if not getattr(label, "shape", ()):
+        return fashion_mnist.LABELS[int(label)]
+    shares = [float(share) for share in label]
+    order = sorted(range(len(shares)), key=lambda i: -shares[i])
+    pairs = [(fashion_mnist.LABELS[i], shares[i]) for i in order if shares[i]]
+    return ", ".join(f"{name} {share:.2f}" for name, share in pairs)
 
 
 def _height_width(resize: Any) -> tuple[int, int]:

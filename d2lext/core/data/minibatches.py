@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from d2lext.core.checks import check_positive
+from d2lext.core.data.augmentation import Augment, augmented
 from d2lext.core.data.fashion_mnist import NUM_TRAIN
 
 NUM_HELD_OUT = 10_000
@@ -106,10 +107,13 @@ class Batches(Minibatches):
     """Minibatches (X, y) of `images`, uint8 (n, h, w), and their `labels`.
 
     X is uint8 of shape (n, 1, h, w), y is int64; `convert(X, y)` turns them into
-    tensors. A thread reads the next batch while the current one is in use. With `gather`
-    the two are arrays on a device, where `gather(array, indices)` selects examples at
-    once: there is no thread, and y has the type of `labels`.
+    tensors. A thread reads the next batch while the current one is in use, and changes it
+    by `augment`, if there are any: X is then float32 in [0, 1]. With `gather` the two are
+    arrays on a device, where `gather(array, indices)` selects examples at once: there is
+    no thread, and y has the type of `labels`.
     """
+
+    augment: Sequence[Augment] = ()
 
     def __init__(
         self,
@@ -128,21 +132,28 @@ class Batches(Minibatches):
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator[tuple]:
         """Each batch after `convert`."""
         if self.gather is None:
-            yield from self._read_ahead(indices)
-            return
+            return self._read_ahead(indices, self.epoch - 1)
+        return self._gathered(indices, self.gather)
+
+    def _gathered(self, indices, gather):
         for i in indices:
-            X, y = self.gather(self.images, i), self.gather(self.labels, i)
+            X, y = gather(self.images, i), gather(self.labels, i)
             yield self.convert(X[:, None], y)
 
-    def _read_ahead(self, indices):
+    def _read_ahead(self, indices, epoch):
         # Leaving the block ends the thread, even if a caller stops early.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as worker:
-            following = worker.submit(self._read, indices[0])
-            for index in indices[1:]:
-                ready, following = following, worker.submit(self._read, index)
+            following = worker.submit(self._read, indices[0], epoch, 1)
+            for number, index in enumerate(indices[1:], 2):
+                ready = following
+                following = worker.submit(self._read, index, epoch, number)
                 yield self.convert(*ready.result())
             yield self.convert(*following.result())
 
-    def _read(self, index):
+    def _read(self, index, epoch, number):
         X = self.images[index][:, None]  # (n, 1, h, w)
-        return X, self.labels[index].astype(np.int64)
+        y = self.labels[index].astype(np.int64)
+        if not self.augment:
+            return X, y
+        # From 1: NumPy takes [seed, epoch, 0], too, for the generator of the order.
+        return augmented(X, y, self.augment, [self.seed, epoch, number])

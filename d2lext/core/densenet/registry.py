@@ -13,14 +13,16 @@ from d2lext.core.checks import check_choice, check_seed
 from d2lext.core.densenet import initializers
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.family import VARIANTS
-from d2lext.core.hyperparameters import plain
+from d2lext.core.hyperparameters import LATER, plain
 
 _INITIALIZERS = {
     "he": initializers.he_normal,
     "xavier": initializers.xavier_uniform,
 }
 _TRAINING = ("dropout", "memory_efficient", "lr", "momentum", "weight_decay")
-_OPTIONS = sorted({field.name for field in fields(Architecture)} | {*_TRAINING, "init"})
+_OPTIONS = sorted(
+    {field.name for field in fields(Architecture)} | {*_TRAINING, *LATER, "init"}
+)
 
 
 def list_models(pattern: str = "") -> list[str]:
@@ -35,8 +37,15 @@ def architecture(name: str, **options: Any) -> Architecture:
 
 def model_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """The arguments that make `DenseNetBC` the network `name`."""
-    options = _resolved(name, options)
-    return {k: v for k, v in options.items() if k not in ("in_channels", "init")}
+    options, others = _resolved(name, options), ("in_channels", "init", *LATER)
+    return {option: v for option, v in options.items() if option not in others}
+
+
+def set_later(model: Any, options: dict[str, Any]) -> None:
+    """Give a model those of the `options` that are no arguments of `DenseNetBC`."""
+    for option in LATER:
+        if option in options:
+            setattr(model, option, plain(options[option]))
 
 
 def initial_weights(

@@ -1,5 +1,11 @@
 """The public names that need no framework: every backend's package offers them."""
 
+from d2lext.core.data.augmentation import (
+    MixUp,
+    RandomErasing,
+    RandomFlip,
+    RandomShift,
+)
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.hyperparameters import HyperParameters, add_to_class
@@ -12,11 +18,23 @@ from d2lext.core.plotting import (
     use_svg_display,
 )
 from d2lext.core.timing import Timer
+from d2lext.core.training.schedules import (
+    CosineSchedule,
+    OneCycleSchedule,
+    StepSchedule,
+)
 
 __all__ = [
     "Architecture",
+    "CosineSchedule",
     "HyperParameters",
+    "MixUp",
+    "OneCycleSchedule",
     "ProgressBoard",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomShift",
+    "StepSchedule",
     "Timer",
     "add_to_class",
     "architecture",

@@ -131,6 +131,10 @@ def _options(trainer: Any) -> dict[str, Any]:
         "batches": trainer.num_train_batches,
         "images": report.kind(trainer.data),
     }
+    if trainer.schedule is not None:  # with more epochs it would be another one
+        values |= {"schedule": trainer.schedule, "max_epochs": trainer.max_epochs}
+    if trainer.ema is not None:
+        values["ema"] = trainer.ema
     of_data = getattr(trainer.data, "hparams", {})
     for owner, options in (("model", trainer.network_options()), ("data", of_data)):
         values |= {f"{owner}.{k}": v for k, v in options.items() if k not in _NO_EFFECT}

@@ -2,7 +2,7 @@
 
 import inspect
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from d2lext.core.checks import (
@@ -12,6 +12,7 @@ from d2lext.core.checks import (
     check_not_negative,
     check_positive,
     check_seed,
+    is_number,
 )
 from d2lext.core.data.datamodule import TrainersSeed
 from d2lext.core.data.minibatches import Minibatches
@@ -20,6 +21,7 @@ from d2lext.core.hyperparameters import HyperParameters
 from d2lext.core.module import Module
 from d2lext.core.training import advice, epochs, report
 from d2lext.core.training.contents import Reading
+from d2lext.core.training.moving_average import MovingAverage
 from d2lext.core.training.pairs import Pairs
 from d2lext.core.training.single import Single
 from d2lext.core.training.steps import Steps
@@ -35,11 +37,14 @@ class Preparation(Steps, HyperParameters):
     compile: bool | None
     deterministic: bool
     resume: bool
+    schedule: Callable[[float], Any] | None
+    ema: float | None
     history: list[dict[str, Any]]
     epoch: int
     single: Single
     pairs: Pairs
     reading: Reading
+    average: MovingAverage
 
     def __init__(
         self,
@@ -52,6 +57,8 @@ class Preparation(Steps, HyperParameters):
         checkpoint: Any = None,
         deterministic: bool = False,
         resume: bool = False,
+        schedule: Callable[[float], Any] | None = None,
+        ema: float | None = None,
     ):
         if gradient_clip_val is None:
             gradient_clip_val = 0
@@ -79,6 +86,16 @@ class Preparation(Steps, HyperParameters):
         check_choice(
             (True, False), deterministic=self.deterministic, resume=self.resume
         )
+        if not (self.schedule is None or callable(self.schedule)):
+            raise ValueError(
+                "schedule must be a function of the share of the training that is over, "
+                f"got {self.schedule!r}: pass, for example, d2l.CosineSchedule()"
+            )
+        if self.ema is not None and not (is_number(self.ema) and 0 <= self.ema < 1):
+            raise ValueError(
+                "ema must be the share of the average that a step keeps, >= 0 and < 1, got "
+                f"{self.ema!r}: pass, for example, 0.999"
+            )
         self.gpus = self.find_gpus(self.num_gpus)
         fastest = self.fastest()
         is_auto = self.precision == "auto"
@@ -134,6 +151,7 @@ class Preparation(Steps, HyperParameters):
             self.adopt(model)
         model.trainer = self
         self.model, self.single, self.pairs = model, Single(self), Pairs(self)
+        self.average = MovingAverage(self)
 
     def prepare_optimizer(self) -> None:
         """Make the optimiser, once the model has its parameters."""

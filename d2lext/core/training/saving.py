@@ -93,7 +93,8 @@ class Saving:
                 randomness.states(self._others),
             ],
         }
-        checkpoint.save(self.path, record, trainer.get_state())
+        with trainer.average.outside():
+            checkpoint.save(self.path, record, trainer.get_state())
 
     def resume(self) -> None:
         """Resume from the checkpoint if there is one.

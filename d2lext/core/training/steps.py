@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from d2lext.core.machine import processor
+from d2lext.core.module import later_options
 from d2lext.core.training import randomness
 from d2lext.core.training.fingerprint import attributes
 
@@ -94,7 +95,8 @@ class Steps:
     def network_options(self) -> dict[str, Any]:
         """The options of the model, which identify it in a checkpoint, as they are now."""
         hparams = getattr(self.model, "hparams", {})
-        return {name: getattr(self.model, name, v) for name, v in hparams.items()}
+        options = {name: getattr(self.model, name, v) for name, v in hparams.items()}
+        return options | later_options(self.model)
 
     def network_layers(self) -> dict[str, Any]:
         """What each layer is, and what is frozen, by name: they identify it as well."""
@@ -134,6 +136,14 @@ class Steps:
             f"{type(self.model).__name__} in which it depends on none: {remedy}"
         )
 
+    def begin_average(self) -> dict[str, tuple[Any, Any]]:
+        """What trains, and the statistics of normalization, each with an average of 0."""
+        raise NotImplementedError
+
+    def exchange_average(self) -> None:
+        """Exchange the average and what the model has."""
+        raise NotImplementedError
+
     def finish(self) -> None:
         """After the last epoch: weights with which an optimiser wants to leave the model.
 
@@ -164,7 +174,8 @@ class Steps:
         """What training has changed, by name; the model's parameters as model/...
 
         All that trains is among the latter, also arrays that the framework does not count
-        as parameters. Random numbers, and what a model only keeps, have other names.
+        as parameters. Random numbers, an average, and what a model only keeps, have other
+        names.
         """
         raise NotImplementedError
 

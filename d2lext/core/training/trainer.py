@@ -38,6 +38,15 @@ class Trainer(Preparation):
     for the framework and the kind of machine; in PyTorch on a GPU, None may mean captured.
     Evaluation is in float32, which on GPUs is not TF32.
 
+    `schedule` is a function of the share of the training that is over, 0 <= t < 1, which
+    returns a factor for the learning rate of each step, whatever the optimizer: such as
+    `StepSchedule()`, `CosineSchedule(warmup=0.05)`, `OneCycleSchedule()`, or one of yours.
+    It counts `max_epochs`, also in a run that is shortened. Momentum adds up gradients, not
+    steps, so that a new rate counts at once. With `ema`, such as 0.999, the trainer keeps a
+    moving average of the weights, and of the statistics of normalization: each step keeps
+    this share of it, the first one nothing. Validation and test are of the average, and
+    after `fit` the model has it.
+
     `checkpoint` is a file to which the training is saved after each epoch and on
     Ctrl-C; if it already exists, `fit` resumes from it. It holds all that trains: what the
     framework counts as parameters and buffers, other arrays and numbers of the model, the
@@ -75,6 +84,7 @@ class Trainer(Preparation):
             self.prepare_data(data)
             self.prepare_model(model)
             self.prepare_optimizer()
+            self.average.begin()
             self.history, self.num_train_examples = [], 0
             self.train_batch_idx = self.val_batch_idx = 0
             self.begin_epoch(0)
@@ -84,6 +94,7 @@ class Trainer(Preparation):
                     self.begin_epoch(epoch + 1)
                     self.watch.epoch_end()
                 self.finish()
+                self.average.exchange()
         report.end(self)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -106,7 +117,9 @@ class Trainer(Preparation):
         self.num_train_examples = current.batches.num_examples
         if self.val_dataloader is not None:
             start = time.perf_counter()
-            values = self.evaluate(self.val_batches(), self.watch.val_batch).means()
+            with self.average.in_model():
+                batches = self.val_batches()
+                values = self.evaluate(batches, self.watch.val_batch).means()
             self.watch.val_end(values)
             entry |= {**values, "val_seconds": time.perf_counter() - start}
         self.history.append(entry)
