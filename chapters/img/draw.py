@@ -8,7 +8,7 @@ which draws what readers choose, with growth.py.
 
 from pathlib import Path
 
-from chapters.img import bottleneck, growth, memory, network, padding
+from chapters.img import bottleneck, growth, memory, network, padding, step
 
 HERE = Path(__file__).parent
 DRAWINGS = {
@@ -17,6 +17,7 @@ DRAWINGS = {
     "growth": growth.draw,
     "bottleneck": bottleneck.draw,
     "padding": padding.draw,
+    "step": step.draw,
 }
 
 if __name__ == "__main__":

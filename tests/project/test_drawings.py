@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from shared import ROOT
 
-from chapters.img import bottleneck, draw, growth, memory, network
+from chapters.img import bottleneck, draw, growth, memory, network, step
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHAPE = r"DenseBlock +\(1, (\d+), (\d+), \2\)"  # in the chapter, for PyTorch and MXNet
@@ -75,3 +75,11 @@ def test_a_bottleneck_saves_what_the_chapter_says():
     assert channels == (992, 128, 32)
     assert without == 9 * 992 * 32
     assert parts == (992 * 128, 9 * 128 * 32)
+
+
+def test_a_step_keeps_what_the_chapter_derives():
+    c, k, n = 24, 12, 8
+    assert max(step.plain()) == 2 * n * c + n * (n - 1) * k + 8 * n * k
+    features, spikes = step.recomputed()
+    assert features[-1] == c + n * k
+    assert spikes[0][1] == (c + n * k) + 2 * (c + (n - 1) * k) + 8 * k

@@ -159,6 +159,23 @@ def _of_logits(method, Y_hat, y, options):
     return getattr(model, method)({}, (Y_hat,), y, state_of(model), **options)
 
 
+def kept(model, shape):
+    """Bytes that XLA plans for the intermediate values of a gradient by parameters.
+
+    The option is the one that `recompute` asks of a reader's own program.
+    """
+
+    def loss(params, X):
+        variables = model.variables | {"params": params}
+        return model.apply(variables, X, mutable=["batch_stats"])[0].sum()
+
+    n, c, h, w = shape
+    option = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    grad = jax.jit(jax.grad(loss), compiler_options=option)
+    grad = grad.lower(model.variables["params"], jnp.zeros((n, h, w, c)))
+    return grad.compile().memory_analysis().temp_size_in_bytes
+
+
 def out_of_memory():
     """The exception that the framework raises where memory is exhausted."""
     return jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while ...")

@@ -1,11 +1,16 @@
 """What tests need of MXNet."""
 
 import contextlib
+import functools
+import gc
+import re
+import tempfile
+from pathlib import Path
 
 from d2lext import mxnet as d2l  # first: it prepares what MXNet reads
 
 # isort: split
-from mxnet import MXNetError, autograd, gluon, np, npx, util
+from mxnet import MXNetError, autograd, gluon, np, npx, profiler, util
 from mxnet.gluon import nn
 
 
@@ -159,6 +164,34 @@ def loss(Y_hat, y, **options):
 def accuracy(Y_hat, y, **options):
     """A classifier's accuracy of logits."""
     return d2l.Classifier().accuracy(Y_hat, y, **options)
+
+
+def kept(model, shape):
+    """Bytes of the arrays that a recorded forward pass of (n, c, h, w) leaves."""
+    log = _profiled_to()
+    with autograd.record():  # the first time also makes what stays
+        model(np.zeros(shape))
+    gc.collect()
+    npx.waitall()
+    log.unlink(missing_ok=True)
+    profiler.set_state("run")
+    with autograd.record():
+        output = model(np.zeros(shape))
+    npx.waitall()
+    profiler.set_state("stop")
+    profiler.dump()
+    del output
+    note = r'"ts": (\d+),\s*"args": { "Memory: cpu/0": (\d+)'
+    notes = sorted(re.findall(note, log.read_text()))  # by time
+    return int(notes[-1][1]) - int(notes[0][1])
+
+
+@functools.cache
+def _profiled_to():
+    """The file of MXNet's profiler, which can be chosen once in a process."""
+    log = Path(tempfile.mkdtemp(prefix="profile-")) / "profile.json"
+    profiler.set_config(profile_memory=True, filename=str(log))
+    return log
 
 
 def out_of_memory():

@@ -137,6 +137,29 @@ def accuracy(Y_hat, y, **options):
     return d2l.Classifier().accuracy(Y_hat, y, **options)
 
 
+def kept(model, shape):
+    """Bytes that lead from the forward part of a step's graph to the backward part."""
+    n, c, h, w = shape
+    turn = []
+
+    def step(X):
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(model(X, training=True))
+        turn.append(len(X.graph.get_operations()))
+        return tape.gradient(total, model.trainable_variables)
+
+    function = tf.function(step, autograph=False)
+    graph = function.get_concrete_function(tf.TensorSpec((n, h, w, c))).graph
+    operations = graph.get_operations()
+    before = set(operations[: turn[0]])
+    read = {t.ref(): t for op in operations[turn[0] :] for t in op.inputs}
+    return sum(
+        t.shape.num_elements() * t.dtype.size
+        for t in read.values()
+        if t.op in before and t.op.type != "ReadVariableOp" and t.dtype == tf.float32
+    )
+
+
 def out_of_memory():
     """The exception that the framework raises where memory is exhausted."""
     message = "OOM when allocating tensor"

@@ -126,6 +126,21 @@ def accuracy(Y_hat, y, **options):
     return d2l.Classifier().accuracy(Y_hat, y, **options)
 
 
+def kept(model, shape):
+    """Bytes that a forward pass of images (n, c, h, w) keeps for the backward pass."""
+    found = {}
+
+    def note(tensor):
+        if not isinstance(tensor, nn.Parameter):
+            storage = tensor.untyped_storage()
+            found[id(storage)] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model(torch.zeros(shape)).sum()
+    return sum(storage.nbytes() for storage in found.values())
+
+
 def out_of_memory():
     """The exception that the framework raises where memory is exhausted."""
     return torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
