@@ -421,7 +421,9 @@ def test_page_is_painted_as_chosen_before_its_scripts_arrive(blank, address):
     assert held
 
 
-@pytest.mark.parametrize("path", ["01-densenet", "03-one-network", "02-family", "04-memory"])
+@pytest.mark.parametrize(
+    "path", ["01-densenet", "03-one-network", "02-family", "04-memory"]
+)
 def test_first_load_is_small(blank, address, path):
     responses = []
     blank.on("response", lambda response: responses.append(response))
