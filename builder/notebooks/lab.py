@@ -1,20 +1,33 @@
-"""JupyterLab's kernels: each notebook's where its framework trains.
-
-Loaded by JupyterLab itself, which `build.py lab` tells to.
-"""
+"""What JupyterLab is told of the book: whom to trust, and where each framework trains."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
+from nbformat.sign import NotebookNotary
 
 from builder.notebooks import kernel
 from builder.setup.environment import interpreter
 
 
+def trust(folder: Path) -> None:
+    """Sign the notebooks below `folder`, as `jupyter trust` does.
+
+    JupyterLab hides the drawings that were recorded in a notebook without the signature
+    of its user.
+    """
+    notary = NotebookNotary()
+    for path in sorted(folder.rglob("*.ipynb")):
+        notary.sign(nbformat.read(path, as_version=4))
+
+
 class Manager(ServerKernelManager):
-    """Starts a kernel of the environment that its notebook's framework trains in."""
+    """Starts a kernel of the environment that its notebook's framework trains in.
+
+    JupyterLab itself loads it, if `build.py lab` says so.
+    """
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """The command that starts the kernel; a kernel of another language's is kept."""

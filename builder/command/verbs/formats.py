@@ -134,6 +134,8 @@ def serve(args: Namespace, root: Path) -> None:
 )
 def lab(args: Namespace, root: Path) -> int:
     """Open the notebooks in JupyterLab."""
+    from builder.notebooks.lab import trust
+
     folder = root / "_build" / args.edition if args.edition else root / "notebooks"
     if args.backend and len(args.backend) == 1:
         folder /= args.backend[0]
@@ -143,6 +145,7 @@ def lab(args: Namespace, root: Path) -> int:
             f"there is no folder {folder.relative_to(root)}: write it with "
             f"python build.py {writer}"
         )
+    trust(folder)
     where = [str(folder)]
     if not args.edition:
         # Jupyter shows nothing above its root, and images are in chapters/.

@@ -12,6 +12,7 @@ import matplotlib
 import nbformat
 import pytest
 import yaml
+from nbformat.sign import NotebookNotary
 from nbgrader import utils
 from nbgrader.nbgraderformat import MetadataValidator
 from shared import ROOT
@@ -630,6 +631,13 @@ def test_the_first_cell_says_what_a_chapter_needs(tmp_path, text, needs):
     assert ("four" in first) is ("with all four frameworks" in needs)
 
 
+@pytest.fixture
+def jupyter(tmp_path, monkeypatch):
+    """What Jupyter remembers of this user: nothing so far."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+
+
+@pytest.mark.usefixtures("jupyter")
 @pytest.mark.parametrize("name", ["student", "instructor"])
 def test_lab_opens_the_notebooks(book, name, monkeypatch, capsys):
     opened = []
@@ -648,6 +656,7 @@ def test_lab_opens_the_notebooks(book, name, monkeypatch, capsys):
     assert (folder / "jax" / "01-sums.ipynb").is_file()
 
 
+@pytest.mark.usefixtures("jupyter")
 def test_lab_shows_the_images_of_notebooks(book, monkeypatch):
     """They are in `chapters`, and Jupyter shows nothing that is above its root."""
     opened = []
@@ -657,6 +666,27 @@ def test_lab_shows_the_images_of_notebooks(book, monkeypatch):
     assert cli.main(["lab", "--backend", "jax"]) == 0
     tree = "--LabApp.default_url=/lab/tree/notebooks/jax"
     assert opened == [[f"--ServerApp.root_dir={book.root}", tree]]
+
+
+@pytest.mark.usefixtures("jupyter")
+def test_lab_shows_the_drawings_that_were_recorded(book, monkeypatch):
+    """It hides them in a notebook that its user has not signed."""
+    monkeypatch.setattr(cli, "ROOT", book.root)
+    monkeypatch.setattr(subprocess, "call", lambda c, **_: 0)
+    drawing = nbformat.v4.new_output("display_data", {"image/svg+xml": "<svg/>"})
+    cell = nbformat.v4.new_code_cell("draw()", outputs=[drawing])
+    recorded = nbformat.v4.new_notebook(cells=[cell])
+    for backend in ("torch", "jax"):
+        folder = book.root / "notebooks" / backend
+        folder.mkdir(parents=True)
+        nbformat.write(recorded, folder / "01-sums.ipynb")
+        recorded.metadata.title = backend
+    recorded = nbformat.read(folder / "01-sums.ipynb", as_version=4)
+    assert not NotebookNotary().check_signature(recorded)
+    assert cli.main(["lab", "--backend", "torch"]) == 0
+    assert not NotebookNotary().check_signature(recorded)
+    assert cli.main(["lab"]) == 0
+    assert NotebookNotary().check_signature(recorded)
 
 
 def test_the_recipe_for_hubs_uses_existing_commands():
