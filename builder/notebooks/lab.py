@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from jupyter_core.paths import jupyter_data_dir
+from jupyter_core.utils import ensure_dir_exists
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from nbformat.sign import NotebookNotary
 
@@ -18,7 +20,10 @@ def trust(folder: Path) -> None:
     JupyterLab hides the drawings that were recorded in a notebook without the signature
     of its user.
     """
-    notary = NotebookNotary()
+    of_user = jupyter_data_dir()
+    ensure_dir_exists(of_user, mode=0o700)
+    # Given its folder, it makes no application, which would configure logging anew.
+    notary = NotebookNotary(data_dir=of_user)
     for path in sorted(folder.rglob("*.ipynb")):
         notary.sign(nbformat.read(path, as_version=4))
 

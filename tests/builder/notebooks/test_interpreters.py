@@ -130,9 +130,10 @@ def test_a_shared_chapter_gets_all_that_it_imports(shared, monkeypatch):
 
 
 @pytest.fixture
-def called(monkeypatch):
+def called(monkeypatch, tmp_path):
     """The commands that verbs run, with their variables."""
     calls = []
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))  # for signatures
 
     def call(command, cwd=None, env=None):
         calls.append((command, env or {}))
