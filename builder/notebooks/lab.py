@@ -1,5 +1,6 @@
 """What JupyterLab is told of the book: whom to trust, and where each framework trains."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ def trust(folder: Path) -> None:
     # Given its folder, it makes no application, which would configure logging anew.
     notary = NotebookNotary(data_dir=of_user)
     for path in sorted(folder.rglob("*.ipynb")):
-        notary.sign(nbformat.read(path, as_version=4))
+        # JupyterLab itself says what is wrong with a damaged one, and opens the others.
+        with contextlib.suppress(Exception):  # nbformat raises many kinds
+            notary.sign(nbformat.read(path, as_version=4))
 
 
 class Manager(ServerKernelManager):

@@ -681,6 +681,8 @@ def test_lab_shows_the_drawings_that_were_recorded(book, monkeypatch):
         folder.mkdir(parents=True)
         nbformat.write(recorded, folder / "01-sums.ipynb")
         recorded.metadata.title = backend
+    (folder / "00-half.ipynb").write_text('{"cells": [')
+    (folder / "00-list.ipynb").write_text("[]")
     recorded = nbformat.read(folder / "01-sums.ipynb", as_version=4)
     assert not NotebookNotary().check_signature(recorded)
     assert cli.main(["lab", "--backend", "torch"]) == 0
