@@ -13,6 +13,7 @@ from d2lext.core.plotting import (
     use_svg_display,
 )
 from d2lext.core.timing import Timer
+from d2lext.core.training.records import recorded
 
 __all__ = [
     "Architecture",
@@ -24,6 +25,7 @@ __all__ = [
     "check_positive",
     "list_models",
     "plot",
+    "recorded",
     "set_axes",
     "set_figsize",
     "show_images",
