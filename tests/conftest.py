@@ -12,6 +12,7 @@ import signal
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from shared import frameworks, notebook_kernels
@@ -24,8 +25,10 @@ os.environ["D2LEXT_FAST"] = "1"
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes that use the builder
 # A test runs a program a few times, so that compiling it takes most of the time. Where it
 # is about rounding or memory, the fixture `optimized` compiles as for readers. JAX reads
-# this where a file of tests first imports it, also in processes that a test starts.
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# these where a file of tests first imports it, also in processes that a test starts.
+if find_spec("jax"):  # TensorFlow reads XLA_FLAGS, too, and an old one has fewer
+    for name, value in notebook_kernels.COMPILED_QUICKLY.items():
+        os.environ.setdefault(name, value)
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # Programs that several tests have, in several processes and kernels, are compiled
     # once. The folder lasts until this process ends.
@@ -100,9 +103,13 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Leave what is imported by now out of each collection of garbage."""
+    """Collect garbage seldom, and leave out what is imported by now.
+
+    Frameworks make many objects that stay, for each of their layers.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)
 
 
 def _backend(item):
@@ -117,31 +124,38 @@ def _is_slow(item):
 
 
 @contextlib.contextmanager
-def disable_most_optimizations(value):
-    """Within, JAX compiles with `value` for this option; nothing where it is missing."""
+def optimizations(wanted):
+    """Within, JAX optimises the library's programs, or not; nothing where it is missing."""
     if "jax" not in SELECTED or find_spec("jax") is None:
         yield
         return
     d2l_or_skip("jax")  # prepares JAX, and is imported before it
     import jax
 
+    from d2lext.jax.speed import compiling
+
+    def options(*args):
+        return {**(of_device(*args) or {}), "xla_cpu_use_fusion_emitters": wanted}
+
+    of_device = compiling._options
     before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", value)
-    yield
+    jax.config.update("jax_disable_most_optimizations", not wanted)
+    with mock.patch.object(compiling, "_options", options):
+        yield
     jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="module")
 def optimized():
     """JAX compiles as it does for readers."""
-    with disable_most_optimizations(False):
+    with optimizations(True):
         yield
 
 
 @pytest.fixture
 def compiled_quickly():
     """JAX compiles without optimising, also in a module whose other tests do."""
-    with disable_most_optimizations(True):
+    with optimizations(False):
         yield
 
 

@@ -13,7 +13,7 @@ from builder.errors import BookError
 from builder.notebooks import outputs, store
 from builder.notebooks.edition import Edition, editions
 from builder.notebooks.strays import strays
-from builder.source import export
+from builder.source import export, pages
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
 
@@ -26,9 +26,10 @@ IN_NOTEBOOK = re.compile(r"(\S+\.ipynb):cell (\d+):(\d+):\d+: (.*)")
 def problems(root: Path, backends: Iterable[str] = IDS) -> list[str]:
     """A line for each problem: what it is, where, and the command that fixes it.
 
-    Raises BookError where a chapter itself breaks a rule.
+    Raises BookError where a chapter or a setting breaks a rule.
     """
     book, backends = Book(root), list(backends)
+    pages.moved(root, [chapter.stem for chapter in book.chapters])
     findings = dict.fromkeys(_in_chapters(_findings(root), book))
     return [
         *findings,

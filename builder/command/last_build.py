@@ -7,8 +7,11 @@ from pathlib import Path
 
 from builder import files
 
-BOOKS = ("_build/pdf", "_build/epub")  # which the site offers
-SOURCES = ("builder", "chapters", "notebooks", "d2lext", "constraints.txt", *BOOKS)
+BOOKS = ("_build/pdf", "_build/epub", "_build/slides")  # which the site offers
+SOURCES = (
+    *("builder", "chapters", "notebooks", "d2lext", "constraints.txt", "CHANGELOG.md"),
+    *BOOKS,
+)
 
 
 def site(root: Path) -> Path:

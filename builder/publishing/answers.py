@@ -27,13 +27,13 @@ NO_SOLUTION = "*This exercise has no model solution: it is graded by hand.*"
 # nbgrader replaces what it marks, so that no copy for students has it.
 SECRET = "Solution: not to hand out."
 FORM = """\
-Show, with results in place of …:
+Print lines like these, with your results in place of …:
 
 ```text
 {form}
 ```
 
-What counts: the last lines shown above *{end}* have these {what}, in this order, and no \
+Graded: the {what} in the last lines shown above *{end}*, in this order, and no \
 others. {rules} do not matter. You may add cells."""
 ANYHOW = (
     "Labels, spaces, figures, earlier lines and how you write a number "

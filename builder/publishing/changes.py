@@ -1,7 +1,8 @@
 """Which pages Sphinx reads and writes again: those that changed, or show what changed.
 
 Left to itself, Sphinx writes again what it has read again. But a page shows more: the
-titles of all pages, and the numbers and titles that its references take from others.
+titles of all pages and their sections, and the numbers and titles that its references
+take from others.
 """
 
 import hashlib
@@ -65,6 +66,7 @@ def _shared(env: BuildEnvironment) -> str:
     uses = {(use.docname, t.key) for use in cited.citation_refs for t in use.targets}
     found = [
         sorted((name, title.astext()) for name, title in env.titles.items()),
+        sorted((name, sections.astext()) for name, sections in env.tocs.items()),
         sorted(env.toctree_includes.items()),
         sorted(env.toc_secnumbers.items()),
         sorted(env.toc_fignumbers.items()),
@@ -75,5 +77,6 @@ def _shared(env: BuildEnvironment) -> str:
         [] if uses <= listed.keys() else sorted(listed.items()),
         Path(env.srcdir, "references.bib").read_text("utf-8") if uses else "",
         env.config["html_context"],
+        getattr(env.config, "book_redirects", {}),
     ]
     return hashlib.sha256(repr(found).encode()).hexdigest()

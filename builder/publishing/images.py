@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from builder.source.images import COMMON, TYPES, key
+from builder.source.images import COMMON, SCRIPT, TYPES, key
 
 PRINTED = (".svg", ".png", ".jpg", ".jpeg")
-READERS, BROWSERS = COMMON, tuple(TYPES)
+READERS, BROWSERS = COMMON, (*TYPES, SCRIPT)
 
 
 def prepared(
@@ -19,12 +19,12 @@ def prepared(
 ) -> Iterator[tuple[str, str, bytes]]:
     """The images below `chapters`/img: their `key`, their path for a form, the content.
 
-    A form that shows only these `kinds` gets the others as PNG.
+    A form that shows only these `kinds` gets the others as PNG, but no scripts.
     """
     used: set[str] = set()
     for path in sorted((chapters / "img").rglob("*")):
         ending = path.suffix.lower()
-        if ending not in TYPES or not path.is_file():
+        if ending not in {*TYPES, *kinds} or not path.is_file():
             continue
         name, content = path.relative_to(chapters).as_posix(), path.read_bytes()
         if ending not in kinds:

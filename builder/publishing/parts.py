@@ -9,13 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from nbformat import NotebookNode
 
 from builder import files
 from builder.notebooks import colab, downloads
 from builder.notebooks.edition import Edition, editions
-from builder.publishing import sphinx_build, sphinx_source, tabs
+from builder.publishing import about, sphinx_build, sphinx_source, tabs
 from builder.setup import requirements
 from builder.source.book import Book
 from builder.source.chapter import Chapter
@@ -33,6 +34,7 @@ class Part:
     tabs: list[str]  # the backends for which it has tabs
     numbers: list[list[str]]  # the kind and number of all that is numbered
     stale: list[str]  # the backends whose recorded outputs are out of date
+    about: dict[str, Any]  # what the front page says of it
 
 
 def of_book(book: Book, folder: Path) -> dict[str, Part]:
@@ -71,6 +73,7 @@ def of_page(
         [backend for backend in IDS if f"tab-{backend}" in tags],
         sphinx_source.numbers({name: page}).get(name, []),
         stale,
+        page.metadata.get(about.KEY, {}),
     )
 
 

@@ -76,7 +76,11 @@ def _configuration(settings: Mapping[str, Any], backend: str) -> dict[str, Any]:
     }
     macros = [rf"\newcommand{{\book{k}}}{{{_escape(v)}}}" for k, v in about.items()]
     return {
-        "extensions": ["builder.sphinxext.glyphs", "sphinxcontrib.rsvgconverter"],
+        "extensions": [
+            "builder.sphinxext.glyphs",
+            "builder.sphinxext.preface",
+            "sphinxcontrib.rsvgconverter",
+        ],
         "nb_mime_priority_overrides": [("latex", "image/svg+xml", 5)],
         "pygments_style": "friendly",
         "latex_engine": "xelatex",

@@ -1,6 +1,6 @@
 """The site: Sphinx renders the merged notebooks, with tabs and a choice of framework."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from json import dumps
 from pathlib import Path
@@ -10,19 +10,19 @@ from nbformat import NotebookNode
 
 from builder.notebooks import downloads
 from builder.notebooks.edition import Edition
-from builder.publishing import parts, single, sphinx_build
+from builder.publishing import groups, others, parts, sphinx_build
 from builder.publishing.parts import Part
 from builder.publishing.sphinx_source import Source
+from builder.source import pages as book_pages
 from builder.source import repository
 from builder.source.book import Book
 from builder.source.repository import Repository
 from builder.source.settings import read_settings
-from builder.sphinxext import katex
+from builder.sphinxext import katex, library
 from d2lext.core.frameworks import TITLES
 
-BOOKS = ("pdf", "epub")  # whole books, which the front page offers
 HERE = Path(__file__).parent
-SCRIPTS = ("cards", "downloads", "drawers", "scrolling")
+SCRIPTS = ("cards", "downloads", "drawers", "scrolling", "steps")
 # The repository's mark in the page's footer: two branches that merge.
 MARK = (
     '<svg viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.5">'
@@ -79,30 +79,30 @@ def build(
 
 def _write(root: Path, out: Path, made: Mapping[str, Part]) -> Path:
     pages = {name: part.page for name, part in made.items()}
-    copied: dict[str, str | bytes] = {}
+    # Without it, GitHub Pages would hide what begins with _, such as styles.
+    copied: dict[str, str | bytes] = {".nojekyll": ""}
     for name, part in made.items():
         for backend, text in part.offered.items():
             path = downloads.path(name, backend)
             copied[path] = text
             # For static/downloads.js.
             copied[f"{path.removesuffix('ipynb')}js"] = f"saveNotebook({dumps(text)})\n"
-    books = _books(out.parent)
-    copied |= {name: path.read_bytes() for name, path in books.items()}
-    configuration = _configuration(read_settings(root), made, list(books))
-    source = Source(root, pages, configuration, copied, added=["authors"])
+    moved = book_pages.moved(root, made)
+    for old, new in moved.items():
+        for backend in made[new].offered if new in made else ():
+            copied[downloads.path(old, backend)] = made[new].offered[backend]
+    built = others.files(out.parent)
+    added = book_pages.added(root)
+    configuration = _configuration(read_settings(root), made, built)
+    configuration |= {"book_added": added, "book_redirects": moved}
+    source = Source(
+        *(root, pages, configuration, copied | built),
+        added=added,
+        beside=groups.of_book(root),
+    )
     with sphinx_build.alone(out, _work(out)):
         sphinx_build.build(source, out, _work(out))
     return out / "index.html"
-
-
-def _books(folder: Path) -> dict[str, Path]:
-    """The PDFs and EPUBs that were built in `folder`, by their names on the site."""
-    paths = [
-        folder / form / single.file_name(backend, True, form)
-        for backend in TITLES
-        for form in BOOKS
-    ]
-    return {f"books/{path.name}": path for path in paths if path.is_file()}
 
 
 def _work(out: Path) -> Path:
@@ -110,7 +110,7 @@ def _work(out: Path) -> Path:
 
 
 def _configuration(
-    settings: Mapping[str, Any], made: Mapping[str, Part], books: Sequence[str]
+    settings: Mapping[str, Any], made: Mapping[str, Part], built: Mapping[str, bytes]
 ) -> dict[str, Any]:
     """Sphinx's settings."""
     repo = repository.of(settings)
@@ -120,9 +120,12 @@ def _configuration(
     return {
         "extensions": [
             "sphinx_copybutton",
+            "builder.sphinxext.api",
             "builder.sphinxext.formulas",
             "builder.sphinxext.excerpts",
             "builder.sphinxext.headings",
+            "builder.sphinxext.moved",
+            "builder.sphinxext.navigation",
             "builder.sphinxext.references",
             "builder.sphinxext.tabs",
         ],
@@ -130,12 +133,20 @@ def _configuration(
         "html_theme": "furo",
         "html_title": settings["title"],
         "html_static_path": [str(HERE / "static"), str(katex.folder() / "static")],
-        "templates_path": [str(HERE / "templates")],
-        "html_css_files": ["katex.min.css", "book.css"],
+        "templates_path": [str(HERE / "templates"), str(HERE / "templates" / "moved")],
+        "html_css_files": ["katex.min.css", "book.css", "front.css", "reference.css"],
         "html_js_files": [(f"{name}.js", {"defer": ""}) for name in SCRIPTS],
         "html_favicon": str(HERE / "static" / "favicon.svg"),
+        "book_library": library.version(),
+        "book_source": repo.folder if repo else "",
+        "python_maximum_signature_line_length": 60,
+        "myst_heading_anchors": 3,  # for links between guides
         "book_numbers": {n: part.numbers for n, part in made.items() if part.numbers},
-        "html_context": _context(made, books, repo),
+        "book_about": {name: part.about for name, part in made.items()},
+        "html_context": {
+            **_context(made, built, repo),
+            "byline": settings.get("byline", ""),
+        },
         "html_secnumber_suffix": " ",
         "html_copy_source": False,
         "html_show_sourcelink": False,
@@ -160,27 +171,20 @@ def _configuration(
 
 
 def _context(
-    made: Mapping[str, Part], books: Sequence[str], repo: Repository | None
+    made: Mapping[str, Part], built: Mapping[str, bytes], repo: Repository | None
 ) -> dict[str, Any]:
     """What templates show: frameworks with tabs; by page, its notebooks and source."""
-    volumes = {
-        backend: [
-            (form.upper(), name)
-            for form in BOOKS
-            if (name := f"books/{single.file_name(backend, True, form)}") in books
-        ]
-        for backend in TITLES
-    }
     offers = {
         name: [
             {
                 "backend": backend,
                 "title": TITLES[backend],
-                "path": downloads.path(name, backend),
-                "saved_as": f"{name}-{backend}.ipynb" if len(part.offered) > 1 else "",
+                "path": path,
+                "saved_as": saved_as,
                 "run": repo.run(f"notebooks/{backend}/{name}.ipynb") if repo else [],
             }
             for backend in part.offered
+            for path, saved_as in [others.notebook(name, backend, part)]
         ]
         for name, part in made.items()
     }
@@ -193,5 +197,6 @@ def _context(
         "frameworks": [(b, title) for b, title in TITLES.items() if b in tabs],
         "offers": offers,
         "sources": sources,
-        "books": [(b, TITLES[b], files) for b, files in volumes.items() if files],
+        "decks": {name: others.decks(name, built) for name in made},
+        "buttons": others.buttons(made, built),
     }

@@ -22,6 +22,7 @@ WAITING = "waiting for another build to finish"
 PACKAGES = (
     "sphinx",
     "furo",
+    "griffelib",
     "myst-nb",
     "sphinx-design",
     "sphinx-revealjs",

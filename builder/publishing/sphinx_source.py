@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from builder import files
-from builder.publishing import images
+from builder.publishing import about, groups, images
 from builder.source import parser, typography
 from builder.source.settings import read_settings
 
@@ -23,6 +23,8 @@ EXTENSIONS = [
     "myst_nb",
     "builder.sphinxext.citations",
     "builder.sphinxext.elements",
+    "builder.sphinxext.figures",
+    "builder.sphinxext.front_page",
     "builder.sphinxext.images",
     "builder.sphinxext.numbers",
     "builder.sphinxext.remarks",
@@ -46,8 +48,8 @@ class Source:
 
     `configuration` holds Sphinx's settings for this form, in addition to the shared ones.
     `copied` holds the contents of files that go into the output unread, by path. `added`
-    names pages in chapters/ that only this form has, and lists on the front page. Images
-    of other `kinds` become PNG.
+    names pages in chapters/ that only this form has; `beside` are more of them, in
+    groups. Images of other `kinds` become PNG.
     """
 
     root: Path
@@ -55,6 +57,7 @@ class Source:
     configuration: Mapping[str, Any]
     copied: Mapping[str, str | bytes] = field(default_factory=dict)
     added: Sequence[str] = ()
+    beside: groups.Groups = field(default_factory=dict)
     kinds: Sequence[str] = images.BROWSERS  # of images, by their files' endings
 
     def write(self, folder: Path) -> None:
@@ -70,9 +73,9 @@ class Source:
         texts = {
             path.name: files.read(path, path.relative_to(self.root)) for path in paths
         }
-        for name in self.added:
-            if f"{name}.md" in texts:
-                texts["index.md"] += f"\n```{{toctree}}\n{name}\n```\n"
+        if self.beside:
+            texts |= groups.texts(self.beside, self.root)
+            texts["index.md"] += groups.contents(self.beside)
         contents |= texts
         contents |= {name: content for _, name, content in self._images}
         contents |= {f"{COPIED}/{name}": made for name, made in self.copied.items()}
@@ -87,10 +90,16 @@ class Source:
         return list(images.prepared(self.root / "chapters", self.kinds))
 
     def _conf(self) -> str:
-        settings = _shared(read_settings(self.root)) | dict(self.configuration)
+        book = read_settings(self.root)
+        settings = _shared(book) | dict(self.configuration)
         settings["extensions"] = [*EXTENSIONS, *self.configuration["extensions"]]
         settings["book_images"] = {key: name for key, name, _ in self._images}
         settings.setdefault("book_numbers", numbers(self.pages))
+        of = settings.pop("book_about", None) or about.of_pages(self.pages)
+        settings["book_cards"] = {
+            name: each.get("card", {}) for name, each in of.items()
+        }
+        settings["book_trainings"] = about.table(of)
         if self.copied:
             settings["html_extra_path"] = [COPIED]
         lines = [f"{name} = {value!r}" for name, value in settings.items()]
@@ -137,6 +146,12 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
         # References
         "bibtex_bibfiles": ["references.bib"],
         "bibtex_reference_style": "round_author_year",
+        "book_citation": {
+            "title": book["title"],
+            "author": book["author"],
+            "year": str(book["year"]),
+            **({"url": book["repository"]} if "repository" in book else {}),
+        },
         # What a cell magic such as %%writefile writes is in no language that we know.
         "suppress_warnings": [*ONE_LIST_A_CHAPTER, "misc.highlighting_failure"],
     }
@@ -145,6 +160,7 @@ def _shared(book: Mapping[str, Any]) -> dict[str, Any]:
 def text(notebook: NotebookNode, chapter: Path) -> str:
     """A page's notebook as Sphinx reads it, with the lines of its cells in the chapter."""
     notebook = copy.deepcopy(notebook)
+    notebook.metadata.pop(about.KEY, None)  # for the front page alone
     notebook.metadata["language_info"] = {
         "name": "python",
         "pygments_lexer": "ipython3",

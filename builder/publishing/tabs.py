@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 
 from builder.notebooks.edition import Edition
 from builder.notebooks.fallback import readable
-from builder.publishing import sphinx_source
+from builder.publishing import about, sphinx_source
 from builder.source.chapter import Cell
 from builder.source.labels import kind_of
 from d2lext.core.frameworks import IDS
@@ -28,14 +28,21 @@ def merged(editions: Sequence[Edition]) -> NotebookNode:
         for backend in _tabs(cell, results):
             result = results.get(backend) or next(iter(results.values()), None)
             cells.append(_cell(i, cell, backend, result))
-    return sphinx_source.notebook(cells)
+    return _page(cells, editions)
 
 
 def single(edition: Edition) -> NotebookNode:
     """Like `merged`, but for readers of one framework, without tabs."""
-    return sphinx_source.notebook(
-        _cell(i, cell, "", result) for i, (cell, result) in enumerate(edition.pairs())
-    )
+    pairs = enumerate(edition.pairs())
+    cells = [_cell(i, cell, "", result) for i, (cell, result) in pairs]
+    return _page(cells, [edition])
+
+
+def _page(cells: list[NotebookNode], editions: Sequence[Edition]) -> NotebookNode:
+    """A page of `cells`, with what the front page says of it."""
+    page = sphinx_source.notebook(cells)
+    page.metadata[about.KEY] = about.of_chapter(editions)
+    return page
 
 
 def _tabs(cell: Cell, results: Mapping[str, NotebookNode]) -> Sequence[str]:

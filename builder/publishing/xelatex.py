@@ -33,11 +33,14 @@ SPLIT = r"\\(begin|end)\{split\}"  # what Sphinx puts around a formula
 
 def check_programs() -> None:
     """Raise BookError if a program that a PDF needs is missing."""
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    if missing:
-        raise BookError(
-            f"a PDF needs {_list(missing)}, not found on this machine: {REMEDY}"
-        )
+    if names := missing():
+        raise BookError(f"a PDF needs {names}, not found on this machine: {REMEDY}")
+
+
+def missing() -> str:
+    """The programs that a PDF needs and this machine lacks, in words."""
+    names = [name for name in PROGRAMS if shutil.which(name) is None]
+    return _list(names) if names else ""
 
 
 def print_book(

@@ -18,7 +18,7 @@ from typing import NoReturn
 from builder import files
 from builder.errors import BookError
 from builder.setup import builds, installer, machine, requirements
-from builder.setup.builds import MAIN, SECOND, Choice
+from builder.setup.builds import MAIN, VENVS, Choice
 from builder.setup.requirements import ROOT
 from builder.setup.venv import Venv
 from d2lext.core.frameworks import IDS, TITLES
@@ -72,8 +72,8 @@ def interpreter(backends: Collection[str]) -> str:
     """
     choice = _remembered() or Choice()
     names = {build.venv for name, build in choice.builds().items() if name in backends}
-    if names == {SECOND} and set(backends) <= set(choice.builds()):
-        python = _venv(SECOND, choice).python
+    if len(names) == 1 and MAIN not in names and set(backends) <= set(choice.builds()):
+        python = _venv(names.pop(), choice).python
         if os.access(python, os.X_OK):
             return str(python)
     return sys.executable
@@ -100,7 +100,11 @@ def summary(python: str, needs: Collection[str]) -> str:
     parts = [f"{name} {have[name]}" for name in IDS if name in needs and name in have]
     parts += sorted(set(needs) - set(IDS))
     ready = f"ready in {main.folder if is_ours else sys.prefix}: {', '.join(parts)}"
-    return "\n".join([ready, *builds.remarks(choice)])
+    lines = [ready, *builds.remarks(choice, have)]
+    used = {MAIN, *(build.venv for build in choice.builds().values())}
+    if old := [name for name in VENVS if name not in used and (ROOT / name).exists()]:
+        lines.append(f"no longer used, free to be deleted: {' and '.join(old)}")
+    return "\n".join(lines)
 
 
 def _installable(needs: Collection[str]) -> list[str]:
@@ -118,7 +122,7 @@ def _active_prefix() -> Path | None:
     """The folder of the active conda or virtual environment, unless it is `.venv`."""
     prefix = Path(sys.prefix)
     is_active = sys.prefix != sys.base_prefix or (prefix / "conda-meta").is_dir()
-    ours = [(ROOT / name).resolve() for name in (MAIN, SECOND)]
+    ours = [(ROOT / name).resolve() for name in VENVS]
     return prefix if is_active and prefix.resolve() not in ours else None
 
 
@@ -145,7 +149,7 @@ def _chosen(gpu: str | None) -> Choice:
 
 def _remembered() -> Choice | None:
     """The choice that the environments were last set up with."""
-    for name in (MAIN, SECOND):
+    for name in VENVS:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             kept = json.loads((ROOT / name / "set-up" / "gpu").read_bytes())
             return Choice(**{**kept, "frameworks": tuple(kept["frameworks"])})
@@ -158,12 +162,13 @@ def _venv(name: str, choice: Choice) -> Venv:
 
 
 def _plan(needs: Sequence[str], choice: Choice) -> Plan:
-    """`.venv` with all extras, and the other one with what trains on the GPU there."""
-    plan = [(_venv(MAIN, choice), [*needs, "base"])]
-    second = _venv(SECOND, choice)
-    if set(second.builds) & set(needs):
-        own = [each for each in needs if each in second.builds or each not in IDS]
-        plan.append((second, [*own, "base"]))
+    """`.venv` with all extras, and the others with what trains on the GPU there."""
+    main, *others = (_venv(name, choice) for name in VENVS)
+    plan = [(main, [*needs, "base"])]
+    for venv in others:
+        if set(venv.builds) & set(needs):
+            own = [each for each in needs if each in venv.builds or each not in IDS]
+            plan.append((venv, [*own, "base"]))
     return plan
 
 
@@ -182,18 +187,18 @@ def _set_up(plan: Plan, choice: Choice) -> None:
                 continue
             if own := [TITLES[each] for each in extras if each in venv.builds]:
                 installer.say(
-                    f"for the GPU in {venv.folder.name}: {' and '.join(own)}, 3 to 4 GB to "
+                    f"for the GPU in {venv.folder.name}: {' and '.join(own)}, 2 to 4 GB to "
                     "download (python build.py setup --gpu none: for the CPU)"
                 )
             old = _venv(venv.folder.name, before).builds
             is_other = any(
                 venv.builds.get(name) != build for name, build in old.items()
             )
-            venv.extend(
-                extras, f"it was set up for {before.cuda}" if is_other else None
-            )
+            now = "the CPU" if choice.cuda == "none" else choice.cuda
+            fault = f"it was set up for {before.cuda}, and is to be for {now}"
+            venv.extend(extras, fault if is_other else None)
         text = json.dumps(dataclasses.asdict(choice)) + "\n"
-        for name in (MAIN, SECOND):
+        for name in VENVS:
             if (ROOT / name / "set-up").is_dir():
                 files.write(ROOT / name / "set-up" / "gpu", text)
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from builder.errors import BookError
 from builder.setup import requirements
-from builder.setup.builds import Build
+from builder.setup.builds import VENVS, Build
 
 TORCH_INDEX = "https://download.pytorch.org/whl/{}/"
 _OF_UV = {  # what uv calls a setting of pip's
@@ -34,9 +34,12 @@ _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "PIP_PROXY")
 def find_uv() -> str | None:
     """The path of a uv that runs: a version manager's shim may lead nowhere.
 
-    Where its cache cannot be written, as in a read-only home, it goes without.
+    Not that of the book's own environments: it is for tests, and goes when one of them is
+    made anew. Where its cache cannot be written, as in a read-only home, it goes without.
     """
-    uv = shutil.which("uv")
+    ours = [requirements.ROOT / name for name in VENVS]
+    path = [each for each in os.get_exec_path() if Path(each).parent not in ours]
+    uv = shutil.which("uv", path=os.pathsep.join(path))
     answer = run([uv, "cache", "dir"]) if uv else None
     if answer is None or answer.returncode:
         return None

@@ -15,9 +15,11 @@ from pathlib import Path
 from d2lext.core.machine import pci
 
 NO_CARD = "no card"  # where NVIDIA's driver finds none
+JETSON = "Jetson"  # one whose CUDA is not that of other machines
 _DRIVER = Path("/proc/driver/nvidia")
+_TEGRA = Path("/etc/nv_tegra_release")
 _WSL = "/usr/lib/wsl/lib"
-_OTHERS = {pci.AMD: "AMD", pci.INTEL: "Intel"}
+_OTHERS = {pci.AMD: "AMD", pci.INTEL: "Intel", pci.NVIDIA: "NVIDIA"}
 
 
 def kind() -> str:
@@ -67,10 +69,17 @@ def nvidia(said: str) -> Nvidia | None:
 def ask_nvidia() -> str:
     """The driver and the newest card's compute capability, such as `580.65.06, 9.0`.
 
-    The driver alone if it does not tell the capability, NO_CARD if it finds no card, and
-    nothing without a driver. This may take seconds.
+    The driver alone if it does not tell the capability, NO_CARD if it finds no card, JETSON
+    on one before JetPack 7, and nothing without a driver. This may take seconds.
     """
-    smi = shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=_WSL)
+    said = _asked()
+    card = nvidia(said)
+    is_old = card is None or card.release < 580
+    return JETSON if is_old and _TEGRA.exists() else said
+
+
+def _asked() -> str:
+    smi = _nvidia_smi()
     if smi:
         # old ones do not know the capability
         for fields in ("driver_version,compute_cap", "driver_version"):
@@ -97,11 +106,15 @@ def _numbers(capability: str) -> list[int]:
 
 def has_nvidia_driver() -> bool:
     """Whether NVIDIA's driver is there, as far as a look at the files can tell."""
-    return (_DRIVER / "version").exists() or bool(shutil.which("nvidia-smi"))
+    return (_DRIVER / "version").exists() or bool(_nvidia_smi())
+
+
+def _nvidia_smi() -> str | None:
+    return shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=_WSL)
 
 
 def other_gpus() -> list[str]:
-    """The makers of the machine's other GPUs: Apple, AMD or Intel."""
+    """The makers of GPUs, if NVIDIA's driver says nothing: Apple, AMD, Intel or NVIDIA."""
     if kind() == "darwin-arm64":
         return ["Apple"]
     return sorted(_OTHERS[maker] for maker in pci.makers() & {*_OTHERS})

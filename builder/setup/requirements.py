@@ -23,6 +23,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+_SAME = {"tensorflow-cpu": "tensorflow", "mxnet-cu117": "mxnet"}
 
 
 def asked_for(
@@ -43,10 +44,11 @@ def asked_for(
         for extra in extras
         for requirement in _built(table[extra], (builds or {}).get(extra))
     ]
-    alone = ["d2l"] if set(extras) & set(IDS) else []
+    alone = [f"d2l=={pin('d2l')}"] if set(extras) & set(IDS) else []
     if "mxnet" in extras:
-        alone.append("mxnet")
-    return normal, [f"{name}=={pin(name)}" for name in alone]
+        build = (builds or {}).get("mxnet")
+        alone.append(f"{build.package if build else 'mxnet'}=={pin('mxnet')}")
+    return normal, alone
 
 
 def _built(requirements: Sequence[str], build: Build | None) -> list[str]:
@@ -56,9 +58,11 @@ def _built(requirements: Sequence[str], build: Build | None) -> list[str]:
     name = name_of(build.package)
     found = [each for each in requirements if name_of(each) == name]
     rest = [each for each in requirements if name_of(each) != name]
-    bounds = "".join(re.findall(r"[<>=!~].*", found[0].partition(";")[0]))
     more = [each.format(pin=pin(name)) for each in build.more]
     more += [f"{name}=={pin(name)}+{build.index}"] if build.index else []
+    if not found:  # MXNet, which is installed without dependencies
+        return [*rest, *more]
+    bounds = "".join(re.findall(r"[<>=!~].*", found[0].partition(";")[0]))
     return [*rest, build.package + bounds, *more]
 
 
@@ -115,7 +119,7 @@ def project_folder(paths: Sequence[str | Path]) -> str | None:
 def _canonical(name: str) -> str:
     name = re.sub(r"[-_.]+", "-", name).lower()
     # Two builds of one package: each satisfies a requirement for the other.
-    return "tensorflow" if name == "tensorflow-cpu" else name
+    return _SAME.get(name, name)
 
 
 def _is_met(requirement: str, have: dict[str, str]) -> bool:

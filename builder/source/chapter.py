@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from builder.errors import BookError, chapter_error
+from builder.source.cards import Card
 from builder.source.prose import Prose
 from d2lext.core import frameworks
 
@@ -21,7 +22,8 @@ OPTIONS = {
     "expect": "the output that the cell must show: one text, or one per framework",
     "tolerance": "how far numbers of an answer may be from `expect`: 0.5, or 1%",
     "alt": "a description of the cell's plot for those who cannot see it",
-    "lines": "which lines a slide shows, such as 3-9; all by default",
+    "lines": "which lines a slide shows, such as 3-9, or none; all by default",
+    "reveal": "whether a slide shows the output with the next key only",
 }
 
 
@@ -36,7 +38,8 @@ class Cell:
     expect: dict[str, str] = field(default_factory=dict)  # by backend
     tolerance: str = ""  # of numbers in students' answers: "0.5", "1%"
     alt: str = ""
-    lines: tuple[int, int] | None = None  # on a slide: the first and the last
+    lines: tuple[int, int] | None = None  # on a slide: first and last; (1, 0): none
+    reveal: bool = False  # whether the output on a slide comes with the next key
 
     @property
     def is_for_lectures(self) -> bool:
@@ -67,6 +70,7 @@ class Chapter:
     text: str
     cells: tuple[Cell, ...]  # those of the book: without what only a lecture shows
     lecture: tuple[Cell, ...] = ()  # all cells
+    card: Card = field(default_factory=dict)  # on the front page
 
     @property
     def stem(self) -> str:

@@ -1,4 +1,4 @@
-"""Checks a chapter's front matter: the settings of Jupyter's tools, before its text."""
+"""Reads a chapter's front matter: its card, and the settings of Jupyter's tools."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,8 @@ import nbformat
 import yaml
 
 from builder.errors import chapter_error
+from builder.source import cards
+from builder.source.cards import Card
 
 FRONT = re.compile(
     r"(?P<marks>-{3,})[ \t]*\n(?P<yaml>.*?)^(?:(?P=marks)-*|\.{3})[ \t]*$",
@@ -20,12 +22,12 @@ YAML_ERRORS = (
 EXAMPLE = "write a name, a colon and a value, as in `name: value`"
 
 
-def check(text: str, shown: Path) -> None:
-    """Raise BookError, with the line, if the front matter of `text` is wrong."""
+def read(text: str, shown: Path) -> Card:
+    """The card in the front matter of `text`; raises BookError, with the line."""
     start = len(text) - len(text.lstrip())
     first = text.count("\n", 0, start) + 1
     if not re.match(r"-{3,}[ \t]*\n", text[start:]):
-        return
+        return {}
     match = FRONT.match(text, start)
     if not match:
         raise chapter_error(
@@ -55,6 +57,7 @@ def check(text: str, shown: Path) -> None:
             "the front matter must begin in line 1: delete the lines before it",
         )
     _check_settings(settings, shown)
+    return cards.read(match["yaml"], first + 1, shown)
 
 
 def _check_settings(settings: dict, shown: Path) -> None:

@@ -5,6 +5,8 @@ from urllib.parse import unquote
 
 from PIL import Image, UnidentifiedImageError
 
+from builder.source import drawings
+
 # What browsers show, and with them notebooks, by the ending of a file's name.
 TYPES = {
     ".svg": "image/svg+xml",
@@ -17,6 +19,7 @@ TYPES = {
     ".bmp": "image/bmp",
 }
 COMMON = (".svg", ".png", ".jpg", ".jpeg", ".gif")
+SCRIPT = ".js"  # beside the drawings that it changes
 
 
 def key(name: str) -> str:
@@ -33,7 +36,7 @@ def fault(file: Path) -> str:
             f"save it as one of {', '.join(TYPES)}"
         )
     if ending == ".svg":
-        return ""
+        return drawings.fault(file)
     try:
         with Image.open(file) as image:
             kind = Image.MIME.get(image.format or "")

@@ -42,6 +42,11 @@ kernelspec:
   display_name: Python 3
   language: python
   name: python3
+card:
+  question: Which question does the chapter answer?
+  outcome: Say what readers have in the end.
+  time: say how long it takes, such as an hour to read
+  needs: say what readers should know before, such as Chapter 1
 ---
 
 (chap-{slug})=

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
-from docutils.parsers.rst import Directive
+from docutils.parsers.rst import Directive, directives
 from docutils.parsers.rst.directives import images, tables
 from docutils.parsers.rst.directives.admonitions import BaseAdmonition
 from docutils.parsers.rst.states import MarkupError
@@ -28,9 +28,15 @@ class Remark(BaseAdmonition):
     optional_arguments = 1
 
 
+class Figure(images.Figure):
+    """A figure; a `script` lets readers change its drawing where pages run scripts."""
+
+    option_spec = {**images.Figure.option_spec, "script": directives.unchanged_required}
+
+
 REMARKS = ("note", "tip", "warning", "important")
 DIRECTIVES: dict[str, type[Directive]] = {
-    "figure": images.Figure,
+    "figure": Figure,
     "table": tables.RSTTable,
     "bibliography": Directive,  # its options are for Sphinx alone
     **dict.fromkeys(REMARKS, Remark),

@@ -34,13 +34,13 @@ def parse(text: str, shown_path: Path) -> Chapter:
             shown_path, 1, "a chapter must be named NN-name.md, such as 01-densenet.md"
         )
     files.check_text(text, shown_path)
-    front.check(text, shown_path)
+    card = front.read(text, shown_path)
     cells = []
     for part in syntax.parts(shown_path, text):
         cells.append(_cell(part, shown_path))
         _check_code(cells[-1], shown_path)
     in_book = tuple(cell for cell in cells if not cell.is_for_lectures)
-    chapter = Chapter(shown_path, text, in_book, tuple(cells))
+    chapter = Chapter(shown_path, text, in_book, tuple(cells), card)
     if not chapter.title:
         raise chapter_error(
             shown_path, 1, "a chapter must begin with a title: `# Title`"
@@ -52,7 +52,9 @@ def _cell(part: syntax.Part, path: Path) -> Cell:
     options, line = part.options, part.line
     tags, alt = tuple(options.get("tags", ())), options.get("alt", "")
     lines = None
-    if "lines" in options:
+    if options.get("lines") == "none":
+        lines = 1, 0
+    elif "lines" in options:
         first, last = map(int, options["lines"].split("-"))
         lines = first, last
         if not first <= last <= len(part.source.splitlines()):
@@ -66,6 +68,7 @@ def _cell(part: syntax.Part, path: Path) -> Cell:
         tolerance=str(options.get("tolerance", "")),
         alt=alt,
         lines=lines,
+        reveal=options.get("reveal", False),
     )
     cell.expect.update(_expect(options.get("expect"), cell, path))
     return cell

@@ -43,12 +43,17 @@ class Repository:
         if not self._name:
             return []
         # Plain: the Markdown as written. Issues, because every repository has them.
-        source = f"{self.address}/blob/{quote(self.branch)}/{quote(path)}?plain=1"
+        source = f"{self.folder}{quote(path)}?plain=1"
         question = quote(f'is:issue "{title}"', safe="")
         return [
             ("View source", source),
             ("Discuss", f"{self.address}/issues?q={question}"),
         ]
+
+    @property
+    def folder(self) -> str:
+        """Where its files are shown, by their paths; "" if unknown."""
+        return f"{self.address}/blob/{quote(self.branch)}/" if self._name else ""
 
     def raw(self, path: str) -> str | None:
         """The address of the file at `path` itself, or None if unknown."""

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from builder import files
 from builder.errors import BookError
 from builder.source import html, images, instead, latex, syntax, tables
 from builder.source.chapter import Cell, Chapter
@@ -202,6 +203,36 @@ class _Rules:
                 element, f"the figure {file} has no caption: add it below the options"
             )
         self._check_file(element, file)
+        if script := element.options.get("script", "").strip():
+            self._check_script(element, file, script)
+
+    def _check_script(self, element: Element, file: str, script: str) -> None:
+        path = self._folder / script
+        in_folder = script.startswith("img/") and ".." not in script
+        if not (in_folder and script.endswith(images.SCRIPT)):
+            raise self._error(
+                element,
+                f"a figure's script is beside the images, such as img/name.js, but this is "
+                f"{script}: move it there",
+            )
+        if not path.is_file():
+            raise self._error(
+                element,
+                f"there is no script chapters/{script}: add it, or correct its name",
+            )
+        if not file.lower().endswith(".svg"):
+            raise self._error(
+                element,
+                f"a script changes the parts of a drawing in SVG, which {file} has not: "
+                "draw it as SVG, or remove `:script:`",
+            )
+        text = files.read(path, Path("chapters", script))
+        if match := re.search(r"</script|<!--", text, re.IGNORECASE):
+            raise self._error(
+                element,
+                f"chapters/{script} becomes a part of the page, which {match[0]} would "
+                "end: write it with a backslash after the first character",
+            )
 
     def _check_image(self, element: Element) -> None:
         file = element.content

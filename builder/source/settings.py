@@ -1,4 +1,4 @@
-"""The book's settings, chapters/book.toml: title, author, year, optional repository."""
+"""The book's settings, chapters/book.toml: title, author, year, and what is optional."""
 
 import re
 import tomllib
@@ -14,14 +14,17 @@ SETTINGS = {
     "title": '"Wide Networks"',
     "author": '"Ada Lovelace and Alan Turing"',
     "year": "2026",
+    "byline": '"Ada Lovelace, University of London"',
     "repository": '"https://github.com/owner/name"',
     "branch": '"main"',
+    "redirects": '{ "03-old-name" = "02-new-name" }',
 }
 NEEDED = ("title", "author", "year")
+PAGE = re.compile(r"[\w-]+")  # a page's name
 
 
 def read_settings(root: Path) -> dict[str, Any]:
-    """The book's title, author and year, and its repository if it has one.
+    """The book's title, author and year, and what else its settings say.
 
     Raises BookError, with the line, where chapters/book.toml is missing, damaged or wrong.
     """
@@ -54,13 +57,16 @@ def read_settings(root: Path) -> dict[str, Any]:
 
 def _check(name: str, value: object, text: str) -> None:
     """Raise BookError, at its line of `text`, unless it is a setting with its type."""
-    line = _line(name, text)
+    line = line_of(name, text)
     if name not in SETTINGS:
         raise chapter_error(
             FILE,
             line,
             f"unknown setting {name!r}: choose from {', '.join(SETTINGS)}, or delete it",
         )
+    if name == "redirects":
+        _check_redirects(value, text)
+        return
     is_year = name == "year" and type(value) is int
     if not is_year and not (isinstance(value, str) and value.strip()):
         kind = "a number or a text" if name == "year" else "a text"
@@ -76,7 +82,24 @@ def _check(name: str, value: object, text: str) -> None:
         )
 
 
-def _line(name: str, text: str) -> int:
+def _check_redirects(value: object, text: str) -> None:
+    """Raise BookError unless pages' former names are given with their new ones."""
+    is_table = isinstance(value, dict)
+    for old, new in (
+        value.items() if isinstance(value, dict) else [("redirects", value)]
+    ):
+        names = [name for name in (old, new) if isinstance(name, str)]
+        if not is_table or [*map(PAGE.fullmatch, names)].count(None) or len(names) < 2:
+            raise chapter_error(
+                FILE,
+                line_of(old, text),
+                f"a redirect leads from a page's former name to its new one, got {old!r} = "
+                f"{new!r}: write both without folder and ending, as in "
+                '"03-old-name" = "02-new-name" below a line [redirects]',
+            )
+
+
+def line_of(name: str, text: str) -> int:
     """The line of `text` that sets `name`, or 1."""
     key = rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}\b"
     match = re.search(key, text, re.MULTILINE)

@@ -187,7 +187,9 @@ def _check_options(path: Path, line: int, options: dict[str, Any]) -> None:
             path, line, "tolerance is for the numbers in expect: add that, or remove it"
         )
     lines = str(options.get("lines", "1-1"))
-    if not re.fullmatch(r"[1-9]\d*-[1-9]\d*", lines):
+    if not re.fullmatch(r"[1-9]\d*-[1-9]\d*|none", lines):
         raise chapter_error(
-            path, line, f"lines must be a range such as 3-9, got {lines!r}"
+            path, line, f"lines must be a range such as 3-9, or none, got {lines!r}"
         )
+    if not isinstance(reveal := options.get("reveal", False), bool):
+        raise chapter_error(path, line, f"reveal must be true or false, got {reveal!r}")

@@ -23,7 +23,7 @@ TAG = re.compile(r"<!--.*?-->|<(?!/?section\b)[^>]*>", re.DOTALL)
 # Sphinx asks for a page as `./name.html`.
 SCRIPT = """// Generated: the text of each page, by section, in the form the search expects.
 const PAGES = {pages};
-window.fetch = async (page) => new Response(PAGES[page.split("/").pop()]);
+window.fetch = async (page) => new Response(PAGES[page.replace("./", "")]);
 """
 
 

@@ -34,13 +34,21 @@ class Module(HyperParameters):
     def check_hyperparameters(self) -> None:
         """Check a DenseNet's, from which its smallest image follows, in pixels.
 
-        A class whose own stem takes smaller ones sets `min_image_size` itself. Raises
-        ValueError for a hyperparameter that no DenseNet can have.
+        A class whose own stem takes smaller ones sets `min_image_size` itself, and one that
+        takes other hyperparameters, such as a growth rate for each block, overrides this.
+        Raises ValueError for a hyperparameter that no DenseNet of the book can have.
         """
-        if Architecture.describes(self):
+        if not Architecture.describes(self):
+            return
+        try:
             network = Architecture.of(self)
-            if not type(self).min_image_size:
-                self.min_image_size = network.min_image_size
+        except ValueError as error:
+            if not isinstance(getattr(self, "growth_rate", None), (list, tuple)):
+                raise
+            remedy = "in a class of your own that takes several, override"
+            raise ValueError(f"{error}: {remedy} check_hyperparameters") from None
+        if not type(self).min_image_size:
+            self.min_image_size = network.min_image_size
 
     def __getstate__(self) -> Any:
         """What a copy or a pickle holds: not the trainer, which has the data."""

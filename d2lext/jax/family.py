@@ -7,9 +7,10 @@ import jax
 from flax import linen as nn
 from jax import numpy as jnp
 from d2lext import jax as d2l
+from d2lext.jax.densenet import batch_norm
 
 
-# Convolutions with a Bottleneck
+# One Layer of the Family
 class NormReluConv(nn.Module):
     """Batch normalization, ReLU, convolution, and dropout if asked for."""
 
@@ -21,9 +22,7 @@ class NormReluConv(nn.Module):
 
     @nn.compact
     def __call__(self, X):
-        X = nn.BatchNorm(
-            use_running_average=not self.training, momentum=0.9, epsilon=1e-5
-        )(X)
+        X = batch_norm(self.training)(X)
         X = nn.Conv(
             self.num_channels,
             kernel_size=(self.kernel_size, self.kernel_size),
@@ -34,9 +33,9 @@ class NormReluConv(nn.Module):
         return nn.Dropout(self.dropout, deterministic=not self.training)(X)
 
 
-# Convolutions with a Bottleneck
+# One Layer of the Family
 class ConvBlockBC(nn.Module):
-    """New features alone, found behind a bottleneck where there is one."""
+    """The new features only, behind a bottleneck if there is one."""
 
     num_channels: int
     bottleneck_size: int | None = 4
@@ -54,6 +53,7 @@ class ConvBlockBC(nn.Module):
         return NormReluConv(self.num_channels, 3, *options)(X)
 
 
+# A List of Features
 class DenseBlockBC(nn.Module):
     """Convolution blocks, each of which sees the output of all before it."""
 
@@ -101,9 +101,7 @@ class TransitionBlockBC(nn.Module):
 
     @nn.compact
     def __call__(self, X):
-        X = nn.BatchNorm(
-            use_running_average=not self.training, momentum=0.9, epsilon=1e-5
-        )(X)
+        X = batch_norm(self.training)(X)
         X = nn.avg_pool(nn.relu(X), window_shape=(2, 2), strides=(2, 2))
         X = nn.Conv(
             self.num_channels,
@@ -116,7 +114,7 @@ class TransitionBlockBC(nn.Module):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """The paper's network, with bottlenecks and compression or without."""
+    """Any network of the paper, with bottlenecks, compression, or both."""
 
     arch: tuple = (6, 12, 24, 16)
     growth_rate: int = 32
@@ -175,20 +173,16 @@ class DenseNetBC(d2l.Classifier):
 
         if self.small_images:
             return [conv(size=3, stride=1)]
-        return [conv(size=7, stride=2), self.norm(), nn.relu, max_pool]
+        norm = batch_norm(self.training)
+        return [conv(size=7, stride=2), norm, nn.relu, max_pool]
 
     def head(self):
         def global_avg_pool(X):
             return X.mean(axis=(1, 2))  # (n, h, w, c) -> (n, c)
 
         return [
-            self.norm(),
+            batch_norm(self.training),
             nn.relu,
             global_avg_pool,
             nn.Dense(self.num_classes, kernel_init=d2l.init_cnn),
         ]
-
-    def norm(self):
-        return nn.BatchNorm(
-            use_running_average=not self.training, momentum=0.9, epsilon=1e-5
-        )

@@ -7,7 +7,7 @@ from d2lext import mxnet as d2l
 from mxnet.gluon import nn
 
 
-# Convolutions with a Bottleneck
+# One Layer of the Family
 class NormReluConv(nn.HybridSequential):
     """Batch normalization, ReLU, convolution, and dropout if asked for."""
 
@@ -26,9 +26,9 @@ class NormReluConv(nn.HybridSequential):
         )
 
 
-# Convolutions with a Bottleneck
+# One Layer of the Family
 class ConvBlockBC(nn.HybridSequential):
-    """New features alone, found behind a bottleneck where there is one."""
+    """The new features only, behind a bottleneck if there is one."""
 
     def __init__(self, num_channels, bottleneck_size=4, **options):
         super().__init__()
@@ -41,6 +41,7 @@ class ConvBlockBC(nn.HybridSequential):
         return super().hybrid_forward(F, F.np.concatenate(features, axis=1))
 
 
+# A List of Features
 class DenseBlockBC(nn.HybridBlock):
     """Convolution blocks, each of which sees the output of all before it."""
 
@@ -92,7 +93,7 @@ class TransitionBlockBC(nn.HybridSequential):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """The paper's network, with bottlenecks and compression or without."""
+    """Any network of the paper, with bottlenecks, compression, or both."""
 
     def __init__(
         self,

@@ -4,10 +4,13 @@
 reads only once, when it is loaded.
 """
 
+import ctypes
+import importlib.util
 import os
 import platform
 import threading
 import warnings
+from pathlib import Path
 
 from d2lext.core.frameworks import needed_by
 from d2lext.core.machine.processor import num_cores
@@ -23,11 +26,37 @@ _OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 _is_set = _OVERRIDE in os.environ
 os.environ.setdefault(_OVERRIDE, "0")
 
+# What the builds for GPUs link, but for the driver's library: as NVIDIA's packages have it.
+_CUDA = (
+    "cuda_runtime/lib/libcudart.so.11.0",
+    "cublas/lib/libcublas.so.11",
+    "cuda_nvrtc/lib/libnvrtc.so.11.2",
+    "cudnn/lib/libcudnn.so.8",
+    "cufft/lib/libcufft.so.10",
+    "curand/lib/libcurand.so.10",
+    "cusparse/lib/libcusparse.so.11",
+    "cusolver/lib/libcusolver.so.11",
+    "nccl/lib/libnccl.so.2",
+    "nvtx/lib/libnvToolsExt.so.1",
+)
+
+
+def _load_cuda():
+    """Load CUDA 11 from its packages, in which MXNet's library does not look for it."""
+    spec = importlib.util.find_spec("nvidia")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        paths = [Path(folder, name) for name in _CUDA]
+        if paths[0].exists():  # else some have these names in another CUDA
+            for path in filter(Path.exists, paths):
+                ctypes.CDLL(str(path))
+
+
 with warnings.catch_warnings():
     # MXNet's own: it uses distutils and has invalid escapes in strings.
     warnings.simplefilter("ignore", DeprecationWarning)
     warnings.simplefilter("ignore", SyntaxWarning)
     try:
+        _load_cuda()
         with needed_by("mxnet"):
             from mxnet import npx, runtime, util
     except ImportError as error:
@@ -47,7 +76,8 @@ with warnings.catch_warnings():
         if any(name in str(error) for name in ("libcu", "libnv", "libnccl")):
             remedy = (
                 "This build is for GPUs, with NVIDIA's driver and CUDA 11. For the CPU, "
-                "install: pip install --force-reinstall --no-deps mxnet==1.9.1"
+                "run python build.py setup, or in an environment of your own: "
+                "pip install --force-reinstall --no-deps mxnet==1.9.1"
             )
         raise ImportError(
             f"MXNet does not load ({error}). {remedy}", name="mxnet"

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 
-# Convolutions with a Bottleneck
+# One Layer of the Family
 class NormReluConv(layers.Layer):
     """Batch normalization, ReLU, convolution, and dropout if asked for."""
 
@@ -32,9 +32,9 @@ class NormReluConv(layers.Layer):
         return self.net(X)
 
 
-# Convolutions with a Bottleneck
+# One Layer of the Family
 class ConvBlockBC(layers.Layer):
-    """New features alone, found behind a bottleneck where there is one."""
+    """The new features only, behind a bottleneck if there is one."""
 
     def __init__(self, num_channels, bottleneck_size=4, **options):
         super().__init__()
@@ -48,6 +48,7 @@ class ConvBlockBC(layers.Layer):
         return self.net(tf.concat(features, axis=-1))
 
 
+# A List of Features
 class DenseBlockBC(layers.Layer):
     """Convolution blocks, each of which sees the output of all before it."""
 
@@ -102,7 +103,7 @@ class TransitionBlockBC(layers.Layer):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """The paper's network, with bottlenecks and compression or without."""
+    """Any network of the paper, with bottlenecks, compression, or both."""
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
 """Keras' Model as ours extend it: made with our settings, copied and saved as it is."""
 
 import abc
-import functools
 import importlib
 import inspect
 
@@ -120,14 +119,24 @@ class KerasModel(keras.Model, metaclass=_Made):
         If the forward pass needs to know their size, it is that of the first input. Other
         formats and options are Keras'.
         """
-        export = functools.partial(super().export, filepath, format, **options)
-        if input_signature is None and self.built and format == "tf_saved_model":
-            inputs = [X for X in self._built_on if X]
-            try:
-                return export(input_signature=[_any_size(*X) for X in inputs])
-            except (TypeError, ValueError):  # of Python's code, which met a None
-                input_signature = [tf.TensorSpec((None, *n[1:]), t) for n, t in inputs]
-        return export(input_signature=input_signature)
+        if input_signature is not None:  # an option that Keras 3.4 has not
+            options["input_signature"] = input_signature
+        if "input_signature" in options or format != "tf_saved_model" or not self.built:
+            return super().export(filepath, format, **options)
+        inputs = [X for X in self._built_on if X]
+        try:
+            self._export([_any_size(*X) for X in inputs], filepath, **options)
+        # Where it meets a None in Python, or else a -1.
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+            one_size = [tf.TensorSpec((None, *n[1:]), t) for n, t in inputs]
+            self._export(one_size, filepath, **options)
+
+    def _export(self, signature, filepath, **options):
+        archive = keras.export.ExportArchive()
+        archive.track(self)
+        serve = archive.add_endpoint("serve", self.__call__, signature)
+        serve(*(self._zeros(*X) for X in self._built_on if X))  # a try
+        archive.write_out(filepath, **options)
 
     def _zeros(self, shape, dtype):
         return tf.zeros(

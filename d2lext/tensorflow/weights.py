@@ -116,7 +116,7 @@ def _layers(model):
 def _shape(layer):
     """The canonical shape of the layer's weight; () without one."""
     is_norm = isinstance(layer, layers.BatchNormalization)
-    weight = layer.gamma if is_norm else layer.kernel
+    weight = getattr(layer, "gamma" if is_norm else "kernel", None)
     return () if weight is None else hwio_to_oihw(np.empty(weight.shape)).shape
 
 

@@ -15,9 +15,11 @@ _AMD_BF16 = ("gfx908", "gfx90a", "gfx94", "gfx95", "gfx11", "gfx12")
 
 def kind():
     """The kind of GPU that this build is for, "cuda" if for none."""
-    accelerator = getattr(torch, "accelerator", None)  # since PyTorch 2.6
-    found = accelerator and accelerator.current_accelerator()
-    return found.type if found else "cuda"
+    if hasattr(torch, "accelerator"):
+        found = torch.accelerator.current_accelerator()
+        return found.type if found else "cuda"
+    others = (kind for kind in ("mps", "xpu") if getattr(torch, kind).device_count())
+    return next(others, "cuda")  # before PyTorch 2.6
 
 
 def count():

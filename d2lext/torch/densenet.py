@@ -81,7 +81,7 @@ class DenseNet(d2l.Classifier):
                 layers.append(TransitionBlock(num_channels))
         layers += self.head()
         self.net = nn.Sequential(*layers)
-        # It waits for the first input, which gives lazy layers their weights.
+        # Takes effect at the first input, when lazy layers get their weights.
         self.net.apply(d2l.init_cnn)
 
     def stem(self):

@@ -8,7 +8,7 @@ from torch import nn
 from d2lext import torch as d2l
 
 
-# Convolutions with a Bottleneck
+# One Layer of the Family
 class NormReluConv(nn.Sequential):
     """Batch normalization, ReLU, convolution, and dropout if asked for."""
 
@@ -26,9 +26,9 @@ class NormReluConv(nn.Sequential):
         )
 
 
-# Convolutions with a Bottleneck
+# One Layer of the Family
 class ConvBlockBC(nn.Sequential):
-    """New features alone, found behind a bottleneck where there is one."""
+    """The new features only, behind a bottleneck if there is one."""
 
     def __init__(self, num_channels, bottleneck_size=4, **options):
         super().__init__()
@@ -41,6 +41,7 @@ class ConvBlockBC(nn.Sequential):
         return super().forward(torch.cat(features, dim=1))
 
 
+# A List of Features
 class DenseBlockBC(nn.Module):
     """Convolution blocks, each of which sees the output of all before it."""
 
@@ -86,7 +87,7 @@ class TransitionBlockBC(nn.Sequential):
 
 # The Network
 class DenseNetBC(d2l.Classifier):
-    """The paper's network, with bottlenecks and compression or without."""
+    """Any network of the paper, with bottlenecks, compression, or both."""
 
     def __init__(
         self,

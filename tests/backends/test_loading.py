@@ -57,7 +57,8 @@ assert trainer.history and model.board.data
 """
 
 
-@in_backends("torch", "jax", slow=["jax"])  # the others import some of it themselves
+@pytest.mark.slow
+@in_backends("torch", "jax")  # the others import some of it themselves
 def test_training_needs_little_beside_the_framework(backend):
     """On a machine for GPUs only the frameworks may be installed."""
     result = python(BARE.format(backend=backend))

@@ -322,6 +322,7 @@ def test_tensorflow_recomputes_with_fused_normalization(d2l, pair):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_quickly")  # XLA plans before it writes the program
 @in_backends("jax")
 def test_xla_plans_for_one_gradient_a_feature(d2l):
     """The memory of a gradient's intermediate values, as XLA's own plan has it.

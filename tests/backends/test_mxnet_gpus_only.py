@@ -14,7 +14,7 @@ from shared.processes import python
 
 from d2lext import mxnet as d2l
 from d2lext.core.machine import devices
-from d2lext.mxnet import device
+from d2lext.mxnet import device, loading
 
 
 @pytest.fixture
@@ -170,3 +170,21 @@ import d2lext.mxnet
 """)
     assert result.returncode == 1
     assert result.stderr.strip().endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("libraries", "number"),
+    [(loading._CUDA, 10), (loading._CUDA[:3], 3), (loading._CUDA[1:], 0), ((), 0)],
+)
+def test_cuda_11_is_loaded_from_its_packages(monkeypatch, tmp_path, libraries, number):
+    """Of other versions of CUDA, some have the same names."""
+    for name in libraries:
+        library = tmp_path / "nvidia" / name
+        library.parent.mkdir(parents=True)
+        library.touch()
+    loaded = []
+    monkeypatch.setattr(ctypes, "CDLL", loaded.append)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    importlib.invalidate_caches()
+    loading._load_cuda()
+    assert loaded == [str(tmp_path / "nvidia" / name) for name in libraries[:number]]

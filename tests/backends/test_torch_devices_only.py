@@ -56,18 +56,26 @@ def nvidia(feign, monkeypatch):
     return feign_nvidia
 
 
+@pytest.fixture
+def amd(monkeypatch):
+    """A build of which no compute capability is asked."""
+    monkeypatch.setattr(torch.version, "cuda", None)
+
+
+@pytest.fixture(params=["present", "before 2.6"])
+def accelerator(request, monkeypatch):
+    """Every PyTorch, and one that cannot be asked for its kind of GPU."""
+    if request.param != "present":
+        monkeypatch.delattr(torch, "accelerator", raising=False)
+
+
+@pytest.mark.usefixtures("amd", "accelerator")
 @pytest.mark.parametrize("kind", ["cuda", "mps", "xpu"])
 def test_each_kind_is_found(feign, kind):
     feign(kind)
     gpu = torch.device(kind, 0)
     assert (d2l.num_gpus(), d2l.gpu(), d2l.try_gpu()) == (1, gpu, gpu)
     assert (d2l.try_gpu(1), d2l.try_all_gpus()) == (d2l.cpu(), [gpu])
-
-
-def test_before_there_were_accelerators(feign, monkeypatch):
-    feign("cuda", 2)
-    monkeypatch.delattr(torch, "accelerator")
-    assert (d2l.num_gpus(), d2l.gpu(1)) == (2, torch.device("cuda", 1))
 
 
 def test_a_driver_that_is_too_old(feign):

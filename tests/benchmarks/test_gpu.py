@@ -62,6 +62,7 @@ def test_every_part_runs_on_a_cpu(backend, tmp_path, without_gpu, capsys):
     assert check(backend, tmp_path) in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @needs("torch")
 @pytest.mark.skipif("torch" not in SELECTED, reason="not selected")
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")

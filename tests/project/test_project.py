@@ -10,7 +10,6 @@ import sys
 import pytest
 
 from builder.command import check
-from builder.command.verbs import VERBS
 from builder.source.book import Book
 from d2lext.core.frameworks import IDS
 
@@ -58,7 +57,7 @@ def test_the_author_states_every_shape_and_count(root, name):
     for oracle in (block, transition, "758226", "11689512"):
         assert oracle in joined
     for depth, size in {121: 7_978_856, 169: 14_149_480, 201: 20_013_928}.items():
-        assert f"{depth} {size}" in joined
+        assert f"{depth}: {size}" in joined
 
 
 def test_notebooks_hold_no_myst(root):
@@ -71,6 +70,7 @@ def test_notebooks_hold_no_myst(root):
                     assert (root / "notebooks" / name / image).is_file()
 
 
+@pytest.mark.slow
 def test_page_and_notebooks_have_the_same_numbers(root, built_site):
     page = (built_site / "01-densenet.html").read_text(encoding="utf-8")
     text = "\n".join(
@@ -124,18 +124,6 @@ def test_a_missing_framework_says_what_to_install(name, tmp_path):
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: d2lext.")
     assert f"python build.py setup --backend {name}" in last
-
-
-def test_readme_gives_the_commands(root):
-    text = (root / "README.md").read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 110, "under two screens"
-    assert "python build.py test" in (root / ".ci" / "run").read_text().replace(
-        "3 ", " "
-    )
-    for command in re.findall(r"python build\.py ?([\w-]*)", text):
-        assert command in ("", *VERBS) or command.startswith("--")
-    for link in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (root / link).exists()
 
 
 def test_notebooks_are_small(root):

@@ -31,6 +31,7 @@ $$ (eq-sum)
 :::{figure} img/box.svg
 :name: fig-box
 :alt: A box beside another.
+:script: img/box.js
 
 What a layer adds, by {eq}`eq-sum`.
 :::
@@ -136,6 +137,7 @@ class Small:
         self.root = root
         (root / "chapters" / "img").mkdir(parents=True)
         (root / "chapters" / "img" / "box.svg").write_text("<svg/>")
+        (root / "chapters" / "img" / "box.js").write_text("// nothing\n")
         shutil.copy(ROOT / "chapters" / "references.bib", root / "chapters")
         (root / "d2lext").symlink_to(ROOT / "d2lext")
         self.written = {}  # the notebooks as they were split at first

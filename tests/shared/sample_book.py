@@ -67,6 +67,32 @@ A note stands out, but quietly.
 
 BIBLIOGRAPHY = "```{bibliography}\n:filter: docname in docnames\n```"
 
+FRONT = """\
+# A Small Book
+
+```{buttons}
+```
+
+## Its Chapters
+
+```{chapters}
+```
+
+```{training-times}
+```
+
+```{citation}
+```
+
+```{toctree}
+:hidden:
+:numbered:
+:glob:
+
+[0-9]*
+```
+"""
+
 REFERENCES = """
 @inproceedings{Huang.ea.2017,
   author = {Huang, Gao and Liu, Zhuang and van der Maaten, Laurens
@@ -201,9 +227,7 @@ def write(root, text=CHAPTER, repository=REPOSITORY):
         'title = "A Small Book"\nauthor = "A. Author"\nyear = 2026\n'
         + (f'repository = "{repository}"\n' if repository else "")
     )
-    (chapters / "index.md").write_text(
-        "# A Small Book\n\n```{toctree}\n:numbered:\n:glob:\n\n[0-9]*\n```\n"
-    )
+    (chapters / "index.md").write_text(FRONT)
     pages = {"01-dense": notebook(text), "02-network": second()}
     for name, page in pages.items():
         cells = [cell.source for cell in page.cells]

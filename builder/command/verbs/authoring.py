@@ -16,19 +16,33 @@ from builder.command.options import (
     option,
 )
 from builder.command.registry import verb
+from builder.errors import BookError
 from builder.setup import environment
 
 
-@verb("", [BACKEND, FAST, EPOCHS])
+@verb(
+    "all --all-forms",
+    [
+        BACKEND,
+        FAST,
+        EPOCHS,
+        option(
+            "--all-forms",
+            action="store_true",
+            help="also write what takes longer: the PDFs, and students' notebooks",
+        ),
+    ],
+)
 def all_(args: Namespace, root: Path) -> None:
-    """Run stale notebooks and write the site (the default)."""
+    """Run stale notebooks; write the site, EPUBs and slides (the default)."""
     page = last_build.site(root)
-    if last_build.is_current(root):
+    if last_build.is_current(root) and not args.all_forms:
         print(f"nothing has changed; site: {page}")
         return
     from builder.command import formulas
     from builder.notebooks.edition import check_unedited, editions
     from builder.notebooks.run import record
+    from builder.publishing import forms
     from builder.publishing.site import Site
     from builder.source import export
     from builder.source.book import Book
@@ -45,7 +59,13 @@ def all_(args: Namespace, root: Path) -> None:
         print(f"{edition.title} is stale, as it {edition.stale}")
         _install(edition.backends)
         record(edition, fast=args.fast, epochs=args.epochs)
+    chosen, left_out = forms.chosen(book, args.all_forms)
+    faults = _write_forms(chosen, frameworks(args), root)
     print(f"site: {Site(book, page.parent).write()}")
+    for reason in left_out:
+        print(reason)
+    if faults:  # the site has what they were before
+        raise BookError("\n".join(faults))
     if not args.backend:
         last_build.stamp(root)
 
@@ -133,6 +153,31 @@ def export(args: Namespace, root: Path) -> None:
     from builder.source.book import Book
 
     _report_exports(export.write(Book(root), backends(args)))
+
+
+def _write_forms(chosen: Iterable[str], names: Iterable[str], root: Path) -> list[str]:
+    """Write these forms in these frameworks, side by side; return what is wrong."""
+    from builder.publishing import forms, parallel
+    from builder.sphinxext import katex
+
+    katex.folder()  # fetched once, not by each process
+    tasks = [(form, root, name) for form in chosen for name in names]
+    found = parallel.side_by_side(_write_form, tasks)
+    faults = {task[0]: fault for task, fault in zip(tasks, found, strict=True) if fault}
+    for form in chosen:
+        if form not in faults:
+            print(f"{forms.FORMS[form]}: {root / '_build' / form}", flush=True)
+    return list(dict.fromkeys(faults.values()))
+
+
+def _write_form(form: str, root: Path, backend: str) -> str:
+    from builder.publishing import forms
+
+    try:
+        forms.write(form, root, backend)
+    except BookError as error:
+        return str(error)
+    return ""
 
 
 def _report_exports(paths: Iterable[Path]) -> None:

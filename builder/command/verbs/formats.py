@@ -175,12 +175,9 @@ def _write_volume(
 ) -> tuple[Path, bool]:
     from builder.command import check
     from builder.notebooks.edition import editions
-    from builder.publishing import epub, pdf, single
+    from builder.publishing import forms
     from builder.source.book import Book
 
     own = list(editions(Book(root), backends=[backend]))
     check.report_stale(own)
-    out = root / "_build" / kind / single.file_name(backend, solutions, kind)
-    pages = single.pages(own, solutions)
-    build = {"pdf": pdf.build, "epub": epub.build}[kind]
-    return out, build(root, out, pages, backend)
+    return forms.write_volume(kind, own, solutions)

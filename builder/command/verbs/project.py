@@ -29,7 +29,8 @@ def _everything(args: Namespace) -> set[str]:
             "--gpu",
             choices=builds.OPTIONS,
             help="install builds for NVIDIA's GPUs, with this CUDA or none; remembered "
-            "(default: auto, what this machine's driver and card can use)",
+            "(default: auto, what this machine's driver and card can use; cuda11: MXNet's "
+            "build, too, on cards of 2014 to 2021, untried)",
         ),
     ],
     needs=_everything,

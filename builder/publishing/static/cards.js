@@ -25,7 +25,7 @@
     const { top, bottom } = target(link).getBoundingClientRect();
     if (top >= 0 && bottom <= innerHeight) return; // already on screen
     const copy = target(link).cloneNode(true);
-    copy.querySelectorAll(".uses, .headerlink").forEach((e) => e.remove());
+    copy.querySelectorAll(".uses, .headerlink, .figure-controls").forEach((e) => e.remove());
     copy.querySelectorAll("[id]").forEach((e) => e.removeAttribute("id"));
     const content = document.createElement("div");
     // Only the content of a list item: an item needs its list.

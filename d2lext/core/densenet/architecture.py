@@ -83,15 +83,8 @@ class Architecture:
 
     @classmethod
     def describes(cls, model: Any) -> bool:
-        """Whether a model's hyperparameters are a DenseNet's, even if some are wrong.
-
-        They are not if a growth rate, say, is a list with one for each block.
-        """
-        if not all(hasattr(model, name) for name in _ESSENTIAL):
-            return False
-        arch, *numbers = (getattr(model, name) for name in _ESSENTIAL)
-        inner = arch if isinstance(arch, (list, tuple)) else ()
-        return not any(isinstance(n, (list, tuple)) for n in (*inner, *numbers))
+        """Whether a model has a DenseNet's hyperparameters, even if some are wrong."""
+        return all(hasattr(model, name) for name in _ESSENTIAL)
 
     @classmethod
     def of(cls, model: Any, in_channels: int = 1) -> "Architecture":

@@ -4,9 +4,9 @@ Written by `python build.py export`: edit the chapter, not this file.
 """
 
 
-# The Table
+# The Family as a Table
 def for_cifar(depth, growth_rate, kind=""):
-    """The options of a network for CIFAR (Section 4.2 of the paper)."""
+    """The options of a network for CIFAR (Section 3 of the paper)."""
     in_pairs = "B" in kind
     num_convs = (depth - 4) // (6 if in_pairs else 3)
     return {
@@ -40,13 +40,15 @@ VARIANTS = {
         "growth_rate": 48,
         "num_channels": 96,
     },
-    # for CIFAR: Table 2, and for the kind C Figure 4
+    # for CIFAR: Table 2 of the paper
     "densenet_40_12": for_cifar(40, 12),
     "densenet_100_12": for_cifar(100, 12),
     "densenet_100_24": for_cifar(100, 24),
+    # of kind C, Figure 4 has small networks with k = 12; two of these are ours
     "densenet_c_40_12": for_cifar(40, 12, "C"),
     "densenet_c_100_12": for_cifar(100, 12, "C"),
     "densenet_c_100_24": for_cifar(100, 24, "C"),
+    # for CIFAR: Table 2 again
     "densenet_bc_100_12": for_cifar(100, 12, "BC"),
     "densenet_bc_250_24": for_cifar(250, 24, "BC"),
     "densenet_bc_190_40": for_cifar(190, 40, "BC"),

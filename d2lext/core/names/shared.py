@@ -1,6 +1,5 @@
 """The public names that need no framework: every backend's package offers them."""
 
-from d2lext.core.checks import check_positive
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.hyperparameters import HyperParameters, add_to_class
@@ -22,7 +21,6 @@ __all__ = [
     "Timer",
     "add_to_class",
     "architecture",
-    "check_positive",
     "list_models",
     "plot",
     "recorded",

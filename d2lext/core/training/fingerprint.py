@@ -4,6 +4,7 @@ Arrays count by their elements, objects by what they hold. Nothing is executed b
 methods by which an object says what to copy of it.
 """
 
+import copyreg
 import hashlib
 import json
 import re
@@ -121,7 +122,7 @@ class Fingerprints:
     def _object_parts(self, value: Any) -> Iterator[bytes]:
         yield self._definition(type(value))
         try:
-            copied = value.__reduce_ex__(4)
+            copied = _reduced(value)
         # A lock, a file, a handle of some library: there is nothing to compare.
         except Exception:
             copied = (None, (), getattr(value, "__dict__", None))
@@ -190,6 +191,12 @@ def _array(value: Any) -> np.ndarray | None:
     # Of some tensors, sparse or symbolic ones, there is no array.
     except Exception:
         return None
+
+
+def _reduced(value: Any) -> Any:
+    """What makes a copy of `value`, asked for as `copy` does."""
+    of_class = copyreg.dispatch_table.get(type(value))  # of NumPy's functions, patterns
+    return of_class(value) if of_class else value.__reduce_ex__(4)
 
 
 def _function_parts(function: types.FunctionType) -> Iterator[Any]:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 # Keras compiles its own `fit` where this says so; it has no public way to ask.
 from keras.src.trainers.trainer import model_supports_jit
+from tensorflow.python.framework import config
 
 # Compiling takes about as long as it saves in so many steps.
 FEWEST_STEPS = 2000
@@ -20,7 +21,8 @@ def by_xla(function, model):
     all that must be deterministic. Operations that XLA lacks show in the first call, which
     then runs without it, as all that follow.
     """
-    if not model_supports_jit(model) or _draws(function.graph):
+    is_deterministic = config.is_op_determinism_enabled()  # Keras 3.4 does not ask
+    if is_deterministic or not model_supports_jit(model) or _draws(function.graph):
         return function
     specs, _ = function.structured_input_signature
     compiled = tf.function(function, autograph=False, jit_compile=True)

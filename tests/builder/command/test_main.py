@@ -59,6 +59,7 @@ def test_a_disk_that_is_full_is_one_sentence(monkeypatch, capsys):
     assert line.startswith("error: _build/complete (No space left on device): free")
 
 
+@pytest.mark.slow
 def test_data_that_is_not_there():
     env = {"D2LEXT_DATA": "~/missing", "HOME": "/nonexistent"}
     result = main("run", "--backend", "jax", env=env)

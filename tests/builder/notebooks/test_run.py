@@ -131,6 +131,7 @@ def test_runs_of_one_notebook_take_turns(tiny, monkeypatch, fast):
     )
 
 
+@pytest.mark.slow
 def test_what_is_damaged_while_a_notebook_runs_is_kept(copy):
     broken = "import pathlib\npathlib.Path('01-tiny.ipynb').write_text('<<<<<<<')\n42"
     copy.edit("6 * 7", broken)

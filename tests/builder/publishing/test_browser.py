@@ -288,7 +288,7 @@ DRAWERS = [
 
 def tab_to(page, element):
     """Press Tab until `element` has the focus."""
-    for _ in range(12):
+    for _ in range(40):
         page.keyboard.press("Tab")
         if element.evaluate("element => element === document.activeElement"):
             break
@@ -339,7 +339,7 @@ def test_drawer_closes_when_the_reader_moves_on(open_page):
 def test_drawer_opens_by_pointer_or_focus_without_javascript(open_page):
     page = open_page(viewport={"width": 320, "height": 800}, java_script_enabled=False)
     for label, drawer in (("nav-overlay", "sidebar"), ("toc-header", "toc")):
-        link = page.locator(f".{drawer}-drawer a").last
+        link = page.locator(f".{drawer}-drawer a:visible").last  # no closed section
         playwright.expect(link).not_to_be_in_viewport()
         page.locator(f".{label}-icon").click()
         playwright.expect(link).to_be_in_viewport()
@@ -522,3 +522,50 @@ def test_print_shows_only_the_chosen_framework(open_page):
         assert not page.locator(control).is_visible()
     titles = page.locator(f"{SETS} > label:visible").all_inner_texts()
     assert {title.strip() for title in titles} == {"JAX"}
+
+
+def test_buttons_and_the_first_notebook_follow_the_framework(open_page):
+    page = open_page("index.html?framework=jax")
+    notebook = page.get_by_role("link", name="Notebook")  # one: the others are hidden
+    assert notebook.get_attribute("download") == "01-densenet-jax.ipynb"
+    page.locator(".frameworks label", has_text="MXNet").click()
+    assert notebook.get_attribute("download") == "01-densenet-mxnet.ipynb"
+    page.get_by_role("link", name="Start reading").click()
+    assert page.url.endswith("/01-densenet.html")
+    assert selected(page) == {"MXNet"}
+
+
+def test_all_of_a_card_leads_to_its_chapter(open_page):
+    page = open_page("index.html")
+    page.locator("ul.cards > li").nth(1).click(position={"x": 9, "y": 60})
+    assert page.url.endswith("/02-family.html")
+
+
+def test_without_javascript_each_frameworks_buttons_have_its_name(open_page):
+    page = open_page("index.html", java_script_enabled=False)
+    rows = page.locator(".buttons li")
+    assert [row.inner_text().split(":")[0] for row in rows.all()] == [
+        "PyTorch",
+        "MXNet",
+        "JAX",
+        "TensorFlow",
+    ]
+    assert rows.nth(3).get_by_role("link", name="Notebook").is_visible()
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_the_front_page_is_no_wider_than_the_screen(open_page, width):
+    page = open_page("index.html", viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_the_sections_of_a_chapter_open_by_keyboard(open_page):
+    page = open_page("index.html")
+    switch = page.get_by_role("switch", name="Toggle navigation of 2 The DenseNet")
+    section = page.locator(".sidebar-tree a", has_text="2.1").first
+    assert not section.is_visible()
+    switch.focus()
+    page.keyboard.press("Space")
+    assert section.is_visible()
+    label = switch.locator("+ label")
+    assert label.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"

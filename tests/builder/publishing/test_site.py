@@ -148,31 +148,6 @@ def test_a_downloaded_notebook_contains_its_images(html, page):
     assert b64decode(data).decode() == sample_book.SVG
 
 
-def test_whole_books_are_offered_once_they_are_built(tmp_path):
-    pages, notebooks = sample_book.write(tmp_path), sample_book.notebooks()
-    out = tmp_path / "_build" / "html"
-    index = site.build(tmp_path, out, pages, notebooks)
-    assert not parse(index).select(".offers")
-    for name in ("pdf/torch.pdf", "pdf/torch-no-solutions.pdf", "epub/jax.epub"):
-        path = out.parent / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(name.encode())
-    index = site.build(tmp_path, out, pages, notebooks)
-    found = {
-        (item["data-framework"], text_of(link)): (out / link["href"]).read_text()
-        for item in parse(index).select(".offers > li")
-        for link in item.select("a")
-    }
-    assert found == {
-        ("torch", "PDF"): "pdf/torch.pdf",
-        ("jax", "EPUB"): "epub/jax.epub",
-    }
-    (out.parent / "pdf" / "torch.pdf").unlink()
-    index = site.build(tmp_path, out, pages, notebooks)
-    assert [text_of(a) for a in parse(index).select(".offers a")] == ["EPUB"]
-    assert not (out / "books" / "torch.pdf").exists()
-
-
 def test_missing_image_of_a_notebook_is_named(tmp_path):
     pages, notebooks = sample_book.write(tmp_path), sample_book.notebooks()
     (tmp_path / "chapters" / "img" / "drawing.svg").unlink()
@@ -324,6 +299,7 @@ def kept(tmp_path_factory):
     return tmp_path_factory.mktemp("book")
 
 
+@pytest.mark.slow
 def test_failed_build_keeps_the_last_good_site(kept):
     chapter = build(kept).with_name("01-dense.html")
     good = chapter.read_text()
@@ -440,7 +416,15 @@ AGAIN = {
 }
 
 
-@pytest.mark.parametrize("edit", AGAIN)
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(
+            edit, marks=() if edit in ("prose", "number") else pytest.mark.slow
+        )
+        for edit in AGAIN
+    ],
+)
 def test_an_edit_writes_the_pages_that_show_it_and_the_same_site(tmp_path, edit):
     old, new, wanted = AGAIN[edit]
 

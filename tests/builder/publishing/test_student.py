@@ -589,9 +589,9 @@ def test_results_are_blanked_and_labels_stay(expected, form):
 @pytest.mark.parametrize(
     ("expected", "counts", "does_not"),
     [
-        ("with: 163840", "have these values", "np.float64"),
-        ("norm1", "have these words", "capitals"),
-        ("layer 1: relu", "have these words", "capitals"),
+        ("with: 163840", "Graded: the values", "np.float64"),
+        ("norm1", "Graded: the words", "capitals"),
+        ("layer 1: relu", "Graded: the words", "capitals"),
     ],
 )
 def test_students_read_what_counts(tmp_path, expected, counts, does_not):

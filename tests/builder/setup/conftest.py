@@ -24,7 +24,7 @@ def machine(tmp_path, monkeypatch):
     for module in (environment, requirements, venv):
         monkeypatch.setattr(module, "ROOT", root)
     monkeypatch.setattr(installer, "run", result.run)
-    monkeypatch.setattr(shutil, "which", lambda name: result.programs.get(name))
+    monkeypatch.setattr(shutil, "which", lambda name, **_: result.programs.get(name))
     monkeypatch.setattr(installer, "offers", lambda *_: False)
     monkeypatch.setattr(facts, "ask_nvidia", lambda: result.nvidia)
     monkeypatch.setattr(facts, "has_nvidia_driver", lambda: bool(result.nvidia))

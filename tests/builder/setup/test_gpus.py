@@ -39,8 +39,8 @@ def test_a_card_gets_two_environments(gpu, capsys):
     assert {"ipykernel", "pytest", "keras"} < set(names(second))
     assert not any("UV_TORCH_BACKEND" in (env or {}) for env in gpu.environments)
     told = capsys.readouterr().err
-    assert "for the GPU in .venv: JAX and PyTorch, 3 to 4 GB" in told
-    assert "for the GPU in .venv-cuda12: TensorFlow, 3 to 4 GB" in told
+    assert "for the GPU in .venv: JAX and PyTorch, 2 to 4 GB" in told
+    assert "for the GPU in .venv-cuda12: TensorFlow, 2 to 4 GB" in told
 
 
 def test_each_framework_runs_where_it_trains(gpu):
@@ -49,6 +49,24 @@ def test_each_framework_runs_where_it_trains(gpu):
     assert environment.interpreter(["tensorflow"]) == second
     for several in (["torch"], ["mxnet"], ["jax", "tensorflow"], []):
         assert environment.interpreter(several) == sys.executable
+
+
+def test_mxnet_gets_an_environment_by_request(gpu, capsys):
+    gpu.nvidia = "580.65.06, 8.6"
+    environment.ensure(EVERYTHING, is_setup=True)
+    assert not (gpu.root / ".venv-cuda11").exists()
+    gpu.commands.clear()
+    environment.ensure(EVERYTHING, is_setup=True, gpu="cuda11")
+    normal, alone, _ = gpu.installs()
+    assert {"nvidia-cudnn-cu11", "graphviz", "ipykernel"} < set(names(normal))
+    assert not {"torch", "jax", "keras"} & set(names(normal))
+    assert alone == ["--no-deps", "d2l==1.0.3", "mxnet-cu117==1.9.1"]
+    third = str(gpu.root / ".venv-cuda11/bin/python")
+    assert environment.interpreter(["mxnet"]) == third
+    assert environment.interpreter(["mxnet", "tensorflow"]) == sys.executable
+    gpu.commands.clear()
+    environment.ensure(EVERYTHING)
+    assert not gpu.commands
 
 
 def test_later_commands_ask_nothing(gpu, monkeypatch):
@@ -104,8 +122,17 @@ def test_one_cuda_is_not_mixed_with_another(gpu, capsys, other):
     environment.ensure({"book", "torch", "jax"}, is_setup=True)
     (gpu.venv / "mark").touch()
     environment.ensure({"book", "torch", "jax"}, is_setup=True, gpu=other)
-    assert "recreating .venv: it was set up for cuda13" in capsys.readouterr().err
+    to = "and is to be for " + ("the CPU" if other == "none" else other)
+    assert f".venv: it was set up for cuda13, {to}" in capsys.readouterr().err
     assert not (gpu.venv / "mark").exists()
+
+
+def test_an_environment_without_use_is_named(gpu):
+    python = environment.ensure(EVERYTHING, is_setup=True)
+    assert "no longer used" not in environment.summary(python, EVERYTHING)
+    environment.ensure(EVERYTHING, is_setup=True, gpu="none")
+    last = environment.summary(python, EVERYTHING).splitlines()[-1]
+    assert last == "no longer used, free to be deleted: .venv-cuda12"
 
 
 def test_an_older_driver_gets_cuda_12_from_pytorchs_own_index(machine, monkeypatch):

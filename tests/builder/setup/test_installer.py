@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import urllib.request
 
 import pytest
@@ -31,6 +32,15 @@ def test_uv_goes_without_a_cache_that_cannot_be_written(
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK or is_writable)
     assert installer.find_uv() == "/usr/bin/uv"
     assert ("UV_NO_CACHE" in os.environ) != is_writable
+
+
+def test_the_uv_for_tests_installs_nothing(machine, monkeypatch):
+    """It goes where `.venv`, perhaps activated, is made anew."""
+    asked = []
+    monkeypatch.setattr(shutil, "which", lambda name, path: asked.append(path))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(machine.venv / "bin"), "/usr/bin"]))
+    assert installer.find_uv() is None
+    assert asked == ["/usr/bin"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ def bare(tmp_path, monkeypatch):
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
     monkeypatch.setattr(machine, "_DRIVER", tmp_path / "driver")
+    monkeypatch.setattr(machine, "_TEGRA", tmp_path / "tegra")
+    monkeypatch.setattr(machine, "_WSL", str(tmp_path / "wsl"))
     monkeypatch.setattr(machine.pci, "FOLDER", tmp_path / "devices")
     monkeypatch.setattr(machine, "kind", lambda: "linux-x86_64")
     return programs
@@ -80,10 +82,32 @@ def test_other_gpus_are_found_by_their_maker(bare):
         device.mkdir(parents=True)
         (device / "class").write_text(kind + "\n")
         (device / "vendor").write_text(vendor + "\n")
-    assert machine.other_gpus() == ["AMD", "Intel"]
+    assert machine.other_gpus() == ["AMD", "Intel", "NVIDIA"]
 
 
 def test_apples_gpu_is_in_every_apple_processor(bare, monkeypatch):
     assert machine.other_gpus() == []
     monkeypatch.setattr(machine, "kind", lambda: "darwin-arm64")
     assert machine.other_gpus() == ["Apple"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("540.4.0, [N/A]", machine.JETSON),
+        ("580.00, 8.7", "580.00, 8.7"),
+        ("", machine.JETSON),
+    ],
+)
+def test_a_jetson_has_cuda_of_its_own_until_jetpack_7(bare, answer, said):
+    (bare.parent / "tegra").touch()
+    if answer:  # older ones have no such tool
+        nvidia_smi(bare, answer)
+    assert machine.ask_nvidia() == said
+
+
+def test_the_driver_of_windows_is_found_in_wsl(bare):
+    (bare.parent / "wsl").mkdir()
+    nvidia_smi(bare.parent / "wsl", "581.29, 8.9")
+    assert machine.has_nvidia_driver()
+    assert machine.ask_nvidia() == "581.29, 8.9"

@@ -98,6 +98,7 @@ def test_a_file(small, name, read):
         assert re.match(rf"chapters/{name}(:\d+: | has no )", told)
 
 
+@pytest.mark.slow
 def test_a_notebook(small):
     rng, path, text = random.Random(0), small.path("torch"), small.text
     before = path.read_bytes()

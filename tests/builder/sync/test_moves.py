@@ -113,7 +113,7 @@ def place_of(text, chapter=CHAPTER):
     [
         # Before or behind the code of other frameworks?
         ({"mxnet": [("c, k", "More text")]}, "c, k", "after the one on line 6"),
-        ({"jax": [("c, k", "jax_alone")]}, "c, k", "after the one on line 43"),
+        ({"jax": [("c, k", "jax_alone")]}, "c, k", "after the one on line 44"),
         # Here or there?
         (
             {"torch": [("c, k", "total =")], "jax": [("c, k", None)]},

@@ -4,7 +4,6 @@ import dataclasses
 import gc
 import inspect
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from shared.selected import SELECTED, in_backends
 from d2lext.core.densenet.architecture import Architecture
 from d2lext.core.densenet.registry import architecture, list_models
 from d2lext.core.frameworks import IDS
+from d2lext.core.module import Module
 
 # A network that is built in a moment, with the stem of those for ImageNet.
 TINY = {"arch": (2, 2), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
@@ -359,13 +359,19 @@ def test_image_too_small(d2l, options, smallest):
             d2l.predict(model, images((1, 3, *size))[0])
 
 
-@pytest.mark.parametrize(
-    ("changed", "is_one"),
-    [({}, True), ({"growth_rate": "12"}, True), ({"growth_rate": (12, 24)}, False)]
-    + [({"arch": ((2, 64), (2, 128))}, False), ({"arch": 4}, True)],
-)
-def test_which_hyperparameters_are_those_of_a_densenet(changed, is_one):
-    """A network with a growth rate for each block is a reader's own: it is let alone."""
-    one = {"arch": (2, 2), "growth_rate": 4, "num_channels": 8, "num_classes": 10}
-    assert Architecture.describes(SimpleNamespace(**one | changed)) is is_one
-    assert not Architecture.describes(SimpleNamespace(arch=(2, 2), num_classes=10))
+class PerBlock(Module):
+    """A reader's network with a growth rate for each block."""
+
+    def __init__(self, growth_rate, arch=(2, 2), num_channels=8, num_classes=10):
+        super().__init__()
+        self.save_hyperparameters()
+
+
+def test_hyperparameters_of_ones_own():
+    """They are refused like mistakes, unless the class says that it takes them."""
+    assert PerBlock(growth_rate=12).min_image_size == 5
+    remedy = r"^growth_rate must be an integer >= 1, got \(12, 24\): .* override check_"
+    with pytest.raises(ValueError, match=remedy):
+        PerBlock(growth_rate=(12, 24))
+    own = type("Own", (PerBlock,), {"check_hyperparameters": lambda self: None})
+    assert own(growth_rate=(12, 24)).hparams["growth_rate"] == (12, 24)

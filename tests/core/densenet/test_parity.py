@@ -4,6 +4,7 @@ Every framework is compared with PyTorch, in float32 on the CPU.
 """
 
 import functools
+import json
 import math
 import re
 
@@ -13,7 +14,7 @@ from shared.selected import BACKENDS, d2l
 
 from benchmarks import ours
 from d2lext.core.data.minibatches import Batches
-from d2lext.core.densenet import parity
+from d2lext.core.densenet import parity, registry
 from d2lext.core.densenet.initializers import he_normal, initial_weights, xavier_uniform
 from d2lext.core.frameworks import IDS
 
@@ -100,7 +101,11 @@ def computed():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize(
+    "backend",
+    # JAX compiles for ten seconds, as for readers.
+    [pytest.param(b, marks=pytest.mark.slow if b == "jax" else ()) for b in OTHERS],
+)
 def test_one_step(backend, kind, computed):
     expected_logits, expected, torch_model = computed("torch", kind)
     logits, step, _ = computed(backend, kind)
@@ -291,3 +296,56 @@ def test_the_recorded_trainings_are_as_alike_as_the_first_chapter_says(root):
     # Closer together or farther apart, and the paragraph must be rewritten.
     assert 0.01 < max(best) - min(best) < 0.02
     assert 0.02 < max(accuracies) - min(accuracies) < 0.03
+
+
+def test_the_recorded_comparison_is_as_the_third_chapter_says(root):
+    """Who strays how far from whom: farther or less far, and the text must change."""
+    file = root / "notebooks" / "torch" / "03-one-network.ipynb"
+    cells = json.loads(file.read_text("utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    shown = "".join("".join(output.get("text", "")) for output in outputs)
+    table = re.findall(
+        r"^(\w.*?) +last losses ([\d.]+), validation accuracy ([\d.]+)$", shown, re.M
+    )
+    loss = {name: float(number) for name, number, _ in table}
+    accuracy = {name: float(number) for name, _, number in table}
+    # The trainer's report and the chapter count the same images.
+    (reported,) = re.findall(r"6,400 images.*\n.*validation accuracy ([\d.]+)", shown)
+    assert float(reported) == accuracy["original"]
+    assert accuracy["port"] < accuracy["original"] - 0.2
+    assert loss["port"] > 1.5 * loss["original"]
+    assert loss["all but momentum"] == pytest.approx(loss["original"], rel=0.2)
+    assert loss["repaired"] == pytest.approx(loss["original"], rel=0.2)
+    # Of ten classes, as by guessing.
+    assert accuracy["all but momentum"] < min(0.15, accuracy["port"])
+    assert abs(accuracy["repaired"] - accuracy["original"]) < 0.06
+    gradients, others = map(
+        float,
+        re.findall(r"gradients ([\d.e-]+), of anything else ([\d.e-]+)", shown)[0],
+    )
+    assert 1e-4 < gradients < 5e-4
+    assert 1e-6 < others < 1e-5
+    drifts = re.findall(
+        r"^(\w.*?) +first steps ([\d.e, -]+); largest ([\d.]+)$", shown, re.M
+    )
+    assert [name for name, *_ in drifts] == [
+        *("MXNet", "JAX", "TensorFlow"),
+        "PyTorch, backwards",
+    ]
+    for _, steps, _ in drifts:
+        first, second, _, fourth = map(float, steps.split(", "))
+        assert first < 1e-5
+        assert second > 100 * first
+        assert 0.01 < fourth < 0.1
+    *others, itself = (float(largest) for *_, largest in drifts)
+    assert 0.03 < itself < 0.1
+    assert 1.5 * itself < max(others) < 3 * itself
+
+
+def test_relus_read_as_many_numbers_as_the_third_chapter_says():
+    """In a minibatch of 64 images of 64x64 pixels: one normalization before each."""
+    network = registry.architecture("densenet_d2l")
+    pixels = parity.pixels(network, 64)
+    norms = [layer for layer in network.layers() if layer.kind == "norm"]
+    total = 64 * sum(layer.shape[0] * pixels[layer.name] for layer in norms)
+    assert total == pytest.approx(20e6, rel=0.1)

@@ -184,8 +184,7 @@ def test_an_exchange_is_found(published, one, other):
     if "torch" not in SELECTED:
         pytest.skip("exchanges tensors in PyTorch, --backend left it out")
     path, expected = published("gluon", "densenet121")
-    torch = d2l("torch")
-    model = torch.create_model("densenet121")
+    torch, model = d2l("torch"), built("torch", "densenet121")
     torch.load_weights(model, path)
     weights = torch.get_weights(model)
     weights[one], weights[other] = weights[other], weights[one]

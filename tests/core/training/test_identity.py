@@ -336,6 +336,7 @@ def test_other_code_of_an_object_in_the_data(path):
         ([Source(images())], [Source(images(True))]),
         (lambda x: x + 1, lambda x: x - 1),
         (np.tanh, np.sin),
+        (re.compile("a"), re.compile("b")),
     ],
 )
 def test_options_whose_repr_abridges(path, first, second):

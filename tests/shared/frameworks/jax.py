@@ -162,3 +162,10 @@ def _of_logits(method, Y_hat, y, options):
 def out_of_memory():
     """The exception that the framework raises where memory is exhausted."""
     return jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while ...")
+
+
+def default_conv(X, c_out, window, strides=1, **padding):
+    """A convolution with the framework's defaults: its weights and its output for X."""
+    conv = nn.Conv(c_out, (window, window), strides, **padding)
+    Y, variables = conv.init_with_output(jax.random.key(0), X)
+    return np.asarray(variables["params"]["kernel"]), np.asarray(Y)
