@@ -19,17 +19,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_SALT = "d2lext"  # of the ids in an SVG, which are random otherwise
 Limits = tuple[float, float] | None
 Array = Any  # lists of numbers, NumPy arrays, tensors of any framework
 
 
 def use_svg_display() -> None:
-    """Show Matplotlib's figures as SVG in a notebook."""
+    """Show Matplotlib's figures as SVG in a notebook, equal ones as equal text."""
     # Outside a notebook this would start a shell.
     if _is_notebook():
+        from matplotlib import rcParams
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg")
+        rcParams["svg.hashsalt"] = _SALT
+        set_matplotlib_formats("svg", metadata={"Date": None})
 
 
 def set_figsize(figsize: tuple[float, float] = (3.5, 2.5)) -> None:
@@ -100,7 +103,7 @@ def svg(fig: "Figure") -> str:
     from matplotlib import rc_context
 
     buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": "d2lext"}):
+    with rc_context({"svg.hashsalt": _SALT}):
         fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     return buffer.getvalue()
 

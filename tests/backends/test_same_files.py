@@ -33,6 +33,7 @@ ONLY_FILES = {
     ],
 }
 ONLY_NAMES = {
+    ("jax", "densenet.py"): ["batch_norm"],  # its options, written once
     ("torch", "module.py"): ["in_mode"],  # its modules have a mode each
     ("torch", "data.py"): ["DataModule"],  # the core's tensor[indices] waits for a GPU
     ("mxnet", "module.py"): [

@@ -4,6 +4,7 @@ Names and layouts are torchvision's, in which weights are exchanged between fram
 convolutions (out, in, height, width), linear layers (out, in).
 """
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -108,12 +109,18 @@ class Architecture:
         check_dropout(plain(getattr(model, "dropout", 0)))
         memory_efficient = plain(getattr(model, "memory_efficient", False))
         check_choice((False, True), memory_efficient=memory_efficient)
-        first = cls.from_options(VARIANTS["densenet_d2l"])
+        first = cls._first()
         options = {
             field.name: getattr(model, field.name, getattr(first, field.name))
             for field in fields(cls)
         }
         return cls(**options | {"in_channels": in_channels})
+
+    @classmethod
+    @functools.cache  # each model is checked when it is made, in JAX each copy, too
+    def _first(cls) -> "Architecture":
+        """The first chapter's."""
+        return cls.from_options(VARIANTS["densenet_d2l"])
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Architecture":

@@ -227,7 +227,7 @@ def test_search_quotes_what_a_reader_sees(open_page, built_site, server):
     page = search(open_page, built_site, server, "residual")
     chapter = page.locator("#search-results li", has_text="Densely Connected Networks")
     quoted = chapter.locator(".context").first.inner_text()
-    assert "A residual network adds" in quoted
+    assert "A residual network" in quoted
     assert "\\" not in quoted  # the source of a formula, which pages hide
     assert "Framework" not in quoted  # the control
     page.locator(".sidebar-search").fill("transition layers")
