@@ -1,3 +1,16 @@
+"""The network beside which the first chapter sets its own."""
+
+from shared.benchmarks import needs
+
+
+@needs("torch")
+def test_parameters():
+    """torchvision's has 1,000 classes, and three channels that its stem reads."""
+    import torch
+
+    from benchmarks.resnet18 import ResNet18
+    from d2lext import torch as d2l
+
     model = ResNet18()
     with torch.no_grad():
         shape = model.net[:4](torch.zeros(2, 1, 32, 32)).shape
