@@ -1,4 +1,4 @@
-"""Records of trainings that chapters compare with their own."""
+"""Records of long trainings: written, read, and of whole trainings."""
 
 import json
 import math
@@ -8,16 +8,32 @@ from shared.numpy_trainer import Data, fit
 
 from d2lext.core.training import records
 
-pytestmark = pytest.mark.usefixtures("whole_runs")
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder for the records of one test."""
-    monkeypatch.setattr(records, "FOLDER", tmp_path / "recorded")
-    return tmp_path / "recorded"
+    monkeypatch.setattr(records, "FOLDER", tmp_path)
+    return tmp_path
 
 
+def test_a_record_is_read_as_it_was_written(folder):
+    record = {"history": [{"epoch": 1, "val_acc": 0.5}], "printed": "seed 0"}
+    assert records.save("short", record) == folder / "short.json"
+    assert records.recorded("short") == record
+
+
+def test_it_names_the_weights_beside_it(folder):
+    records.save("short", {"printed": ""})
+    (folder / "short.safetensors").write_bytes(b"")
+    assert records.recorded("short")["weights"] == str(folder / "short.safetensors")
+
+
+def test_an_unknown_name_is_answered_by_those_that_exist(folder):
+    records.save("short", {})
+    with pytest.raises(ValueError, match="got 'long': choose from short"):
+        records.recorded("long")
+
+
+@pytest.mark.usefixtures("whole_runs")
 def test_a_record_says_what_the_training_said(folder, capsys):
     data = Data()
     data.test_dataloader = data.val_dataloader
@@ -32,6 +48,7 @@ def test_a_record_says_what_the_training_said(folder, capsys):
     assert "an abacus" in record["printed"]
 
 
+@pytest.mark.usefixtures("whole_runs")
 def test_a_training_that_does_not_end_keeps_the_record(folder):
     data = Data()
     data.test_dataloader = data.val_dataloader
@@ -44,8 +61,7 @@ def test_a_training_that_does_not_end_keeps_the_record(folder):
     assert (folder / "line.json").read_bytes() == before
 
 
-def test_an_unknown_name(folder):
-    folder.mkdir()
-    (folder / "resnet18.json").write_text(json.dumps({}))
-    with pytest.raises(ValueError, match="got 'resnet': choose from resnet18$"):
-        records.recorded("resnet")
+@pytest.mark.parametrize("path", sorted(records.FOLDER.glob("*.json")), ids=str)
+def test_what_the_library_has_is_of_whole_trainings(path):
+    printed = json.loads(path.read_text("utf-8"))["printed"]
+    assert "D2LEXT_FAST" not in printed, "run its script in benchmarks/ to the end"
