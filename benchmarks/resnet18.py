@@ -6,7 +6,6 @@ that was interrupted resumes, from `_build/bench/resnet18.npz`.
 
 from pathlib import Path
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 
