@@ -122,7 +122,11 @@ def show_images(
     from matplotlib import pyplot as plt
 
     _, axes = plt.subplots(
-        num_rows, num_cols, figsize=(num_cols * scale, num_rows * scale), squeeze=False
+        num_rows,
+        num_cols,
+        figsize=(num_cols * scale, num_rows * scale),
+        squeeze=False,
+        layout="constrained",  # room for titles of two lines
     )
     axes = axes.flatten()
     for i, (ax, img) in enumerate(zip(axes, imgs, strict=False)):

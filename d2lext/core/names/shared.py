@@ -18,6 +18,7 @@ from d2lext.core.plotting import (
     use_svg_display,
 )
 from d2lext.core.timing import Timer
+from d2lext.core.training.records import recorded
 from d2lext.core.training.schedules import (
     CosineSchedule,
     OneCycleSchedule,
@@ -40,6 +41,7 @@ __all__ = [
     "architecture",
     "list_models",
     "plot",
+    "recorded",
     "set_axes",
     "set_figsize",
     "show_images",

@@ -1,0 +1,67 @@
+"""Records of long trainings: written, read, and of whole trainings."""
+
+import json
+import math
+
+import pytest
+from shared.numpy_trainer import Data, fit
+
+from d2lext.core.training import records
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_a_record_is_read_as_it_was_written(folder):
+    record = {"history": [{"epoch": 1, "val_acc": 0.5}], "printed": "seed 0"}
+    assert records.save("short", record) == folder / "short.json"
+    assert records.recorded("short") == record
+
+
+def test_it_names_the_weights_beside_it(folder):
+    records.save("short", {"printed": ""})
+    (folder / "short.safetensors").write_bytes(b"")
+    assert records.recorded("short")["weights"] == str(folder / "short.safetensors")
+
+
+def test_an_unknown_name_is_answered_by_those_that_exist(folder):
+    records.save("short", {})
+    with pytest.raises(ValueError, match="got 'long': choose from short"):
+        records.recorded("long")
+
+
+@pytest.mark.usefixtures("whole_runs")
+def test_a_record_says_what_the_training_said(folder, capsys):
+    data = Data()
+    data.test_dataloader = data.val_dataloader
+    trainer, _ = fit()
+    said = capsys.readouterr().out
+    records.write("line", trainer, data)
+    assert capsys.readouterr().out == ""
+    record = records.recorded("line")
+    assert record["history"] == trainer.history
+    trainer.test(data)
+    assert record["printed"] == said + capsys.readouterr().out
+    assert "an abacus" in record["printed"]
+
+
+@pytest.mark.usefixtures("whole_runs")
+def test_a_training_that_does_not_end_keeps_the_record(folder):
+    data = Data()
+    data.test_dataloader = data.val_dataloader
+    trainer, model = fit()
+    before = records.write("line", trainer, data).read_bytes()
+    model.w[:] = math.nan
+    with pytest.raises(FloatingPointError):
+        records.write("line", trainer, data)
+    assert [path.name for path in folder.iterdir()] == ["line.json"]
+    assert (folder / "line.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("path", sorted(records.FOLDER.glob("*.json")), ids=str)
+def test_what_the_library_has_is_of_whole_trainings(path):
+    printed = json.loads(path.read_text("utf-8"))["printed"]
+    assert "D2LEXT_FAST" not in printed, "run its script in benchmarks/ to the end"
