@@ -8,7 +8,7 @@ which draws what readers choose, with growth.py.
 
 from pathlib import Path
 
-from chapters.img import bottleneck, growth, memory, network, padding, step
+from chapters.img import bottleneck, fourfold, growth, memory, network, padding, step
 
 HERE = Path(__file__).parent
 DRAWINGS = {
@@ -18,6 +18,7 @@ DRAWINGS = {
     "bottleneck": bottleneck.draw,
     "padding": padding.draw,
     "step": step.draw,
+    "fourfold": fourfold.draw,
 }
 
 if __name__ == "__main__":
