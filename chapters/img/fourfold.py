@@ -61,8 +61,7 @@ def draw():
 def say(values, counts):
     """The drawing in words."""
     rows = [
-        f"{TITLES[backend]} {found['plain'][0]:.2f} and "
-        f"{found['recomputed'][0]:.2f}"
+        f"{TITLES[backend]} {found['plain'][0]:.2f} and {found['recomputed'][0]:.2f}"
         for backend, found in values.items()
     ]
     return (
