@@ -284,11 +284,12 @@ def test_the_recorded_trainings_are_as_alike_as_the_first_chapter_says(root):
     losses, accuracies, best = [], [], []
     for backend in IDS:
         text = (root / "notebooks" / backend / "01-densenet.ipynb").read_text("utf-8")
-        (loss,) = re.findall(r"training loss ([\d.]+),", text)
-        (accuracy,) = re.findall(
+        # First its own training; records of other ones follow.
+        loss, *_ = re.findall(r"training loss ([\d.]+),", text)
+        accuracy, *_ = re.findall(
             r"validation loss .*validation accuracy ([\d.]+)", text
         )
-        (highest,) = re.findall(r"best validation accuracy ([\d.]+),", text)
+        highest, *_ = re.findall(r"best validation accuracy ([\d.]+),", text)
         losses.append(float(loss))
         accuracies.append(float(accuracy))
         best.append(float(highest))
@@ -339,7 +340,7 @@ def test_the_recorded_comparison_is_as_the_third_chapter_says(root):
         assert 0.01 < fourth < 0.1
     *others, itself = (float(largest) for *_, largest in drifts)
     assert 0.03 < itself < 0.1
-    assert 1.5 * itself < max(others) < 3 * itself
+    assert 1.5 * itself < max(others) < 2.5 * itself
 
 
 def test_relus_read_as_many_numbers_as_the_third_chapter_says():
