@@ -208,7 +208,7 @@ def _around(prose: Prose, element: Element, new: str) -> str:
 
 
 def _description(text: str) -> str:
-    """A figure's description, which is no Markdown, as that of an image."""
+    """A figure's description, which is not Markdown, as that of an image."""
     [*_, line] = Prose(f"![{text}](x)", in_line=True).tokens
     image, *others = line.children or []
     if not others and image.type == "image" and plain_text(image) == text:

@@ -55,8 +55,9 @@ def print_book(
     pdf = run / "book.pdf"
     command = ["latexmk", "-norc", "-xelatex", "-interaction=nonstopmode"]
     command += ["-halt-on-error", "-file-line-error", f"-outdir={run}", "book.tex"]
-    # Long lines stay whole in the log, so that messages can be found in it.
-    variables = {**os.environ, "max_print_line": "10000"}
+    # Long lines stay whole in the log, so that messages can be found in it. Fonts that
+    # TeX does not have are not looked for as Metafont's, which takes a second a pass.
+    variables = {**os.environ, "max_print_line": "10000", "MKTEXTFM": "0"}
     try:
         subprocess.run(
             command,

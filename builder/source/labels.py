@@ -57,7 +57,7 @@ def _check_name(name: str, chapter: Chapter, line: int, known: dict[str, str]) -
         raise chapter.error(
             line,
             f"a label is one word in Latin letters, got {name!r}: rename it, or begin a "
-            "new line after the formula if it is no label",
+            "new line after the formula if it is not a label",
         )
     place = f"chapters/{chapter.stem}.md:{line}"
     if (first := known.setdefault(make_id(name), place)) != place:

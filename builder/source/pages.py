@@ -11,7 +11,7 @@ FRONT = "index"
 
 
 def added(root: Path) -> list[str]:
-    """The pages in chapters/ that are no chapters, such as `authors`, by name."""
+    """The pages in chapters/ that are not chapters, such as `authors`, by name."""
     names = {path.stem for path in (root / "chapters").glob("*.md")}
     return sorted(n for n in names if n != FRONT and not n[:1].isdigit())
 
@@ -34,7 +34,7 @@ def moved(root: Path, chapters: Iterable[str]) -> dict[str, str]:
             fault = f"{new!r} has moved, too: write where it is now, {names[new]!r}"
         elif new not in known:
             choice = ", ".join(known)
-            fault = f"{old!r} leads to {new!r}, which is no page: choose from {choice}"
+            fault = f"{old!r} leads to {new!r}, which is not a page: choose from {choice}"
         if fault:
             line = line_of(old, files.read(root / FILE, FILE))
             raise chapter_error(FILE, line, fault)

@@ -203,7 +203,7 @@ class Prose:
             label = self.text[start : element.end].rpartition("$$")[2]
             element.labels = [label.strip()[1:-1]]
         elif kind == "heading":
-            if not (token.level or self._is_inside):  # those inside are no sections
+            if not (token.level or self._is_inside):  # those inside are not sections
                 element.level = int(token.tag[1])
         elif kind == "html" and html.is_comment(content):
             element.kind = "comment"

@@ -109,7 +109,7 @@ class _Rules:
             elif kind == "attributes" and element.token.attrGet("id"):
                 raise self._error(
                     element,
-                    f"{{#{element.token.attrGet('id')}}} is no label here: write it on a "
+                    f"{{#{element.token.attrGet('id')}}} is not a label here: write it on a "
                     f"line ({element.token.attrGet('id')})= before a heading",
                 )
             for part in (element.caption, element.body):

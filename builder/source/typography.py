@@ -54,7 +54,7 @@ def _educated(tokens: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _others(block: Token) -> list[tuple[int, int, str]]:
-    """The parts of the `block` that are no text, and what quotes beside them meet."""
+    """The parts of the `block` that are not text, and what quotes beside them meet."""
     parts = []
     for token in block.children or []:
         if "attributes" in token.meta:

@@ -119,7 +119,7 @@ class LinkNames(SphinxTransform):
             link += node
 
     def _forbids(self, parent: nodes.Node, name: str) -> bool:
-        """Whether `name` means something else within this node, or is no link there."""
+        """Whether `name` means something else within this node, or is not a link there."""
         if isinstance(parent, desc):  # a parameter
             parameters = parent[0].findall(desc_parameter)
             return any(re.fullmatch(rf"\**{name}\b.*", p.astext()) for p in parameters)

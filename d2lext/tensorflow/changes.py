@@ -82,7 +82,7 @@ def _pairs(model, layer, made, place="net"):
     if _kind(layer) != _kind(made):
         raise _error(model, f"{_kind(layer)} for {_kind(made)}")
     parts, of_made = _parts(layer), _parts(made)
-    # A layer that is no model may make further ones when it is built.
+    # A layer that is not a model may make further ones when it is built.
     more = [_kind(part) for part in parts[len(of_made) :]]
     if len(parts) < len(of_made) or (more and isinstance(layer, keras.Model)):
         raise _error(model, ", ".join(more) + " as well" if more else "fewer")

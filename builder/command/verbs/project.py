@@ -87,7 +87,7 @@ def test(args: Namespace, root: Path) -> int:
 def _test_versions(args: Namespace, names: Sequence[str], root: Path) -> int:
     """Test the library with each framework, in an environment of its own."""
     print("left out: notebooks, and the tests of what makes the book")
-    # Warnings are no errors here: those of other libraries may be years old.
+    # Warnings are not errors here: those of other libraries may be years old.
     paths = ["tests/core", "tests/backends", "-W", "default"]
     statuses = []
     for name in names:

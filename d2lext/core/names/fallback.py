@@ -38,7 +38,7 @@ _REPAIRS = {
     "jax.random.PRNGKeyArray": "jax.Array",
     # Python 3.12 refuses floats.
     "random.randint(0, 1e6)": "random.randint(0, 10**6)",
-    # An array with an axis is no number any more.
+    # An array with an axis is not a number any more.
     "int(d2l.reshape(d2l.argmax(Y, axis=2), 1))": (
         "int(d2l.reshape(d2l.argmax(Y, axis=2), ()))"
     ),

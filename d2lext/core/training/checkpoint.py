@@ -24,7 +24,7 @@ def save(path: str | Path, record: dict[str, Any], arrays: Arrays) -> None:
 
     The previous checkpoint is kept beside it (`before(path)`). At any moment at least one
     of the two is complete. Raises OSError, and changes nothing, if there is no room, and
-    ValueError if a file that is no checkpoint has one of their names.
+    ValueError if a file that is not a checkpoint has one of their names.
     """
     path = Path(path)
     _check_kind(path)
@@ -47,7 +47,7 @@ def load(path: str | Path) -> tuple[dict[str, Any], Arrays] | None:
     """(record, arrays) of the checkpoint `path`; None if there is none.
 
     If it is damaged, the one before it is used, and a notice says so. Raises ValueError
-    if neither can be read, or if one of the two files is no checkpoint.
+    if neither can be read, or if one of the two files is not a checkpoint.
     """
     _check_kind(Path(path))
     problems: dict[Path, Exception] = {}

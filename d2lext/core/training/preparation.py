@@ -180,7 +180,7 @@ class Preparation(Steps, HyperParameters):
         self._logged[("train_" if train else "val_") + key] = value
 
     def take_logged(self) -> dict[str, Any]:
-        """What the model logged since the last call; ValueError if it is no number."""
+        """What the model logged since the last call; ValueError if it is not a number."""
         logged, self._logged = self._logged, {}
         check_mean(**{report.name(key): value for key, value in logged.items()})
         return logged

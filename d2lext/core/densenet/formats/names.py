@@ -177,7 +177,7 @@ def _warn_of_others(rest, taken, prefix, networks, layers):
 
 
 def _head(rest, prefix, layers):
-    """The classifier among the tensors that are no features, and what is beside it."""
+    """The classifier among the tensors that are not features, and what is beside it."""
     inside = rf"{re.escape(prefix)}features\.|.*\b(denseblock|denselayer|transition)\d"
     depth = {  # not of an optimizer's state, for one
         name: _common(name.split("."), prefix.split("."))
