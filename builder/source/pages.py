@@ -34,7 +34,9 @@ def moved(root: Path, chapters: Iterable[str]) -> dict[str, str]:
             fault = f"{new!r} has moved, too: write where it is now, {names[new]!r}"
         elif new not in known:
             choice = ", ".join(known)
-            fault = f"{old!r} leads to {new!r}, which is not a page: choose from {choice}"
+            fault = (
+                f"{old!r} leads to {new!r}, which is not a page: choose from {choice}"
+            )
         if fault:
             line = line_of(old, files.read(root / FILE, FILE))
             raise chapter_error(FILE, line, fault)

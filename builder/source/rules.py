@@ -109,8 +109,8 @@ class _Rules:
             elif kind == "attributes" and element.token.attrGet("id"):
                 raise self._error(
                     element,
-                    f"{{#{element.token.attrGet('id')}}} is not a label here: write it on a "
-                    f"line ({element.token.attrGet('id')})= before a heading",
+                    f"{{#{element.token.attrGet('id')}}} is not a label here: write it on "
+                    f"a line ({element.token.attrGet('id')})= before a heading",
                 )
             for part in (element.caption, element.body):
                 if part:

@@ -14,7 +14,7 @@ def find(trainer: Any, make_batches: Callable[[], Iterable]) -> str | None:
             if fault := _in_batch(trainer, trainer.prepare_batch(batch)):
                 what, i, remedy = fault
                 return f"{what} at index {i} of batch {number}: {remedy}"
-    # A loader may be read only once, or hold something other than arrays: then nothing is known.
+    # A loader may be read only once, or hold other things than arrays: nothing is known.
     except Exception:
         return None
     return None

@@ -204,7 +204,7 @@ BROKEN = {
     "task": ("Text about", "- [x] Text", 4, "only notebooks show boxes to tick"),
     "definition list": ("Text about", "Term\n: x", 4, "show no definition lists"),
     "image in HTML": ("Text about", '<img src="img/box.svg">', 4, "do not show <img>"),
-    "label in attributes": ("Text about", "{#sec-x}\n## X\n", 4, "is no label here"),
+    "label in attributes": ("Text about", "{#sec-x}\n## X\n", 4, "is not a label here"),
     "link within": (
         "Text about",
         "[Text](#chap-tiny)",

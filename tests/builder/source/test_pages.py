@@ -31,7 +31,10 @@ def test_pages_beside_the_chapters(tmp_path):
     ("line", "message"),
     [
         ('"01-a" = "02-b"', "the book has a page '01-a': delete the line, or rename"),
-        ('"03-a" = "01-c"', "'03-a' leads to '01-c', which is no page: choose from "),
+        (
+            '"03-a" = "01-c"',
+            "'03-a' leads to '01-c', which is not a page: choose from ",
+        ),
         ('"04-b" = "03-b"', "'03-b' has moved, too: write where it is now, '02-b'"),
         ('"03-a" = "01-a.html"', "a redirect leads from a page's former name to its"),
         ('"a/b" = "01-a"', "a redirect leads from a page's former name to its"),
