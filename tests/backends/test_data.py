@@ -38,6 +38,7 @@ def test_batches_of_garments(figures, d2l):
     assert 0 <= pixels.min() < pixels.max() <= 1
     axes = data.visualize([X, y])
     assert axes.flatten()[0].get_title() in data.text_labels(range(10))
+    assert data.text_labels(y) == data.text_labels(d2l.numpy(y))
 
 
 def test_batches_of_tensors(d2l):
@@ -79,7 +80,7 @@ def test_augmented_garments(d2l, backend, figures):
             assert X.dtype == d2l.float32
     assert y.dtype == d2l.float32
     shares = d2l.numpy(y)[0]
-    [first, *_] = data.text_labels(d2l.numpy(y))
+    [first, *_] = data.text_labels(y)
     name, share = first.split(", ")[0].rsplit(" ", 1)
     assert data.text_labels([shares.argmax()]) == [name]
     assert float(share) == pytest.approx(shares.max(), abs=0.005)

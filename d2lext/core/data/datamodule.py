@@ -221,7 +221,7 @@ def _changes(augment: Any) -> tuple[Augment, ...]:
 
 def _named(label: Any) -> str:
     """The name of a class; those in a row of probabilities, the largest first."""
-    if not getattr(label, "shape", ()):
+    if not len(getattr(label, "shape", ())):  # TensorFlow's shape () is true
         return fashion_mnist.LABELS[int(label)]
     shares = [float(share) for share in label]
     order = sorted(range(len(shares)), key=lambda i: -shares[i])
