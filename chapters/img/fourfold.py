@@ -18,7 +18,7 @@ from chapters.img.svg import (
 from d2lext.core.frameworks import IDS, TITLES
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-DEPTH, MOST = 40, 8  # the second in MiB for each image
+DEPTH, MOST = 40, 12  # the second in MiB for each image
 LEFT, RIGHT, TOP, BOTTOM = 128, 610, 26, 196
 PRINTED = re.compile(rf"depth {DEPTH}, (\w+): ([\d.]+), counted ([\d.]+)")
 
@@ -78,7 +78,7 @@ def across(mib):
 
 def axis():
     """Lines and numbers for MiB."""
-    for mib in range(0, MOST + 1, 2):
+    for mib in range(0, MOST + 1, 3):
         x = across(mib)
         yield path(["M", x, TOP, "V", BOTTOM], stroke=LINE)
         yield text(x, BOTTOM + 24, mib, 18)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 from shared.numpy_trainer import Data, fit
@@ -65,3 +66,21 @@ def test_a_training_that_does_not_end_keeps_the_record(folder):
 def test_what_the_library_has_is_of_whole_trainings(path):
     printed = json.loads(path.read_text("utf-8"))["printed"]
     assert "D2LEXT_FAST" not in printed, "run its script in benchmarks/ to the end"
+
+
+def test_the_first_chapter_says_what_its_records_say(root):
+    text = (root / "chapters" / "01-densenet.md").read_text("utf-8")
+    section = text.partition("(sec-densenet-resnet)=")[2].partition("\n(sec-")[0]
+    densenet, resnet = (
+        [
+            *(f"{record['history'][-1][key]:.3f}" for key in ("val_acc", "train_loss")),
+            *re.findall(r"test accuracy ([\d.]+)", record["printed"]),
+        ]
+        for record in map(records.recorded, ("densenet", "resnet18"))
+    )
+    said = re.findall(r"0\.\d{3}\b", section)
+    assert said == [
+        *(densenet[0], resnet[0]),
+        *(densenet[2], resnet[2]),
+        *(resnet[1], densenet[1]),
+    ]
