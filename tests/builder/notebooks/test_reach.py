@@ -405,7 +405,7 @@ def test_a_notebook_of_one_framework(reached, backend):
     assert core >= {"Trainer", "Minibatches", "resize", "ProgressBoard"}
     own = {name for module, name in found if module.startswith(f"d2lext.{backend}.")}
     assert own >= {"Trainer", "Classifier", "FashionMNIST", "num_gpus"}
-    assert not {"LeNet", "predict", "recompute", "concat", "load_weights"} & own
+    assert not {"LeNet", "examine", "save_weights", "concat"} & own
     assert {module.split(".")[1] for module, _ in found if "." in module} == {
         "core",
         backend,

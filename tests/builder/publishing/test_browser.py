@@ -488,13 +488,13 @@ def test_citation_shows_its_reference_on_hover_and_on_focus(open_page):
 
 def test_reference_leads_back_to_where_it_is_cited(open_page):
     page = open_page()
-    link = page.locator(".uses a", has_text="1.6").first
+    link = page.locator(".uses a", has_text="1.9").first
     target = link.get_attribute("href")
     link.click()
     page.wait_for_function("scrollY > 0")
     assert page.locator(target).is_visible()
     section = page.locator(f"section:has(> p {target}) > h2")
-    assert section.inner_text().startswith("1.6")
+    assert section.inner_text().startswith("1.9")
 
 
 def test_drawings_are_dark_on_a_dark_page(open_page):

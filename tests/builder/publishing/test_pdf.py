@@ -274,7 +274,9 @@ def test_the_book_itself(root, tmp_path, backend):
     out = tmp_path / "pdf" / f"{backend}.pdf"
     assert pdf.build(root, out, pages, backend)
     assert_sound(out)
-    assert len(shell("pdfimages", "-list", str(out)).splitlines()) == 2  # the heading
+    images = shell("pdfimages", "-list", str(out)).splitlines()[2:]
+    # Chapter 1's garments and eight heat maps, each with a mask, and their colour bar.
+    assert len(images) == 2 * (1 + 8) + 1
     text = text_of(out)
     assert f"{TITLES[backend]} edition" in text
     assert f"from d2lext import {backend} as d2l" in text
