@@ -50,6 +50,7 @@ def test_a_name_that_numpy_has_stays():
     assert python(code).stdout.strip() == "as it was"
 
 
+@pytest.mark.slow
 def test_mxnet_asks_for_each_name():
     """Other libraries read NumPy's version off its names: none without a reason."""
     if importlib.util.find_spec("mxnet") is None:

@@ -131,6 +131,7 @@ def test_notebooks_are_small(root):
     assert max(sizes) < 1_000_000
 
 
+@pytest.mark.slow
 def test_a_stale_export_is_found(root, tmp_path):
     for folder in ("chapters", "d2lext", "notebooks"):
         shutil.copytree(root / folder, tmp_path / folder)

@@ -21,6 +21,7 @@ def test_split_then_sync_changes_nothing(small):
     assert before == {path: path.read_bytes() for path in small.root.rglob("*.[im]*")}
 
 
+@pytest.mark.slow
 def test_the_books_own_chapters_stay_as_they_are(tmp_path):
     shutil.copytree(ROOT / "chapters", tmp_path / "chapters")
     (tmp_path / "d2lext").symlink_to(ROOT / "d2lext")
