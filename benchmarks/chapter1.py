@@ -17,6 +17,7 @@ from d2lext import torch as d2l
 from d2lext.core.training import records
 
 
+# Not d2l.Residual: its convolutions have biases, which the paper and torchvision leave out.
 class Residual(nn.Module):
     """Two 3x3 convolutions, added to their input (He et al., 2016, Figure 2)."""
 
@@ -78,9 +79,9 @@ def main(argv=None):
     data = d2l.FashionMNIST(batch_size=128, resize=(96, 96))
     trainer = d2l.Trainer(max_epochs, num_gpus=1, checkpoint=checkpoint)
     trainer.fit(model, data)
-    print("written:", records.write(name, trainer, data))
-    if name == "densenet":
+    if name == "densenet":  # before the record, which leads to them
         d2l.save_weights(model, records.FOLDER / f"{name}.safetensors")
+    print("written:", records.write(name, trainer, data))
 
 
 if __name__ == "__main__":
