@@ -80,7 +80,7 @@ def main(argv=None):
     trainer = d2l.Trainer(max_epochs, num_gpus=1, checkpoint=checkpoint)
     trainer.fit(model, data)
     if name == "densenet":  # before the record, which leads to them
-        d2l.save_weights(model, records.FOLDER / f"{name}.safetensors")
+        d2l.save_weights(model, records.folder() / f"{name}.safetensors")
     print("written:", records.write(name, trainer, data))
 
 

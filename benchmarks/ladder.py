@@ -11,9 +11,10 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import time
 from pathlib import Path
+
+import torch
 
 from d2lext import torch as d2l
 from d2lext.core.files import replacing
@@ -68,7 +69,7 @@ PAIR = {
     "40 layers, k = 24": {"arch": (6, 6, 6), "growth_rate": 24, "num_channels": 48},
     "100 layers, k = 12": {},
 }
-PAIR_TRAIN, PAIR_EPOCHS = 2_000, 4
+PAIR_TRAIN, PAIR_EPOCHS = 1_000, 4
 
 OF_DATA, OF_TRAINER = ("augment", "batch_size"), ("schedule", "ema", "precision")
 
@@ -114,11 +115,12 @@ def run(options, seed, network=NETWORK, num_train=NUM_TRAIN, max_epochs=MAX_EPOC
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         trainer.fit(model, data)
+    threads = torch.get_num_threads()
     measured = ("epoch", "train_loss", "val_acc", "other_acc", "processor_seconds")
     return {
         "acc": trainer.evaluate(data.part(0, None)).means()["val_acc"],
         "history": [{key: entry[key] for key in measured} for entry in trainer.history],
-        "machine": printed.getvalue().splitlines()[-1],
+        "machine": f"{threads} thread(s), " + "\n".join(printed.getvalue().splitlines()[-2:]),
     }
 
 
@@ -157,11 +159,11 @@ def record(results):
             rung[key] = [[entry[key] for entry in r["history"]] for r in found]
         rungs.append(rung)
     return {
-        "machine": next(iter(results.values()))[0]["machine"],
-        "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count(),
+        "printed": next(iter(results.values()))[0]["machine"],
         "network": NETWORK,
         "num_train": NUM_TRAIN,
         "max_epochs": MAX_EPOCHS,
+        "pair": {"num_train": PAIR_TRAIN, "max_epochs": PAIR_EPOCHS},
         "rungs": rungs,
     }
 

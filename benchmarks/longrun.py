@@ -101,7 +101,7 @@ def main(argv=None):
     trainer.fit(model, data)
     is_whole = len(trainer.history) == trainer.max_epochs
     if is_whole and args.backend == "torch":  # before the record, which leads to them
-        d2l.save_weights(model, records.FOLDER / f"{name}.safetensors")
+        d2l.save_weights(model, records.folder() / f"{name}.safetensors")
     print("written:", records.write(name, trainer, data if is_whole else None))
 
 
