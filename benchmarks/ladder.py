@@ -20,9 +20,10 @@ from d2lext import torch as d2l
 from d2lext.core.files import replacing
 from d2lext.core.training import provenance, records
 
-# The network, the images and the budget of every rung, but for what it changes.
+# The network, the images and the budget of every rung, but for what it changes. The batches
+# are whole: a last one of four images would leave statistics of four images.
 NETWORK = {"arch": (2, 2, 2), "growth_rate": 12, "in_channels": 1}
-NUM_TRAIN, NUM_CURVE, MAX_EPOCHS, BATCH_SIZE = 2_500, 1_000, 8, 64
+NUM_TRAIN, NUM_CURVE, MAX_EPOCHS, BATCH_SIZE = 2_560, 1_000, 8, 64
 SEEDS = (0, 1, 2)
 
 # The options of model, data and trainer, each rung from another one.
@@ -69,7 +70,7 @@ PAIR = {
     "40 layers, k = 24": {"arch": (6, 6, 6), "growth_rate": 24, "num_channels": 48},
     "100 layers, k = 12": {},
 }
-PAIR_TRAIN, PAIR_EPOCHS = 1_000, 4
+PAIR_TRAIN, PAIR_EPOCHS = 1_024, 4
 
 OF_DATA, OF_TRAINER = ("augment", "batch_size"), ("schedule", "ema", "precision")
 
