@@ -422,7 +422,15 @@ def test_page_is_painted_as_chosen_before_its_scripts_arrive(blank, address):
 
 
 @pytest.mark.parametrize(
-    "path", ["01-densenet", "03-one-network", "02-family", "04-memory"]
+    "path",
+    [
+        "01-densenet",
+        "02-family",
+        "03-one-network",
+        "04-memory",
+        "05-training",
+        "06-transfer",
+    ],
 )
 def test_first_load_is_small(blank, address, path):
     responses = []
