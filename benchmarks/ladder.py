@@ -70,13 +70,15 @@ PAIR = {
     "40 layers, k = 24": {"arch": (6, 6, 6), "growth_rate": 24, "num_channels": 48},
     "100 layers, k = 12": {},
 }
-PAIR_TRAIN, PAIR_EPOCHS = 1_024, 4
+PAIR_SIZES = {"num_train": 1_024, "max_epochs": 3, "num_curve": 100, "num_val": 2_000}
 
 OF_DATA, OF_TRAINER = ("augment", "batch_size"), ("schedule", "ema", "precision")
 
 
 class Data(d2l.FashionMNIST):
     """Validation in three parts: one for curves, another one to look back, and all."""
+
+    num_curve = NUM_CURVE
 
     def part(self, start, stop):
         """The held-out images `start` to `stop`, in order."""
@@ -85,7 +87,7 @@ class Data(d2l.FashionMNIST):
         return self._batches(images[index], labels[index], shuffle=False)
 
     def val_dataloader(self):
-        return self.part(0, NUM_CURVE)
+        return self.part(0, self.num_curve)
 
 
 class Trainer(d2l.Trainer):
@@ -96,13 +98,22 @@ class Trainer(d2l.Trainer):
         super().fit_epoch()
         entry = self.history[-1]
         entry["processor_seconds"] = time.process_time() - start
-        others = self.data.part(NUM_CURVE, 2 * NUM_CURVE)
+        n = self.data.num_curve
+        others = self.data.part(n, 2 * n)
         with self.average.in_model():
             entry["other_acc"] = self.evaluate(others).means()["val_acc"]
 
 
-def run(options, seed, network=NETWORK, num_train=NUM_TRAIN, max_epochs=MAX_EPOCHS):
-    """Train once; returns the curve, and the accuracy on all held-out images."""
+def run(
+    options,
+    seed,
+    network=NETWORK,
+    num_train=NUM_TRAIN,
+    max_epochs=MAX_EPOCHS,
+    num_curve=NUM_CURVE,
+    num_val=10_000,
+):
+    """Train once; returns the curve, and the accuracy on `num_val` held-out images."""
     of_data = {"batch_size": BATCH_SIZE} | {
         k: v for k, v in options.items() if k in OF_DATA
     }
@@ -111,6 +122,7 @@ def run(options, seed, network=NETWORK, num_train=NUM_TRAIN, max_epochs=MAX_EPOC
     model = d2l.create_model("densenet_bc_100_12", seed=seed, **network, **of_model)
     model.board.display = False
     data = Data(num_train=num_train, **of_data)
+    data.num_curve = num_curve
     trainer = Trainer(max_epochs, seed=seed, **of_trainer)
     trainer.data = data
     printed = io.StringIO()
@@ -119,7 +131,7 @@ def run(options, seed, network=NETWORK, num_train=NUM_TRAIN, max_epochs=MAX_EPOC
     threads = torch.get_num_threads()
     measured = ("epoch", "train_loss", "val_acc", "other_acc", "processor_seconds")
     return {
-        "acc": trainer.evaluate(data.part(0, None)).means()["val_acc"],
+        "acc": trainer.evaluate(data.part(0, num_val)).means()["val_acc"],
         "history": [{key: entry[key] for key in measured} for entry in trainer.history],
         "machine": f"{threads} thread(s), " + "\n".join(printed.getvalue().splitlines()[-2:]),
     }
@@ -132,9 +144,8 @@ def runs():
             yield name, seed, {"options": options}
     for seed in SEEDS:
         for name, network in PAIR.items():
-            sizes = {"num_train": PAIR_TRAIN, "max_epochs": PAIR_EPOCHS}
             network = network | {"in_channels": 1}
-            yield name, seed, {"options": DECAY, "network": network, **sizes}
+            yield name, seed, {"options": DECAY, "network": network, **PAIR_SIZES}
 
 
 def kept(folder, name, seed, arguments):
@@ -164,7 +175,7 @@ def record(results):
         "network": NETWORK,
         "num_train": NUM_TRAIN,
         "max_epochs": MAX_EPOCHS,
-        "pair": {"num_train": PAIR_TRAIN, "max_epochs": PAIR_EPOCHS},
+        "pair": PAIR_SIZES,
         "rungs": rungs,
     }
 
