@@ -130,11 +130,31 @@ def run(
         trainer.fit(model, data)
     threads = torch.get_num_threads()
     measured = ("epoch", "train_loss", "val_acc", "other_acc", "processor_seconds")
+    acc = trainer.evaluate(data.part(0, num_val)).means()["val_acc"]
+    more = {}
+    if "dropout" in options:
+        recalibrate(model, data)
+        more["recalibrated"] = trainer.evaluate(data.part(0, num_val)).means()["val_acc"]
     return {
-        "acc": trainer.evaluate(data.part(0, num_val)).means()["val_acc"],
+        "acc": acc,
+        **more,
         "history": [{key: entry[key] for key in measured} for entry in trainer.history],
         "machine": f"{threads} thread(s), " + "\n".join(printed.getvalue().splitlines()[-2:]),
     }
+
+
+def recalibrate(model, data):
+    """Make the statistics of normalization those of training images without dropout."""
+    model.train()
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None  # a mean over all that follows
+        elif isinstance(layer, torch.nn.Dropout):
+            layer.eval()
+    with torch.no_grad():
+        for X, _ in data.train_dataloader():
+            model(X)
 
 
 def runs():
@@ -166,7 +186,8 @@ def record(results):
         rung = {"name": name, "against": RUNGS.get(name, (None, None))[1]}
         if name in PAIR:
             rung["against"] = None if name == next(iter(PAIR)) else next(iter(PAIR))
-        rung["acc"] = [result["acc"] for result in found]
+        for key in {"acc", "recalibrated"} & found[0].keys():
+            rung[key] = [result[key] for result in found]
         for key in found[0]["history"][0].keys() - {"epoch"}:
             rung[key] = [[entry[key] for entry in r["history"]] for r in found]
         rungs.append(rung)
