@@ -212,7 +212,10 @@ def compared(backend, folder, draws, steps=STEPS):
                 done[key] = transfer.run(number, draw)
                 path.write_text(json.dumps(done, indent=1))
                 print(f"{TITLES[backend]}, {key}: {done[key]}", flush=True)
-    keys = {n: [f"{n} examples, draw {d}, {steps} steps" for d in range(draws)] for n in SIZES}
+    keys = {
+        n: [f"{n} examples, draw {d}, {steps} steps" for d in range(draws)]
+        for n in SIZES
+    }
     return {
         "backend": backend,
         "draws": draws,
