@@ -126,3 +126,17 @@ def test_what_the_chapter_says_of_the_draws():
     deviations = [draws["10"].std(ddof=1) for draws in found.values()]
     assert min(deviations) > 0.025
     assert max(deviations) < 0.055
+
+
+def test_what_the_chapter_says_of_the_four_frameworks():
+    """The same draw ends farther apart from scratch than from pretrained features."""
+    records_ = [records.recorded(f"transfer-{backend}") for backend in IDS]
+
+    def apart(way, size):
+        accuracies = [record["test_acc"][way][size][:2] for record in records_]
+        return 100 * np.ptp(accuracies, axis=0).max()
+
+    assert max(apart("head alone", str(n)) for n in transfer.SIZES) < 0.2
+    assert 3.5 < max(apart("from scratch", str(n)) for n in transfer.SIZES) < 4.5
+    assert apart("all at once", "1000") < 1.5
+    assert apart("head, then all", "1000") < 1.5
