@@ -130,17 +130,20 @@ def run(
         trainer.fit(model, data)
     threads = torch.get_num_threads()
     measured = ("epoch", "train_loss", "val_acc", "other_acc", "processor_seconds")
-    acc = trainer.evaluate(data.part(0, num_val)).means()["val_acc"]
-    more = {}
+
+    def acc():
+        return trainer.evaluate(data.part(0, num_val)).means()["val_acc"]
+
+    result = {
+        "acc": acc(),
+        "history": [{key: entry[key] for key in measured} for entry in trainer.history],
+        "machine": f"{threads} thread(s), "
+        + "\n".join(printed.getvalue().splitlines()[-2:]),
+    }
     if "dropout" in options:
         recalibrate(model, data)
-        more["recalibrated"] = trainer.evaluate(data.part(0, num_val)).means()["val_acc"]
-    return {
-        "acc": acc,
-        **more,
-        "history": [{key: entry[key] for key in measured} for entry in trainer.history],
-        "machine": f"{threads} thread(s), " + "\n".join(printed.getvalue().splitlines()[-2:]),
-    }
+        result["recalibrated"] = acc()
+    return result
 
 
 def recalibrate(model, data):

@@ -12,6 +12,7 @@ few steps, and goes into `_build/bench`.
 """
 
 import argparse
+import hashlib
 import importlib
 import json
 import time
@@ -22,6 +23,7 @@ import numpy as np
 from benchmarks.descents import descent
 from d2lext.core.data import fashion_mnist, minibatches
 from d2lext.core.densenet import registry
+from d2lext.core.files import replacing
 from d2lext.core.frameworks import IDS, TITLES
 from d2lext.core.machine.processor import cpu_name
 from d2lext.core.training import records
@@ -199,23 +201,28 @@ def write_pretrained(folder, steps):
 def compared(backend, folder, draws, steps=STEPS):
     """The record of all runs, of which those that are done are read from `BUILD`."""
     path = BUILD / f"{folder.name}-transfer-{backend}.json"
+    weights = (folder / "transfer.safetensors").read_bytes()
+    # What is kept belongs to these classes, rates and weights.
+    setting = f"{steps} steps, {NEW}, rates {RATE} and {SMALL_RATE}, batches of "
+    setting += f"{BATCH_SIZE}, weights {hashlib.sha256(weights).hexdigest()[:8]}"
+
+    def key_of(number, draw):
+        return f"{number} examples, draw {draw}, {setting}"
+
     done = json.loads(path.read_text()) if path.exists() else {}
     transfer, start = None, time.perf_counter()
     for draw in range(draws):
         for number in SIZES:
-            key = f"{number} examples, draw {draw}, {steps} steps"
+            key = key_of(number, draw)
             if key not in done:
                 if transfer is None:
                     d2l = importlib.import_module(f"d2lext.{backend}")
                     pretrained = weights_of(d2l, folder / "transfer.safetensors")
                     transfer = Transfer(backend, pretrained, steps)
                 done[key] = transfer.run(number, draw)
-                path.write_text(json.dumps(done, indent=1))
+                _write(path, done)
                 print(f"{TITLES[backend]}, {key}: {done[key]}", flush=True)
-    keys = {
-        n: [f"{n} examples, draw {d}, {steps} steps" for d in range(draws)]
-        for n in SIZES
-    }
+    keys = {n: [key_of(n, draw) for draw in range(draws)] for n in SIZES}
     return {
         "backend": backend,
         "draws": draws,
@@ -242,9 +249,11 @@ def main(argv=None):
     )
     parser.add_argument("--backend", choices=IDS, default="torch")
     parser.add_argument("--draws", type=int, help="2, and in PyTorch 10")
+    parser.add_argument("--folder", type=Path, help="for the records; the library's")
     args = parser.parse_args(argv)
     draws = args.draws or DRAWS[args.backend]
-    folder, steps, pretraining_steps = records.FOLDER, STEPS, PRETRAINING["steps"]
+    folder, steps = args.folder or records.FOLDER, STEPS
+    pretraining_steps = PRETRAINING["steps"]
     if fast_mode():
         folder, draws, steps, pretraining_steps = BUILD / "fast", 1, 2, 2
     folder.mkdir(parents=True, exist_ok=True)
@@ -265,7 +274,8 @@ def _packages(backend):
 
 
 def _write(path, record):
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with replacing(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from d2lext.core.frameworks import IDS
 from d2lext.core.training import records
 
 CHAPTER = (ROOT / "chapters" / "05-training.md").read_text("utf-8")
-# Weight decay comes with the choice of what decays; the others change two things on purpose.
+# Decay comes with the choice of what decays; the others change two things on purpose.
 OF_TWO = {
     "decay": {"weight_decay", "decay_all"},
     "momentum, rate 0.01": {"momentum", "lr"},
