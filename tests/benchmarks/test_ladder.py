@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import statistics
 
 import pytest
 from shared import ROOT
@@ -64,12 +65,56 @@ def test_every_rung_has_every_seed(ladder):
             assert [len(run) for run in rung[key]] == [sizes["max_epochs"]] * 3
 
 
+@pytest.mark.parametrize(
+    ("name", "points", "said"),
+    [
+        ("rate 0.01", -17, "17 points behind"),
+        ("rate 0.3", 5, "it is five points ahead of 0.1"),
+        ("cosine", 3, "A cosine gains three points over the constant rate"),
+        ("steps", -1, "The steps are a point behind it"),
+        ("average", 3, "does as much for the constant rate as a schedule does"),
+        ("average of cosine", -0.5, "it loses half a point"),
+        ("decay", 0, "Weight decay makes no difference that we can see"),
+        ("decay of all", 0, "whether it includes normalization makes none, either"),
+        ("smoothing", 1, "Smoothing the labels gains a point"),
+        ("batch 256", -6, "costs six points"),
+        (
+            "batch 256, rate 0.4",
+            -3.5,
+            "four times the rate wins about half of them back",
+        ),
+        ("shifts and flips", -3, "shifts and flips together nearly three points"),
+        ("single precision", 0, "Single precision is no better than bfloat16"),
+    ],
+)
+def test_the_chapter_says_what_the_ladder_says(ladder, name, points, said):
+    assert said in CHAPTER
+    rungs = {rung["name"]: rung for rung in ladder["rungs"]}
+    pairs = zip(rungs[name]["acc"], rungs[rungs[name]["against"]]["acc"], strict=True)
+    assert 100 * statistics.mean(a - b for a, b in pairs) == pytest.approx(
+        points, abs=0.55
+    )
+
+
+def test_dropout_fails_by_its_statistics_alone(ladder):
+    rungs = {rung["name"]: rung for rung in ladder["rungs"]}
+    for name in ("dropout", "dropout, augmented"):
+        rung = rungs[name]
+        assert min(rung["recalibrated"]) > max(rung["acc"])
+        without, cured = rungs[rung["against"]]["acc"], rung["recalibrated"]
+        behind = 100 * (statistics.mean(without) - statistics.mean(cured))
+        assert behind == pytest.approx(5, abs=1), "about five points"
+
+
 def test_the_long_run_has_the_parameters_that_the_chapter_says(ladder):
     said = re.search(r"still small: ([\d,]+) parameters", CHAPTER)[1]
     network = {"arch": (3, 6, 12), "growth_rate": 20, "num_channels": 40}
     counted = architecture("densenet_bc_100_12", in_channels=1, **network).num_params
     assert said == f"{counted:,}"
-    assert records.recorded("longrun-short-torch")["history"][-1]["epoch"] == 12
+    record = records.recorded("longrun-short-torch")
+    assert record["history"][-1]["epoch"] == 12
+    accuracy = re.search(r"test accuracy (0\.\d+)", record["printed"])[1]
+    assert f"on the test images is {100 * float(accuracy):.1f}%" in CHAPTER
 
 
 def test_four_frameworks_saw_the_same_pixels():
@@ -82,6 +127,6 @@ def test_four_frameworks_saw_the_same_pixels():
             for cell in cells
             for output in cell.get("outputs", [])
         )
-        pixels, labels = re.search(r"pixels (\w{16})\nlabels (.*)", text).groups()
-        found.add((pixels, labels.replace("[", "").replace("]", "").strip()))
+        pixels, label = re.search(r"pixels (\w{16})\nlabel (.*)", text).groups()
+        found.add((pixels, label))
     assert len(found) == 1
