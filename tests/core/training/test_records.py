@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from pathlib import Path
 
 import pytest
 from shared.numpy_trainer import Data, fit
@@ -11,7 +12,7 @@ from d2lext.core.training import records
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, whole_runs):
     monkeypatch.setattr(records, "FOLDER", tmp_path)
     return tmp_path
 
@@ -20,6 +21,15 @@ def test_a_record_is_read_as_it_was_written(folder):
     record = {"history": [{"epoch": 1, "val_acc": 0.5}], "printed": "seed 0"}
     assert records.save("short", record) == folder / "short.json"
     assert records.recorded("short") == record
+
+
+def test_fast_mode_keeps_the_record(folder, tmp_path, monkeypatch):
+    before = records.save("short", {"seed": 0}).read_bytes()
+    monkeypatch.setenv("D2LEXT_FAST", "1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "_build" / "bench").mkdir(parents=True)
+    assert records.save("short", {"seed": 1}) == Path("_build/bench/short.json")
+    assert (folder / "short.json").read_bytes() == before
 
 
 def test_it_names_the_weights_beside_it(folder):
@@ -34,7 +44,6 @@ def test_an_unknown_name_is_answered_by_those_that_exist(folder):
         records.recorded("long")
 
 
-@pytest.mark.usefixtures("whole_runs")
 def test_a_record_says_what_the_training_said(folder, capsys):
     data = Data()
     data.test_dataloader = data.val_dataloader
@@ -49,7 +58,6 @@ def test_a_record_says_what_the_training_said(folder, capsys):
     assert "an abacus" in record["printed"]
 
 
-@pytest.mark.usefixtures("whole_runs")
 def test_a_training_that_does_not_end_keeps_the_record(folder):
     data = Data()
     data.test_dataloader = data.val_dataloader
