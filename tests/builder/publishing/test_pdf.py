@@ -275,9 +275,9 @@ def test_the_book_itself(root, tmp_path, backend):
     assert pdf.build(root, out, pages, backend)
     assert_sound(out)
     images = shell("pdfimages", "-list", str(out)).splitlines()[2:]
-    # Each with a mask: garments and eight heat maps in chapter 1, five rows in chapter 5,
-    # three in chapter 6; and the colour bar of the heat maps.
-    assert len(images) == 2 * (1 + 8 + 5 + 3) + 1
+    # Each with a mask: garments and eight heat maps in chapter 1; their colour bar, five
+    # rows of chapter 5 and three of chapter 6 have none.
+    assert len(images) == 2 * (1 + 8) + 1 + 5 + 3
     text = text_of(out)
     assert f"{TITLES[backend]} edition" in text
     assert f"from d2lext import {backend} as d2l" in text
