@@ -2,9 +2,8 @@
 
 python -m benchmarks.ladder             all rungs, with seeds 0, 1 and 2
 
-Each run is a process's work of less than a minute and is kept in `_build/bench/ladder`, so
-that what was interrupted resumes. When all runs are there, their record goes into the
-library.
+Each run takes about a minute of one core, and is kept in `_build/bench/ladder`, so that
+what was interrupted resumes. When all runs are there, their record goes into the library.
 """
 
 import argparse
@@ -17,7 +16,6 @@ from pathlib import Path
 import torch
 
 from d2lext import torch as d2l
-from d2lext.core.files import replacing
 from d2lext.core.training import provenance, records
 
 # The network, the images and the budget of every rung, but for what it changes. The batches
@@ -176,8 +174,7 @@ def kept(folder, name, seed, arguments):
     path = folder / f"{name.replace(' ', '_')}-{seed}.json"
     if not path.exists():
         result = run(seed=seed, **arguments)
-        with replacing(path, "w", encoding="utf-8") as file:
-            json.dump(result, file)
+        records.save(path.stem, result, folder)
         print(f"{name}, seed {seed}: {result['acc']:.4f}", flush=True)
     return json.loads(path.read_text(encoding="utf-8"))
 

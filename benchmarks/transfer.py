@@ -23,8 +23,7 @@ import numpy as np
 from benchmarks.descents import descent
 from d2lext.core.data import fashion_mnist, minibatches
 from d2lext.core.densenet import registry
-from d2lext.core.files import replacing
-from d2lext.core.frameworks import IDS, TITLES
+from d2lext.core.frameworks import FRAMEWORKS, IDS, TITLES
 from d2lext.core.machine.processor import cpu_name
 from d2lext.core.training import records
 from d2lext.core.training.provenance import fast_mode, versions
@@ -195,7 +194,7 @@ def write_pretrained(folder, steps):
         "seconds": round(time.perf_counter() - start),
         "printed": f"{cpu_name()}; {versions('torch')}",
     }
-    _write(folder / "transfer.json", record)
+    records.save("transfer", record, folder)
 
 
 def compared(backend, folder, draws, steps=STEPS):
@@ -220,7 +219,7 @@ def compared(backend, folder, draws, steps=STEPS):
                     pretrained = weights_of(d2l, folder / "transfer.safetensors")
                     transfer = Transfer(backend, pretrained, steps)
                 done[key] = transfer.run(number, draw)
-                _write(path, done)
+                records.save(path.stem, done, BUILD)
                 print(f"{TITLES[backend]}, {key}: {done[key]}", flush=True)
     keys = {n: [key_of(n, draw) for draw in range(draws)] for n in SIZES}
     return {
@@ -236,7 +235,7 @@ def compared(backend, folder, draws, steps=STEPS):
             for way in WAYS
         },
         "seconds": round(time.perf_counter() - start),
-        "printed": f"{cpu_name()}; {versions(*_packages(backend))}",
+        "printed": f"{cpu_name()}; {versions(*FRAMEWORKS[backend].modules)}",
     }
 
 
@@ -261,21 +260,7 @@ def main(argv=None):
     if not (folder / "transfer.json").exists():
         write_pretrained(folder, pretraining_steps)
     record = compared(args.backend, folder, draws, steps)
-    path = folder / f"transfer-{args.backend}.json"
-    _write(path, record)
-    print("written:", path)
-
-
-def _packages(backend):
-    """The modules whose versions a record names."""
-    from d2lext.core.frameworks import FRAMEWORKS
-
-    return FRAMEWORKS[backend].modules
-
-
-def _write(path, record):
-    with replacing(path, "w", encoding="utf-8") as file:
-        file.write(json.dumps(record, indent=1) + "\n")
+    print("written:", records.save(f"transfer-{args.backend}", record, folder))
 
 
 if __name__ == "__main__":

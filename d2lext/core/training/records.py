@@ -49,9 +49,9 @@ def write(name: str, trainer: Any, data: Any, **more: Any) -> Path:
     )
 
 
-def save(name: str, record: dict[str, Any]) -> Path:
-    """Write a `record` of JSON's types; returns its file."""
-    path = folder() / f"{name}.json"
+def save(name: str, record: dict[str, Any], where: Path | None = None) -> Path:
+    """Write a `record` of JSON's types into the folder `where`; returns its file."""
+    path = (where or folder()) / f"{name}.json"
     with replacing(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(record, indent=1) + "\n")
     return path
